@@ -1,0 +1,88 @@
+#pragma once
+
+// What an operation is told beside its operands. One plain struct for all kinds: each kind reads
+// the part that concerns it and leaves the rest at its defaults.
+
+#include <tessera/core/types.hpp>
+
+namespace tessera {
+
+/// A window that slides over height and width: convolution and pooling. Index 0 is height.
+struct window {
+  i32 kernel[2] = {1, 1};
+  i32 stride[2] = {1, 1};
+  i32 pad_begin[2] = {0, 0};
+  i32 pad_end[2] = {0, 0};
+  i32 dilation[2] = {1, 1};
+  bool ceil_mode = false;          // pooling: the last window may start inside and end outside
+  bool count_include_pad = false;  // average pooling: padded cells count in the divisor
+
+  friend constexpr bool operator==(const window&, const window&) = default;
+};
+
+/// How a loss over samples becomes what it returns.
+enum class reduction : u8 { mean, sum, none };
+
+/// Softmax cross entropy and MSE.
+struct loss_attributes {
+  reduction reduce = reduction::mean;
+  float label_smoothing = 0;
+  i32 ignore_index = -100;  // targets equal to it contribute nothing
+  float weight = 1;         // factor on the loss and its gradient
+};
+
+enum class optimizer_kind : u8 { none, sgd, adam };
+
+/// An optimizer as a value. The learning rate comes with every step.
+///
+/// sgd   g += weight_decay w; v = first step ? g : momentum v + (1 - dampening) g;
+///       w -= lr (nesterov ? g + momentum v : v)        (v only where momentum != 0)
+/// adam  g += weight_decay w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g;
+///       w -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+///       amsgrad: the largest v so far stands for v        (Kingma, Ba 2015; Reddi et al. 2018)
+struct update_rule {
+  optimizer_kind what = optimizer_kind::none;
+  float momentum = 0;
+  float dampening = 0;
+  bool nesterov = false;
+  float weight_decay = 0;
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  bool amsgrad = false;
+
+  /// State tensors of the parameter's shape: momentum; first and second moment, their maximum.
+  constexpr i32 states() const {
+    if (what == optimizer_kind::sgd) return momentum != 0 ? 1 : 0;
+    if (what == optimizer_kind::adam) return amsgrad ? 3 : 2;
+    return 0;
+  }
+};
+
+/// What an overflowing 16-bit gradient does: skip the whole step, or only its own tensor's update.
+enum class skip_rule : u8 { none, step, tensor };
+
+/// Loss scaling. Dynamic: an overflow multiplies the scale by `backoff`, `interval` steps in a row
+/// without one multiply it by `growth`. (Micikevicius et al. 2018)
+struct loss_scaling {
+  skip_rule skip = skip_rule::none;
+  bool dynamic = false;
+  float initial = 1;
+  float growth = 2;
+  float backoff = 0.5f;
+  i32 interval = 2000;
+
+  constexpr bool used() const { return skip != skip_rule::none; }
+};
+
+struct attributes {
+  window win;
+  i32 groups = 1;     // convolution
+  float rate = 0;     // dropout: probability of a zero
+  i32 salt = 0;       // dropout: which stream of random numbers
+  loss_attributes loss;
+  update_rule update;
+  loss_scaling scaling;
+};
+
+}  // namespace tessera

@@ -1,0 +1,41 @@
+#pragma once
+
+// What a kernel is handed: addresses, sizes, attributes and the values of this step.
+
+#include <cstddef>
+#include <tessera/ir/attributes.hpp>
+#include <tessera/ir/signature.hpp>
+
+namespace tessera {
+
+/// What changes from step to step.
+struct step_values {
+  float learning_rate = 0;
+  u64 seed = 0;     // of dropout masks
+  u64 step = 0;     // number of this step, counts dropout masks on
+  i32 valid = 0;    // samples of the batch that count; the rest is padding (always the last ones)
+  i32 threads = 1;  // how many threads a kernel may use; no result depends on it
+  void* backend = nullptr;  // the backend's own state, such as the accelerator model's counters
+};
+
+/// One call of a kernel. Absent operands are null. Output slots of updates are read and written.
+struct call {
+  std::byte* const* in;
+  std::byte* const* out;
+  const signature* sizes;
+  const attributes* attr;
+  const step_values* step;
+};
+
+using kernel = void (*)(const call&);
+
+template <class T>
+const T* input(const call& c, i32 slot) {
+  return reinterpret_cast<const T*>(c.in[slot]);
+}
+template <class T>
+T* output(const call& c, i32 slot) {
+  return reinterpret_cast<T*>(c.out[slot]);
+}
+
+}  // namespace tessera

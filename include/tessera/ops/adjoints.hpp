@@ -1,0 +1,68 @@
+#pragma once
+
+// Adjoints: which tensor holds the gradient of which, while a graph is being differentiated.
+
+#include <tessera/ops/append.hpp>
+
+namespace tessera::ops {
+
+/// Gradients by tensor. A rule asks for the gradient of its outputs and contributes to its inputs;
+/// contributions to one tensor are summed in the order in which they come.
+class adjoints {
+ public:
+  constexpr adjoints(graph& g, i32 forward_tensors) : g_(g), gradient_(forward_tensors) {
+    for (i32& id : gradient_) id = -1;
+  }
+
+  /// The gradient of forward tensor `id`, -1 where nothing has contributed.
+  constexpr i32 of(i32 id) const { return id < gradient_.size() ? gradient_[id] : -1; }
+
+  constexpr bool wanted(i32 id) const { return id >= 0 && g_.tensors[id].differentiable; }
+
+  /// A new tensor for the gradient of `id`, not yet contributed.
+  constexpr i32 make(i32 id, tensor_name layer) {
+    tensor t = g_.tensors[id];
+    t.parameter = t.what == role::parameter ? id : -1;
+    t.what = role::gradient;
+    t.differentiable = false;
+    t.of = -1;
+    t.name = {layer.layer, layer.ordinal, t.parameter >= 0 ? t.name.part : "gradient"};
+    return g_.add(t);
+  }
+
+  constexpr void contribute(i32 id, i32 gradient) {
+    if (!wanted(id)) return;
+    const tensor t = g_.tensors[id];
+    if (t.of >= 0) {  // a view: its gradient is a view of the same bytes, for what it views
+      contribute(t.of, view(g_, gradient, g_.tensors[t.of].dims));
+      return;
+    }
+    if (gradient_[id] < 0) {
+      gradient_[id] = gradient;
+      return;
+    }
+    operation sum;
+    sum.what = kind::add;
+    sum.in[0] = gradient_[id];
+    sum.in[1] = gradient;
+    sum.out[0] = make(id, t.name);
+    sum.layer = t.name;
+    g_.add(sum);
+    gradient_[id] = sum.out[0];
+  }
+
+  /// The gradient of `id` for a rule that needs it; where `id` is a view of a tensor whose gradient
+  /// is known, a view of that.
+  constexpr i32 need(i32 id) {
+    const i32 of = g_.tensors[id].of;
+    if (of < 0) return gradient_[id];
+    const i32 whole = need(of);
+    return whole < 0 ? -1 : view(g_, whole, g_.tensors[id].dims);
+  }
+
+ private:
+  graph& g_;
+  grow<i32> gradient_;
+};
+
+}  // namespace tessera::ops

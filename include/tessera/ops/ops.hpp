@@ -1,0 +1,163 @@
+#pragma once
+
+// All operations: the table that passes and backends ask.
+//
+//   name_of           "conv2d": as reports and messages spell it
+//   differentiate     the gradient rule
+//   in_place_over     which input an output may overwrite
+//   sign              the signature that chooses the kernel
+
+#include <tessera/ops/conv.hpp>
+#include <tessera/ops/dense.hpp>
+#include <tessera/ops/elementwise.hpp>
+#include <tessera/ops/loss.hpp>
+#include <tessera/ops/pool.hpp>
+#include <tessera/ops/update.hpp>
+
+namespace tessera::ops {
+
+constexpr const char* name_of(kind what) {
+  switch (what) {
+    case kind::none: return "none";
+    case kind::cast: return "cast";
+    case kind::dense: return "dense";
+    case kind::dense_data_gradient: return "dense_data_gradient";
+    case kind::dense_weight_gradient: return "dense_weight_gradient";
+    case kind::conv2d: return "conv2d";
+    case kind::conv2d_data_gradient: return "conv2d_data_gradient";
+    case kind::conv2d_weight_gradient: return "conv2d_weight_gradient";
+    case kind::bias_gradient: return "bias_gradient";
+    case kind::relu: return "relu";
+    case kind::relu_gradient: return "relu_gradient";
+    case kind::tanh: return "tanh";
+    case kind::tanh_gradient: return "tanh_gradient";
+    case kind::sigmoid: return "sigmoid";
+    case kind::sigmoid_gradient: return "sigmoid_gradient";
+    case kind::dropout: return "dropout";
+    case kind::add: return "add";
+    case kind::max_pool2d: return "max_pool2d";
+    case kind::max_pool2d_gradient: return "max_pool2d_gradient";
+    case kind::avg_pool2d: return "avg_pool2d";
+    case kind::avg_pool2d_gradient: return "avg_pool2d_gradient";
+    case kind::softmax_cross_entropy: return "softmax_cross_entropy";
+    case kind::softmax_cross_entropy_gradient: return "softmax_cross_entropy_gradient";
+    case kind::mse: return "mse";
+    case kind::mse_gradient: return "mse_gradient";
+    case kind::update: return "update";
+    case kind::dense_weight_update: return "dense_weight_update";
+    case kind::conv2d_weight_update: return "conv2d_weight_update";
+    case kind::bias_update: return "bias_update";
+    case kind::overflow_test: return "overflow_test";
+    case kind::scaler_update: return "scaler_update";
+    case kind::count: break;
+  }
+  return "?";
+}
+
+/// Appends the backward operations of `forward` to its graph.
+constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
+  switch (forward.what) {
+    case kind::dense:
+      return differentiate_product(g, forward, a, kind::dense_weight_gradient,
+                                   kind::dense_data_gradient);
+    case kind::conv2d:
+      return differentiate_product(g, forward, a, kind::conv2d_weight_gradient,
+                                   kind::conv2d_data_gradient);
+    case kind::relu:
+    case kind::tanh:
+    case kind::sigmoid: return differentiate_activation(g, forward, a);
+    case kind::dropout: return differentiate_dropout(g, forward, a);
+    case kind::add: return differentiate_add(g, forward, a);
+    case kind::max_pool2d:
+    case kind::avg_pool2d: return differentiate_pool(g, forward, a);
+    case kind::softmax_cross_entropy:
+    case kind::mse: return differentiate_loss(g, forward, a);
+    default: return;
+  }
+}
+
+/// The input slot whose bytes output `slot` may take over when nobody needs them afterwards; -1
+/// where the kernel still reads what it would have overwritten.
+constexpr i32 in_place_over(kind what, i32 slot) {
+  switch (what) {
+    case kind::relu:
+    case kind::tanh:
+    case kind::sigmoid:
+    case kind::dropout:
+    case kind::add:
+    case kind::softmax_cross_entropy_gradient:
+    case kind::mse_gradient: return slot == 0 ? 0 : -1;
+    case kind::relu_gradient:
+    case kind::tanh_gradient:
+    case kind::sigmoid_gradient: return slot == 0 ? 1 : -1;
+    default: return -1;
+  }
+}
+
+/// True where the sizes of an operation are worth a kernel of their own: its inner loops then have
+/// constant trip counts. Elementwise operations take their count at run time, one kernel serves all.
+constexpr bool sizes_pay(kind what) {
+  switch (what) {
+    case kind::dense:
+    case kind::dense_data_gradient:
+    case kind::dense_weight_gradient:
+    case kind::dense_weight_update:
+    case kind::conv2d:
+    case kind::conv2d_data_gradient:
+    case kind::conv2d_weight_gradient:
+    case kind::conv2d_weight_update:
+    case kind::max_pool2d:
+    case kind::max_pool2d_gradient:
+    case kind::avg_pool2d:
+    case kind::avg_pool2d_gradient: return true;
+    default: return false;
+  }
+}
+
+/// The signature of `op` with all its sizes, not yet `fixed`.
+constexpr signature sign(const graph& g, const operation& op) {
+  signature s;
+  s.what = op.what;
+  for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
+    if (op.in[slot] < 0) continue;
+    const tensor& t = g.tensors[op.in[slot]];
+    s.set_type(slot, t.type);
+    s.batch_last = s.batch_last || t.batch_last;
+  }
+  for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
+    if (op.out[slot] < 0) continue;
+    const tensor& t = g.tensors[op.out[slot]];
+    s.set_type(8 + slot, t.type);
+    s.batch_last = s.batch_last || t.batch_last;
+  }
+  switch (op.what) {
+    case kind::dense:
+    case kind::dense_data_gradient:
+    case kind::dense_weight_gradient:
+    case kind::dense_weight_update: sizes_of_dense(g, op).write(s); break;
+    case kind::conv2d:
+    case kind::conv2d_data_gradient:
+    case kind::conv2d_weight_gradient:
+    case kind::conv2d_weight_update: sizes_of_conv(g, op).write(s); break;
+    case kind::bias_gradient:
+    case kind::bias_update: sizes_of_bias(g, op).write(s); break;
+    case kind::max_pool2d:
+    case kind::max_pool2d_gradient:
+    case kind::avg_pool2d:
+    case kind::avg_pool2d_gradient: sizes_of_pool(g, op).write(s); break;
+    case kind::softmax_cross_entropy:
+    case kind::softmax_cross_entropy_gradient:
+    case kind::mse:
+    case kind::mse_gradient: sizes_of_loss(g, op).write(s); break;
+    case kind::scaler_update: elementwise_sizes{1}.write(s); break;
+    case kind::overflow_test:
+      elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);
+      break;
+    default:
+      elementwise_sizes{static_cast<i32>(g.tensors[op.out[0]].dims.count())}.write(s);
+      break;
+  }
+  return s;
+}
+
+}  // namespace tessera::ops

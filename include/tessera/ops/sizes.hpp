@@ -1,0 +1,107 @@
+#pragma once
+
+// The sizes in a signature, by family: how `signature::n` is read and written.
+//
+// One struct per family with names for the numbers. `of` takes a signature apart, `write` puts one
+// together; kernels, prices and checks use only these structs.
+
+#include <tessera/ir/attributes.hpp>
+#include <tessera/ir/signature.hpp>
+
+namespace tessera {
+
+/// dense, its gradients and its fused update. x (batch, in), weight (out, in), y (batch, out).
+struct dense_sizes {
+  i32 batch, in, out;
+
+  static constexpr dense_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
+  constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = in, s.n[2] = out; }
+  constexpr i64 macs() const { return i64{batch} * in * out; }
+};
+
+/// conv2d, its gradients and its fused update. x (batch, in_channels, in_height, in_width),
+/// weight (out_channels, in_channels / groups, kernel_height, kernel_width).
+struct conv_sizes {
+  i32 batch, in_channels, in_height, in_width, out_channels, out_height, out_width;
+  i32 kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left;
+  i32 dilation_height, dilation_width, groups;
+
+  static constexpr conv_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0], n[1], n[2],  n[3],  n[4],  n[5],  n[6],  n[7],
+            n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15]};
+  }
+  constexpr void write(signature& s) const {
+    const i32 all[] = {batch,         in_channels,    in_height,       in_width,
+                       out_channels,  out_height,     out_width,       kernel_height,
+                       kernel_width,  stride_height,  stride_width,    pad_top,
+                       pad_left,      dilation_height, dilation_width, groups};
+    for (i32 i = 0; i < 16; ++i) s.n[i] = all[i];
+  }
+  constexpr i32 group_in() const { return in_channels / groups; }
+  constexpr i32 group_out() const { return out_channels / groups; }
+  constexpr i64 macs() const {
+    return i64{batch} * out_channels * out_height * out_width * group_in() * kernel_height *
+           kernel_width;
+  }
+};
+
+/// max_pool2d, avg_pool2d and their gradients. x (batch, channels, in_height, in_width).
+struct pool_sizes {
+  i32 batch, channels, in_height, in_width, out_height, out_width;
+  i32 kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left;
+  i32 pad_bottom, pad_right, dilation_height, dilation_width;
+  i32 count_include_pad;  // average pooling
+
+  static constexpr pool_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0], n[1], n[2],  n[3],  n[4],  n[5],  n[6],  n[7], n[8],
+            n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16]};
+  }
+  constexpr void write(signature& s) const {
+    const i32 all[] = {batch,       channels,      in_height,    in_width,        out_height,
+                       out_width,   kernel_height, kernel_width, stride_height,   stride_width,
+                       pad_top,     pad_left,      pad_bottom,   pad_right,       dilation_height,
+                       dilation_width, count_include_pad};
+    for (i32 i = 0; i < 17; ++i) s.n[i] = all[i];
+  }
+};
+
+/// Everything that goes element by element: activations, their gradients, dropout, add, cast,
+/// update, overflow_test.
+struct elementwise_sizes {
+  i32 count;
+
+  static constexpr elementwise_sizes of(const signature& s) { return {s.n[0]}; }
+  constexpr void write(signature& s) const { s.n[0] = count; }
+};
+
+/// bias_gradient and bias_update. dy (batch, channels, inner), db (channels).
+struct bias_sizes {
+  i32 batch, channels, inner;
+
+  static constexpr bias_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
+  constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = channels, s.n[2] = inner; }
+};
+
+/// Losses. softmax_cross_entropy: logits (batch, classes, inner), target (batch, inner) as i32;
+/// mse: both (batch, classes) with everything of one sample in `classes`, inner = 1.
+struct loss_sizes {
+  i32 batch, classes, inner;
+
+  static constexpr loss_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
+  constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = classes, s.n[2] = inner; }
+};
+
+/// The sizes a kernel works with: constants of its template argument where that is fixed, else
+/// those of the call. With constants the compiler folds every loop bound.
+template <signature S, class Sizes>
+constexpr Sizes sizes_for(const signature* run_time) {
+  if constexpr (S.fixed) {
+    return Sizes::of(S);
+  } else {
+    return Sizes::of(*run_time);
+  }
+}
+
+}  // namespace tessera
