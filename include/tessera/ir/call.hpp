@@ -25,17 +25,17 @@ struct call {
   const signature* sizes;
   const attributes* attr;
   const step_values* step;
+
+  template <class T>
+  const T* input(i32 slot) const {
+    return reinterpret_cast<const T*>(in[slot]);
+  }
+  template <class T>
+  T* output(i32 slot) const {
+    return reinterpret_cast<T*>(out[slot]);
+  }
 };
 
 using kernel = void (*)(const call&);
-
-template <class T>
-const T* input(const call& c, i32 slot) {
-  return reinterpret_cast<const T*>(c.in[slot]);
-}
-template <class T>
-T* output(const call& c, i32 slot) {
-  return reinterpret_cast<T*>(c.out[slot]);
-}
 
 }  // namespace tessera

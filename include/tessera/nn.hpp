@@ -1,0 +1,14 @@
+#pragma once
+
+// Layer templates: the front door of the library.
+
+#include <tessera/nn/activation.hpp>
+#include <tessera/nn/builder.hpp>
+#include <tessera/nn/chain.hpp>
+#include <tessera/nn/conv.hpp>
+#include <tessera/nn/dense.hpp>
+#include <tessera/nn/flatten.hpp>
+#include <tessera/nn/input.hpp>
+#include <tessera/nn/loss.hpp>
+#include <tessera/nn/options.hpp>
+#include <tessera/nn/pool.hpp>

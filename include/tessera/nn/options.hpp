@@ -1,0 +1,84 @@
+#pragma once
+
+// Options of layers, in any order after the sizes: conv<6, 5, pad<2>, stride<2>>.
+
+#include <tessera/ir/graph.hpp>
+
+namespace tessera {
+
+/// What options say together; a layer reads its part.
+struct layer_options {
+  window win;
+  bool stride_given = false;
+  i32 groups = 1;
+  bool bias = true;
+  initializer init = initializer::he_uniform;
+  bool init_given = false;
+};
+
+/// Cells of padding at every edge: pad<1>, or pad<top and bottom, left and right>.
+template <i32 Height, i32 Width = Height>
+struct pad {
+  static_assert(Height >= 0 && Width >= 0, "pad: expected at least 0 cells");
+  static constexpr void apply(layer_options& o) {
+    o.win.pad_begin[0] = o.win.pad_end[0] = Height;
+    o.win.pad_begin[1] = o.win.pad_end[1] = Width;
+  }
+};
+
+/// Steps of the window: stride<2>, or stride<down, right>.
+template <i32 Height, i32 Width = Height>
+struct stride {
+  static_assert(Height > 0 && Width > 0, "stride: expected at least 1");
+  static constexpr void apply(layer_options& o) {
+    o.win.stride[0] = Height;
+    o.win.stride[1] = Width;
+    o.stride_given = true;
+  }
+};
+
+/// Distance between the cells that a window reads.
+template <i32 Height, i32 Width = Height>
+struct dilation {
+  static_assert(Height > 0 && Width > 0, "dilation: expected at least 1");
+  static constexpr void apply(layer_options& o) {
+    o.win.dilation[0] = Height;
+    o.win.dilation[1] = Width;
+  }
+};
+
+/// Channels in groups that do not see each other.
+template <i32 Count>
+struct groups {
+  static_assert(Count > 0, "groups: expected at least 1");
+  static constexpr void apply(layer_options& o) { o.groups = Count; }
+};
+
+/// No bias.
+struct no_bias {
+  static constexpr void apply(layer_options& o) { o.bias = false; }
+};
+
+/// First values of the weights: initialized_by<initializer::glorot_uniform>. Biases start at zero
+/// (with torch_uniform they follow the weights' rule).
+template <initializer How>
+struct initialized_by {
+  static constexpr void apply(layer_options& o) {
+    o.init = How;
+    o.init_given = true;
+  }
+};
+
+template <class O>
+concept layer_option = requires(layer_options& o) { O::apply(o); };
+
+template <layer_option... Options>
+constexpr layer_options read_options(i32 kernel_height, i32 kernel_width) {
+  layer_options o;
+  o.win.kernel[0] = kernel_height;
+  o.win.kernel[1] = kernel_width;
+  (Options::apply(o), ...);
+  return o;
+}
+
+}  // namespace tessera

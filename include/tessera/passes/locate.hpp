@@ -1,0 +1,80 @@
+#pragma once
+
+// Locations: where every tensor is, and the bytes of a whole step.
+//
+// Arena tensors are where placement put their buffer. The others stand one after another in the
+// region of their role, in the order in which the graph declares them: the training and the
+// inference graph of one network declare the same parameters in the same order and so share them.
+
+#include <tessera/passes/liveness.hpp>
+#include <tessera/passes/place.hpp>
+
+namespace tessera::passes {
+
+constexpr region region_of(role what) {
+  switch (what) {
+    case role::input: return region::input;
+    case role::target: return region::target;
+    case role::constant: return region::constant;
+    case role::parameter: return region::parameters;
+    case role::working: return region::working;
+    case role::state: return region::state;
+    default: return region::arena;
+  }
+}
+
+/// A step laid out in memory.
+struct step_plan {
+  grow<location> locations;  // by tensor; region none for arena tensors nobody writes
+  memory_summary memory;
+};
+
+/// `buffers` with their offsets, `buffer_of` by tensor.
+constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_count,
+                           const i32* buffer_of, i64 no_reuse_bytes) {
+  step_plan plan;
+  plan.locations.resize(g.tensors.size());
+  i64 size[region_count] = {};
+  for (i32 i = 0; i < buffer_count; ++i) {
+    const i64 end = buffers[i].offset + buffers[i].bytes;
+    i64& arena = size[static_cast<i32>(region::arena)];
+    if (end > arena) arena = end;
+  }
+  for (i32 id = 0; id < g.tensors.size(); ++id) {
+    const tensor& t = g.tensors[id];
+    location& at = plan.locations[id];
+    if (in_arena(t.what)) {
+      if (buffer_of[id] >= 0) at = {region::arena, buffers[buffer_of[id]].offset};
+    } else if (t.of >= 0) {
+      at = plan.locations[t.of];
+    } else {
+      at.where = region_of(t.what);
+      i64& end = size[static_cast<i32>(at.where)];
+      at.offset = end;
+      end += aligned(t.bytes());
+    }
+  }
+  memory_summary& m = plan.memory;
+  m.arena_bytes = size[static_cast<i32>(region::arena)];
+  m.lower_bound_bytes = lower_bound(buffers, buffer_count);
+  m.no_reuse_bytes = no_reuse_bytes;
+  m.parameter_bytes = size[static_cast<i32>(region::parameters)];
+  m.working_bytes = size[static_cast<i32>(region::working)];
+  m.state_bytes = size[static_cast<i32>(region::state)];
+  m.input_bytes = size[static_cast<i32>(region::input)];
+  m.target_bytes = size[static_cast<i32>(region::target)];
+  m.constant_bytes = size[static_cast<i32>(region::constant)];
+  m.total_bytes = m.arena_bytes + m.parameter_bytes + m.working_bytes + m.state_bytes +
+                  m.input_bytes + m.target_bytes + m.constant_bytes;
+  return plan;
+}
+
+/// Liveness, placement and locations in one go, for graphs that are only known at run time.
+constexpr step_plan plan_step(const graph& g, bool in_place = true) {
+  liveness live = find_liveness(g, in_place);
+  place(live.buffers.data(), live.buffers.size());
+  return locate(g, live.buffers.data(), live.buffers.size(), live.buffer_of.data(),
+                live.no_reuse_bytes);
+}
+
+}  // namespace tessera::passes

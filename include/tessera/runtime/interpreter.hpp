@@ -1,0 +1,86 @@
+#pragma once
+
+// The interpreter: runs a graph that is only known at run time, through the kernels' run-time
+// forms, on a plan made when it starts.
+
+#include <string>
+#include <tessera/core/error.hpp>
+#include <tessera/passes/locate.hpp>
+#include <tessera/runtime/element_access.hpp>
+#include <tessera/runtime/sequence.hpp>
+
+namespace tessera {
+
+/// Finds the run-time form of a kernel; null where a backend has none for these element types.
+using kernel_finder = kernel (*)(const signature&);
+
+struct interpreter_options {
+  bool in_place = true;
+};
+
+/// Owns a graph, its plan and its memory. Fill inputs and parameters, run, read results; tensors of
+/// the arena hold their values only while they are alive (give them role `result` to keep them).
+class interpreter {
+ public:
+  /// Throws `error` with the graph's own diagnostic, or naming an operation without a kernel.
+  interpreter(graph g, kernel_finder find, const interpreter_options& options = {})
+      : graph_(std::move(g)) {
+    if (graph_.wrong.wrong()) throw error(std::string(spell(graph_.wrong).view()));
+    plan_ = passes::plan_step(graph_, options.in_place);
+    block_ = memory_block(plan_.memory.total_bytes);
+    bases_ = cut_regions(block_.data(), plan_.memory);
+    std::vector<sequence_entry> entries;
+    signatures_.reserve(static_cast<std::size_t>(graph_.operations.size()));
+    for (const operation& op : graph_.operations) {
+      signatures_.push_back(ops::sign(graph_, op));
+      const kernel found = find(signatures_.back());
+      if (found == nullptr) {
+        throw error(std::string(ops::name_of(op.what)) +
+                    ": this backend has no kernel for these element types");
+      }
+      entries.push_back({found, &signatures_.back(), &op});
+    }
+    const auto tensors = static_cast<std::size_t>(graph_.tensors.size());
+    sequence_ = sequence(entries, {plan_.locations.data(), tensors}, bases_);
+    reset_state();
+  }
+
+  interpreter(const interpreter&) = delete;
+  interpreter& operator=(const interpreter&) = delete;
+
+  const graph& network() const { return graph_; }
+  const passes::step_plan& plan() const { return plan_; }
+
+  std::byte* data(i32 id) { return bases_.at(plan_.locations[id]); }
+
+  /// Elements in batch-first order, whatever the tensor's layout and type.
+  std::vector<double> read(i32 id) { return read_tensor(graph_.tensors[id], data(id)); }
+  void write(i32 id, std::span<const double> values) {
+    write_tensor(graph_.tensors[id], data(id), values);
+  }
+
+  /// Optimizer state, counters and loss scale as they are before the first step.
+  void reset_state() {
+    for (i32 id = 0; id < graph_.tensors.size(); ++id) {
+      const tensor& t = graph_.tensors[id];
+      if (t.what != role::state) continue;
+      std::fill_n(data(id), t.bytes(), std::byte{0});
+      write_element(data(id), t.type, 0, static_cast<double>(t.fill));
+    }
+  }
+
+  void run(const step_values& step) { sequence_.run(step); }
+  void run(i32 begin, i32 end, const step_values& step) {
+    sequence_.run(static_cast<std::size_t>(begin), static_cast<std::size_t>(end), step);
+  }
+
+ private:
+  graph graph_;
+  passes::step_plan plan_;
+  memory_block block_;
+  region_bases bases_;
+  std::vector<signature> signatures_;
+  sequence sequence_;
+};
+
+}  // namespace tessera
