@@ -1,0 +1,1 @@
+#include <tessera/nn/dense.hpp>  // up: refused, [ as this comment may hold

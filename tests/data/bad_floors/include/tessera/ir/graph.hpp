@@ -1,0 +1,3 @@
+#include "../core/up.hpp"  // unseen path: refused
+#include <zlib.h>  // not at its door: refused
+#include <vector>

@@ -1,0 +1,1 @@
+#include <tessera/optim/sgd.hpp>  // own folder: allowed
