@@ -7,6 +7,9 @@
 # With TESSERA_FETCH=ON a missing package is downloaded in the version that Debian 12 has, which
 # is the one the tests run with; each archive is pinned by its SHA-256.
 include(FetchContent)
+if(TESSERA_FETCH)
+  enable_language(C)  # zlib's
+endif()
 
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)  # a project that adds us as a subfolder links them too
 
@@ -60,7 +63,6 @@ function(tessera_fetch package target url hash headers)
   FetchContent_MakeAvailable(tessera_${package})
   FetchContent_GetProperties(tessera_${package} SOURCE_DIR source)
   if(package STREQUAL ZLIB)
-    enable_language(C)
     file(GLOB sources ${source}/*.c)
     add_library(tessera_${package} STATIC ${sources})
     target_compile_definitions(tessera_${package} PRIVATE HAVE_UNISTD_H)
