@@ -1,0 +1,210 @@
+#pragma once
+
+// Jobs: a step of a network, planned. All that is known about it is a constant here.
+//
+//   using job = training<lenet, softmax_cross_entropy, adam, batch<64>, mixed<fp16>>;
+//   static_assert(job::memory.total_bytes < 3_MiB);
+//
+// The stages, each a constant of its own: graph -> lives -> places -> locations -> signatures.
+
+#include <tessera/network/frozen.hpp>
+#include <tessera/network/make.hpp>
+#include <tessera/optim/optimizer.hpp>
+#include <tessera/passes/locate.hpp>
+
+namespace tessera {
+
+/// One row of a plan: a tensor, its type, and where and when its bytes are.
+struct placed_tensor {
+  tensor_name name;
+  shape dims;
+  element type = element::f32;
+  role what = role::activation;
+  location at;
+  i64 bytes = 0;
+  i32 born = 0;  // first and last operation that needs it; arena tensors only
+  i32 dies = 0;
+  bool own_bytes = true;  // false: a view, or in place of another tensor
+};
+
+namespace detail {
+
+/// Signatures of the operations and, without repeats, of the kernels they need.
+struct signature_list {
+  grow<signature> of_operation;  // with all sizes
+  grow<signature> kernels;       // as template arguments: sizes where they pay, else zeros
+  grow<i32> kernel_of;           // by operation
+};
+
+/// At most this many kernels of a program have constant sizes; what comes later runs on the
+/// run-time forms, so that compile time stays in bounds.
+inline constexpr i32 constant_kernels = 64;
+
+constexpr signature specialize(const signature& s, bool may_fix) {
+  signature k = s;
+  k.fixed = may_fix && ops::sizes_pay(s.what);
+  if (!k.fixed) {
+    for (i32& n : k.n) n = 0;
+  }
+  return k;
+}
+
+constexpr signature_list list_signatures(const graph& g) {
+  signature_list list;
+  i32 fixed = 0;
+  for (const operation& op : g.operations) {
+    const signature s = ops::sign(g, op);
+    list.of_operation.push(s);
+    i32 found = -1;
+    for (const bool may_fix : {true, false}) {
+      const signature k = specialize(s, may_fix);
+      for (i32 i = 0; i < list.kernels.size() && found < 0; ++i) {
+        if (list.kernels[i] == k) found = i;
+      }
+    }
+    if (found < 0) {
+      const signature k = specialize(s, fixed < constant_kernels);
+      fixed += k.fixed ? 1 : 0;
+      found = list.kernels.push(k);
+    }
+    list.kernel_of.push(found);
+  }
+  return list;
+}
+
+constexpr placed_tensor describe(const tensor& t, const location& at, const buffer* b, bool own) {
+  placed_tensor p{t.name, t.dims, t.type, t.what, at, t.bytes(), 0, 0, own};
+  if (b != nullptr) {
+    p.born = b->born;
+    p.dies = b->dies;
+  }
+  return p;
+}
+
+/// The stages from a graph to a plan. `Make` is a function object that makes the graph.
+template <class Make>
+struct planned {
+  static constexpr text<360> message = spell(Make{}().wrong);
+  static_assert(well_formed<network_error<cut<message.size>(message)>>,
+                "this network does not fit together; network_error<...> below says where");
+
+  static constexpr graph_size size = size_of(Make{}());
+  static constexpr auto step_graph = freeze<size>(Make{}());
+
+  static constexpr i32 buffer_count = passes::find_liveness(thaw(step_graph)).buffers.size();
+
+  struct lives {
+    frozen_array<buffer, buffer_count> buffers;
+    frozen_array<i32, size.tensors> buffer_of;
+    i64 no_reuse_bytes = 0;
+  };
+  static constexpr lives live = [] {
+    const passes::liveness l = passes::find_liveness(thaw(step_graph));
+    return lives{freeze<buffer_count>(l.buffers), freeze<size.tensors>(l.buffer_of),
+                 l.no_reuse_bytes};
+  }();
+
+  /// Buffers of the arena with their offsets.
+  static constexpr auto buffers = [] {
+    frozen_array<buffer, buffer_count> placed = live.buffers;
+    passes::place(placed.items, buffer_count);
+    return placed;
+  }();
+
+  struct layout {
+    frozen_array<location, size.tensors> locations;
+    memory_summary memory;
+  };
+  static constexpr layout where = [] {
+    const passes::step_plan p = passes::locate(thaw(step_graph), buffers.data(), buffer_count,
+                                               live.buffer_of.data(), live.no_reuse_bytes);
+    return layout{freeze<size.tensors>(p.locations), p.memory};
+  }();
+
+  static constexpr i32 kernel_count = list_signatures(thaw(step_graph)).kernels.size();
+
+  struct kernel_list {
+    frozen_array<signature, size.operations> of_operation;
+    frozen_array<signature, kernel_count> kernels;
+    frozen_array<i32, size.operations> kernel_of;
+  };
+  static constexpr kernel_list signatures = [] {
+    const signature_list l = list_signatures(thaw(step_graph));
+    return kernel_list{freeze<size.operations>(l.of_operation), freeze<kernel_count>(l.kernels),
+                       freeze<size.operations>(l.kernel_of)};
+  }();
+};
+
+}  // namespace detail
+
+/// A planned step, whatever its graph.
+template <class Make>
+struct job_base {
+  using plan = detail::planned<Make>;
+
+  /// Bytes of the whole step.
+  static constexpr memory_summary memory = plan::where.memory;
+
+  /// Row `id` of the plan: a tensor of the step's graph.
+  static constexpr placed_tensor placement(i32 id) {
+    const tensor& t = plan::step_graph.tensors[id];
+    const i32 b = plan::live.buffer_of[id];
+    const bool own = t.of < 0 && (b < 0 || plan::buffers[b].tensor == id);
+    return detail::describe(t, plan::where.locations[id], b < 0 ? nullptr : &plan::buffers[b], own);
+  }
+  static constexpr i32 tensor_count = plan::size.tensors;
+  static constexpr i32 operation_count = plan::size.operations;
+
+  /// Number of trainable values.
+  static constexpr i64 parameter_count = [] {
+    i64 n = 0;
+    for (const tensor& t : plan::step_graph.tensors) {
+      if (t.what == role::parameter) n += t.dims.count();
+    }
+    return n;
+  }();
+};
+
+namespace detail {
+
+template <class Network, class Loss, class Optimizer, class... Options>
+struct training_maker {
+  constexpr graph operator()() const {
+    return make_training<Network, Loss>(read_job_options<Options...>(), rule_of<Optimizer>());
+  }
+};
+
+template <class Network, class Loss, class... Options>
+struct inference_maker {
+  constexpr graph operator()() const {
+    return make_inference<Network, Loss>(read_job_options<Options...>());
+  }
+};
+
+}  // namespace detail
+
+/// Forward pass of a network with its output kept: inference<lenet, batch<1>>.
+template <network_type Network, job_option... Options>
+struct inference : job_base<detail::inference_maker<Network, void, Options...>> {
+  using network = Network;
+  static constexpr job_options options = read_job_options<Options...>();
+};
+
+/// Forward pass and loss, nothing else: what a trainer evaluates with.
+template <network_type Network, loss_function Loss, job_option... Options>
+struct evaluation : job_base<detail::inference_maker<Network, Loss, Options...>> {
+  using network = Network;
+  static constexpr job_options options = read_job_options<Options...>();
+};
+
+/// A whole training step: forward, loss, backward, loss scaling, update.
+template <network_type Network, loss_function Loss, optimizer Optimizer, job_option... Options>
+struct training : job_base<detail::training_maker<Network, Loss, Optimizer, Options...>> {
+  using network = Network;
+  using loss = Loss;
+  using evaluation_job = evaluation<Network, Loss, Options...>;
+  static constexpr job_options options = read_job_options<Options...>();
+  static constexpr update_rule update = rule_of<Optimizer>();
+};
+
+}  // namespace tessera
