@@ -58,7 +58,8 @@ TEST_CASE("scaled training bytes have mean 0 and deviation 1", "[data]") {
       squares += static_cast<double>(x) * x;
     }
   }
-  // Each value is rounded to 2^-24 of itself at most 4 large; errors of 10,000 values partly cancel.
+  // Each value is rounded to 2^-24 of itself at most 4 large; errors of 10,000 values partly
+  // cancel.
   CHECK(std::abs(sum / 10'000) < 1e-7);
   CHECK(std::abs(squares / 10'000 - 1) < 1e-6);
 }
@@ -107,7 +108,6 @@ TEST_CASE("samples and labels that do not agree are refused", "[data]") {
   CHECK(error_of([] {
           data::dataset set(shape(1), {1.0f, 2.0f}, {0, 3}, 3);
         }) == "dataset: expected labels of 0 to 2, got 3 at sample 1");
-  CHECK(error_of([] {
-          data::dataset set(shape(1), {1.0f}, {-1}, 3);
-        }) == "dataset: expected labels of 0 to 2, got -1 at sample 0");
+  CHECK(error_of([] { data::dataset set(shape(1), {1.0f}, {-1}, 3); }) ==
+        "dataset: expected labels of 0 to 2, got -1 at sample 0");
 }

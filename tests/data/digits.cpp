@@ -62,8 +62,7 @@ class softmax_regression {
         float sum = 0;
         for (float& each : p) sum += each = std::exp(each - most);
         for (std::size_t k = 0; k < 10; ++k) {
-          const float error =
-              p[k] / sum - (static_cast<i32>(k) == set.label(i) ? 1.0f : 0.0f);
+          const float error = p[k] / sum - (static_cast<i32>(k) == set.label(i) ? 1.0f : 0.0f);
           for (std::size_t j = 0; j < pixels; ++j) weight[k * pixels + j] -= rate * error * x[j];
           bias[k] -= rate * error;
         }
@@ -132,8 +131,8 @@ TEST_CASE("a drawn digit depends on seed and index alone", "[data]") {
 TEST_CASE("a seed means the same pictures with every compiler", "[data]") {
   // Got with g++ 12 -O2; clang++ 16 -O0 and g++ 12 -O3 -march=native -ffast-math agreed.
   const data::split digits = data::drawn_digits(1000, 500, 1);
-  CHECK(digest(digits.train) == 0x0u);
-  CHECK(digest(digits.test) == 0x0u);
+  CHECK(digest(digits.train) == 0x10c1eafae602ef36u);
+  CHECK(digest(digits.test) == 0x1a1088ed6f4fa1fcu);
 }
 
 TEST_CASE("each digit is drawn about equally often", "[data]") {
@@ -147,6 +146,7 @@ TEST_CASE("each digit is drawn about equally often", "[data]") {
 TEST_CASE("a drawn digit is ink on empty paper, well inside the picture", "[data]") {
   const data::split digits = data::drawn_digits(2000, 0, 5);
   i32 moved = 0;
+  i32 at_edge = 0;
   for (i64 i = 0; i < 2000; ++i) {
     const auto image = digits.train.bytes(i);
     CAPTURE(i, digits.train.label(i));
@@ -155,14 +155,11 @@ TEST_CASE("a drawn digit is ink on empty paper, well inside the picture", "[data
     CHECK(inked <= 784 / 2);
     const bounding_box box = ink_of(image);
     CHECK(box.bottom - box.top >= 8);
-    CHECK(box.bottom - box.top <= 27);
-    // Paper at the edge is paper but for grain, of at most 24.
-    for (std::size_t column = 0; column < 28; ++column) {
-      CHECK((box.top == 0 || image[column] < 64));
-    }
+    at_edge += box.left == 0 || box.right == 27 || box.top == 0 || box.bottom == 27;
     moved += std::abs(box.left + box.right - 27) > 3;
   }
-  CHECK(moved > 200);  // not all in the middle
+  CHECK(moved > 200);    // not all in the middle
+  CHECK(at_edge < 100);  // of the largest and thickest
 }
 
 TEST_CASE("every habit of writing is within its box and has points for a curve", "[data]") {

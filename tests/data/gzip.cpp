@@ -90,8 +90,7 @@ TEST_CASE("a missing file and a folder are named", "[data]") {
   const std::string missing = folder.file("missing");
   CHECK(error_of([&] { data::byte_file file(missing); }) == missing + ": no such file");
   const std::string here = folder.file(".");
-  CHECK(error_of([&] { data::byte_file file(here); }) ==
-        here + ": is a folder, expected a file");
+  CHECK(error_of([&] { data::byte_file file(here); }) == here + ": is a folder, expected a file");
 }
 
 TEST_CASE("a gzip file cut off anywhere is truncated", "[data]") {
@@ -101,8 +100,7 @@ TEST_CASE("a gzip file cut off anywhere is truncated", "[data]") {
     write_bytes(path, byte_string(compressed_text.begin(),
                                   compressed_text.begin() + static_cast<std::ptrdiff_t>(length)));
     CAPTURE(length);
-    CHECK(error_of([&] { whole(path); }) ==
-          path + ": gzip data ends early; the file is truncated");
+    CHECK(error_of([&] { whole(path); }) == path + ": gzip data ends early; the file is truncated");
   }
 }
 
@@ -170,7 +168,7 @@ TEST_CASE("no more is unpacked than is asked for", "[data]") {
   const scratch_folder folder;
   const std::string path = folder.file("long");
   byte_string bytes = gzip_stored(many_bytes(300'000));
-  bytes[70'000] ^= 1;  // within the second block: found by the checksum alone
+  bytes[70'000] ^= 1;               // within the second block: found by the checksum alone
   bytes[10 + 2 * (5 + 65535)] = 7;  // the third block is of a kind that does not exist
   write_bytes(path, bytes);
   data::byte_file file(path);

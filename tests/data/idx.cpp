@@ -10,13 +10,15 @@
 #include <string>
 #include <vector>
 
+#include <sys/resource.h>  // getrusage
+
 using namespace tessera;
 using namespace tessera::testing;
 
 namespace {
 
 // Two images of 2 x 3 as IDX, written out.
-const byte_string two_images{0, 0, 8, 3, 0, 0, 0, 2, 0, 0,  0,  2,  0,  0,
+const byte_string two_images{0, 0, 8, 3, 0, 0, 0, 2, 0,   0,   0,   2,   0,   0,
                              0, 3, 0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255};
 
 // Three images of 2 x 3 and three labels by `gzip -9n`; zlib's own compressor in another program.
@@ -81,8 +83,8 @@ TEST_CASE("gzip images and labels are read from written-out bytes", "[data]") {
   write_bytes(folder.file("labels"), labels_gz);
   const data::idx_array images = data::read_idx(folder.file("images"), 3);
   CHECK(images.extents == shape(3, 2, 3));
-  CHECK(images.bytes == byte_string{0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 255, 254, 253, 128,
-                                    127, 126});
+  CHECK(images.bytes ==
+        byte_string{0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 255, 254, 253, 128, 127, 126});
   const data::idx_array labels = data::read_idx(folder.file("labels"), 1);
   CHECK(labels.extents.rank == 1);
   CHECK(labels.extents[0] == 3);
@@ -104,7 +106,8 @@ TEST_CASE("an array as large as the limit is read and one larger refused", "[dat
   const scratch_folder folder;
   write_bytes(folder.file("images"), two_images);
   CHECK(data::read_idx(folder.file("images"), 3, 12).bytes.size() == 12);
-  CHECK(refusal(two_images, 3, 11) == "header states 2x2x3 bytes of data, more than the limit of 11");
+  CHECK(refusal(two_images, 3, 11) ==
+        "header states 2x2x3 bytes of data, more than the limit of 11");
 }
 
 TEST_CASE("a missing, an empty and a truncated file are told apart", "[data]") {
@@ -117,11 +120,10 @@ TEST_CASE("a missing, an empty and a truncated file are told apart", "[data]") {
     CAPTURE(length);
     const std::string found = std::to_string(length);
     const std::string data = std::to_string(length - 16);
-    const std::string expected =
-        length < 16 ? "ends within its header, expected 16 bytes, found " + found +
-                          "; the file is truncated"
-                    : "header states 2x2x3 = 12 bytes of data, found " + data +
-                          "; the file is truncated";
+    const std::string expected = length < 16 ? "ends within its header, expected 16 bytes, found " +
+                                                   found + "; the file is truncated"
+                                             : "header states 2x2x3 = 12 bytes of data, found " +
+                                                   data + "; the file is truncated";
     CHECK(refusal(first_bytes(two_images, length), 3) == expected);
     CHECK(refusal(gzip_stored(first_bytes(two_images, length)), 3) == expected);
   }
@@ -132,7 +134,7 @@ TEST_CASE("another magic number is shown beside the one expected", "[data]") {
         "wrong magic number, expected 0x00000803 (idx, unsigned bytes, rank 3), found 0x00000801");
   CHECK(refusal(two_images, 1) ==
         "wrong magic number, expected 0x00000801 (idx, unsigned bytes, rank 1), found 0x00000803");
-  CHECK(refusal({'\x89', 'P', 'N', 'G', 13, 10, 26, 10}, 3) ==
+  CHECK(refusal({0x89, 'P', 'N', 'G', 13, 10, 26, 10}, 3) ==
         "wrong magic number, expected 0x00000803 (idx, unsigned bytes, rank 3), found 0x89504e47");
   // Floats (type 0x0d) are not read as bytes.
   CHECK(refusal(idx_bytes(0xd01, {1}, {0, 0, 0, 0}), 1) ==
@@ -141,20 +143,25 @@ TEST_CASE("another magic number is shown beside the one expected", "[data]") {
 
 TEST_CASE("extents that multiply beyond any file are refused before memory is taken", "[data]") {
   const std::string limit = " bytes of data, more than the limit of 1073741824";
-  CHECK(refusal(idx_bytes(0x803, {60000, 28000, 28}, {}), 3) == "header states 60000x28000x28" + limit);
+  CHECK(refusal(idx_bytes(0x803, {60000, 28000, 28}, {}), 3) ==
+        "header states 60000x28000x28" + limit);
   CHECK(refusal(idx_bytes(0x801, {0xffffffff}, {1}), 1) == "header states 4294967295" + limit);
   // 2^32 x 2^32 wraps around 64 bits to 0, 65536 x 65536 x 65536 x 65536 as well.
   CHECK(refusal(idx_bytes(0x803, {0x80000000, 0x80000000, 4}, {}), 3) ==
         "header states 2147483648x2147483648x4" + limit);
   CHECK(refusal(idx_bytes(0x804, {65536, 65536, 65536, 65536}, {}), 4) ==
         "header states 65536x65536x65536x65536" + limit);
-  CHECK(refusal(idx_bytes(0x803, {0, 0xffffffff, 2}, {}), 3) == "header states 0x4294967295x2" + limit);
+  CHECK(refusal(idx_bytes(0x803, {0, 0xffffffff, 2}, {}), 3) ==
+        "header states 0x4294967295x2" + limit);
 }
 
 TEST_CASE("a header that claims much more than there is takes no memory for it", "[data]") {
-  // 2^30 bytes claimed, 4 there; under a sanitizer or a limit of memory this would show.
+  rusage before{}, after{};
+  getrusage(RUSAGE_SELF, &before);
   CHECK(refusal(idx_bytes(0x803, {1 << 20, 32, 32}, {1, 2, 3, 4}), 3) ==
         "header states 1048576x32x32 = 1073741824 bytes of data, found 4; the file is truncated");
+  getrusage(RUSAGE_SELF, &after);
+  CHECK(after.ru_maxrss - before.ru_maxrss < 64 * 1024);  // KiB; the claim is 1 GiB
 }
 
 TEST_CASE("more data than the header states is refused", "[data]") {
@@ -171,8 +178,9 @@ TEST_CASE("gzip data beyond what the header states is not unpacked", "[data]") {
   much.resize(1'000'000);
   byte_string packed = gzip_stored(much);
   packed.resize(500'000);  // further unpacking would find the end missing
-  CHECK(refusal(packed, 3) ==
-        "header states 2x2x3 = 12 bytes of data, found more; header and data do not belong together");
+  CHECK(
+      refusal(packed, 3) ==
+      "header states 2x2x3 = 12 bytes of data, found more; header and data do not belong together");
 }
 
 TEST_CASE("damaged gzip data is refused", "[data]") {
