@@ -18,12 +18,14 @@ namespace tessera {
 struct schedule {
   enum class form : u8 { constant, step, cosine };
 
+  schedule(double constant = 0) : base(constant) {}  // NOLINT: a number is a constant rate
+
   form what = form::constant;
   double base = 0;
   i64 period = 1;  // step
   double gamma = 1;
   i64 warm_up = 0;  // cosine
-  i64 total = 1;
+  i64 total = 0;    // cosine; 0: as many steps as the fit that uses it
   double lowest = 0;
 
   double at(i64 t) const {
@@ -40,20 +42,26 @@ struct schedule {
   }
 };
 
-inline schedule constant_rate(double base) { return {.base = base}; }
+inline schedule constant_rate(double base) { return base; }
 
 /// Multiplies the rate by `gamma` after every `period` steps.
 inline schedule step_rate(double base, i64 period, double gamma) {
-  return {.what = schedule::form::step, .base = base, .period = period, .gamma = gamma};
+  schedule s(base);
+  s.what = schedule::form::step;
+  s.period = period;
+  s.gamma = gamma;
+  return s;
 }
 
-/// Half a cosine from `base` down to `lowest` at step `total`, after a linear rise over `warm_up`.
-inline schedule cosine_rate(double base, i64 total, i64 warm_up = 0, double lowest = 0) {
-  return {.what = schedule::form::cosine,
-          .base = base,
-          .warm_up = warm_up,
-          .total = total,
-          .lowest = lowest};
+/// Half a cosine from `base` down to `lowest` at step `total`, after a linear rise over `warm_up`
+/// steps. `total` 0: the steps of the fit.
+inline schedule cosine_rate(double base, i64 total = 0, i64 warm_up = 0, double lowest = 0) {
+  schedule s(base);
+  s.what = schedule::form::cosine;
+  s.total = total;
+  s.warm_up = warm_up;
+  s.lowest = lowest;
+  return s;
 }
 
 }  // namespace tessera

@@ -1,0 +1,63 @@
+#pragma once
+
+// The compiled program of a job on a backend: a table of kernels, one per distinct signature, and
+// the sequence of calls over one block of memory.
+
+#include <array>
+#include <tessera/network/job.hpp>
+#include <tessera/runtime/element_access.hpp>
+#include <tessera/runtime/sequence.hpp>
+#include <utility>
+
+namespace tessera {
+
+/// A backend supplies a kernel for every signature: `Backend::kernel_of<S>`.
+template <class B>
+concept backend = requires {
+  { B::template kernel_of<signature{}> } -> std::convertible_to<kernel>;
+};
+
+namespace detail {
+
+template <class Job, class Backend, std::size_t... Index>
+constexpr auto make_kernel_table(std::index_sequence<Index...>) {
+  return std::array<kernel, sizeof...(Index)>{
+      Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]>...};
+}
+
+}  // namespace detail
+
+/// Kernels of a job, by number.
+template <class Job, class Backend>
+inline constexpr auto kernel_table = detail::make_kernel_table<Job, Backend>(
+    std::make_index_sequence<static_cast<std::size_t>(Job::plan::kernel_count)>{});
+
+/// The calls of one step of `Job`, bound to memory. Build once, run often.
+template <class Job, class Backend>
+sequence bind(const region_bases& bases) {
+  using plan = typename Job::plan;
+  std::array<sequence_entry, static_cast<std::size_t>(Job::operation_count)> entries;
+  for (i32 i = 0; i < Job::operation_count; ++i) {
+    const auto k = static_cast<std::size_t>(plan::signatures.kernel_of[i]);
+    entries[static_cast<std::size_t>(i)] = {kernel_table<Job, Backend>[k],
+                                            &plan::signatures.of_operation.items[i],
+                                            &plan::step_graph.operations.items[i]};
+  }
+  return sequence(entries,
+                  {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
+                  bases);
+}
+
+/// First values of every state tensor of a job.
+template <class Job>
+void reset_state(const region_bases& bases) {
+  for (i32 id = 0; id < Job::tensor_count; ++id) {
+    const tensor& t = Job::plan::step_graph.tensors[id];
+    if (t.what != role::state) continue;
+    std::byte* const data = bases.at(Job::plan::where.locations[id]);
+    std::fill_n(data, t.bytes(), std::byte{0});
+    write_element(data, t.type, 0, static_cast<double>(t.fill));
+  }
+}
+
+}  // namespace tessera

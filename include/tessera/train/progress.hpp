@@ -1,0 +1,57 @@
+#pragma once
+
+// What a fit tells while it runs.
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <tessera/core/types.hpp>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
+namespace tessera {
+
+/// State of a fit after a step.
+struct progress {
+  i32 epoch = 0;  // from 1
+  i32 epochs = 0;
+  i64 step = 0;  // of this epoch, from 1
+  i64 steps = 0;
+  double loss = 0;  // mean over the epoch so far
+  double learning_rate = 0;
+  double samples_per_second = 0;
+  double seconds_left = 0;  // of the whole fit
+
+  bool epoch_ends() const { return step == steps; }
+};
+
+using progress_function = std::function<void(const progress&)>;
+
+/// Shows a bar with loss, rate and time left where stderr is a terminal, a plain line at the end of
+/// each epoch elsewhere.
+inline void bar(const progress& p) {
+#if defined(__unix__) || defined(__APPLE__)
+  static const bool terminal = isatty(STDERR_FILENO) != 0;
+#else
+  static const bool terminal = false;
+#endif
+  static std::chrono::steady_clock::time_point last;
+  const auto now = std::chrono::steady_clock::now();
+  if (!p.epoch_ends() && (!terminal || now - last < std::chrono::milliseconds(100))) return;
+  last = now;
+  if (terminal) {
+    constexpr i64 width = 24;
+    char cells[width + 1] = {};
+    for (i64 i = 0; i < width; ++i) cells[i] = i < p.step * width / p.steps ? '#' : '.';
+    std::fprintf(stderr, "\repoch %d/%d [%s] loss %.4f  %.0f samples/s  %.0f s left \033[K%s", p.epoch,
+                 p.epochs, cells, p.loss, p.samples_per_second, p.seconds_left,
+                 p.epoch_ends() ? "\n" : "");
+  } else {
+    std::fprintf(stderr, "epoch %d/%d  loss %.4f  %.0f samples/s\n", p.epoch, p.epochs, p.loss,
+                 p.samples_per_second);
+  }
+}
+
+}  // namespace tessera
