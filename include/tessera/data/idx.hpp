@@ -91,7 +91,8 @@ inline idx_array read_idx(const std::filesystem::path& path, i32 rank,
   std::string spelled;
   for (i32 axis = 0; axis < rank; ++axis) {
     const i64 extent = detail::big_endian(header + 4 + 4 * axis);
-    spelled += (axis ? "x" : "") + std::to_string(extent);
+    if (axis > 0) spelled += 'x';
+    spelled += std::to_string(extent);
     fits = fits && extent <= 0x7fffffff;
     array.extents[axis] = static_cast<i32>(std::min<i64>(extent, 0x7fffffff));
     empty = empty || extent == 0;
