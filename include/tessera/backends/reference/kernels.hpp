@@ -1,0 +1,83 @@
+#pragma once
+
+// The reference backend's kernels: one run-time form for every kind of operation.
+//
+// Plain loops over elements of any type, for tests and for the fp64 policy: what the other backends
+// are compared with. Everything is decided while a kernel runs, so one function serves all
+// signatures.
+
+#include <tessera/backends/reference/elementwise.hpp>
+#include <tessera/backends/reference/loss.hpp>
+#include <tessera/backends/reference/pool.hpp>
+#include <tessera/backends/reference/product.hpp>
+#include <tessera/backends/reference/update.hpp>
+#include <tessera/ir/signature.hpp>
+
+namespace tessera::reference {
+
+/// Runs one operation in the compute type `Real`.
+template <class Real>
+void run_in(const call& c) {
+  switch (c.sizes->what) {
+    case kind::cast: return cast<Real>(c);
+    case kind::dense: return dense<Real>(c);
+    case kind::dense_data_gradient: return dense_data_gradient<Real>(c);
+    case kind::dense_weight_gradient: return store_gradient<Real, dense_weight_gradient>(c);
+    case kind::conv2d: return conv2d<Real>(c);
+    case kind::conv2d_data_gradient: return conv2d_data_gradient<Real>(c);
+    case kind::conv2d_weight_gradient: return store_gradient<Real, conv2d_weight_gradient>(c);
+    case kind::bias_gradient: return store_gradient<Real, bias_gradient>(c);
+    case kind::relu: return relu<Real>(c);
+    case kind::relu_gradient: return relu_gradient<Real>(c);
+    case kind::tanh: return tanh<Real>(c);
+    case kind::tanh_gradient: return tanh_gradient<Real>(c);
+    case kind::sigmoid: return sigmoid<Real>(c);
+    case kind::sigmoid_gradient: return sigmoid_gradient<Real>(c);
+    case kind::dropout: return dropout<Real>(c);
+    case kind::add: return add<Real>(c);
+    case kind::max_pool2d: return max_pool2d<Real>(c);
+    case kind::max_pool2d_gradient: return max_pool2d_gradient<Real>(c);
+    case kind::avg_pool2d: return avg_pool2d<Real>(c);
+    case kind::avg_pool2d_gradient: return avg_pool2d_gradient<Real>(c);
+    case kind::softmax_cross_entropy: return softmax_cross_entropy<Real>(c);
+    case kind::softmax_cross_entropy_gradient: return softmax_cross_entropy_gradient<Real>(c);
+    case kind::mse: return mse<Real>(c);
+    case kind::mse_gradient: return mse_gradient<Real>(c);
+    case kind::update: return update<Real, stored_gradient>(c);
+    case kind::dense_weight_update: return update<Real, dense_weight_gradient>(c);
+    case kind::conv2d_weight_update: return update<Real, conv2d_weight_gradient>(c);
+    case kind::bias_update: return update<Real, bias_gradient>(c);
+    case kind::overflow_test: return overflow_test<Real>(c);
+    case kind::scaler_update: return scaler_update(c);
+    case kind::none:
+    case kind::count: return;
+  }
+}
+
+/// True where a call computes in double: an operand is stored as f64.
+constexpr bool computes_in_double(const signature& s) {
+  for (i32 slot = 0; slot < 14; ++slot) {
+    if (s.has_input(slot) && s.input_type(slot) == element::f64) return true;
+  }
+  return false;
+}
+
+/// Runs one operation of any kind, element types, sizes and layout.
+inline void run(const call& c) {
+  if (computes_in_double(*c.sizes)) {
+    run_in<double>(c);
+  } else {
+    run_in<float>(c);
+  }
+}
+
+/// The kernel for `s`; null where there is none.
+inline kernel find_kernel(const signature& s) {
+  return s.what == kind::none || s.what == kind::count ? nullptr : &run;
+}
+
+/// The same as a constant: fixed sizes or not, there is one form.
+template <signature S>
+inline constexpr kernel kernel_of = &run;
+
+}  // namespace tessera::reference

@@ -1,0 +1,160 @@
+#pragma once
+
+// Updates of parameters and of the loss scale as plain loops (ops/update.hpp and
+// ir/attributes.hpp state what they mean).
+//
+// Arithmetic is in the parameter's compute type; Adam's two bias corrections, one number per call,
+// are computed in double, because 1 - beta^t cancels: in float it would be off by 6e-5 at the first
+// step with beta 0.999. A fused update under skip_rule::tensor computes its gradient twice, once to
+// look for overflows and once to apply it, and so needs no buffer.
+
+#include <tessera/backends/reference/product.hpp>
+#include <tessera/ops/update.hpp>
+
+namespace tessera::reference {
+
+/// Sets the overflow mark where `gradient` (an object with count() and (i)) is not finite anywhere.
+template <class Gradient>
+bool overflows(const Gradient& gradient) {
+  for (i64 i = 0; i < gradient.count(); ++i)
+    if (!std::isfinite(gradient(i))) return true;
+  return false;
+}
+
+/// A stored gradient: input 0.
+template <class Real>
+class stored_gradient {
+ public:
+  explicit stored_gradient(const call& c)
+      : count_(elementwise_sizes::of(*c.sizes).count), values_(in<Real>(c, 0)) {}
+
+  i64 count() const { return count_; }
+  element type() const { return values_.type(); }
+  Real operator()(i64 i) const { return values_[i]; }
+
+ private:
+  i64 count_;
+  numbers<Real> values_;
+};
+
+/// A gradient as its own type would have stored it.
+template <class Gradient>
+struct as_stored {
+  Gradient gradient;
+
+  i64 count() const { return gradient.count(); }
+  auto operator()(i64 i) const { return rounded_to(gradient.type(), gradient(i)); }
+};
+
+/// One step of SGD for element i.
+template <class Real>
+struct sgd_step {
+  explicit sgd_step(const call& c, i32 applied)
+      : rule(c.attr->update),
+        rate(c.step->learning_rate),
+        first(applied == 0),
+        w(out<Real>(c, 0)),
+        v(out<Real>(c, 1)) {}
+
+  void operator()(i64 i, Real g) const {
+    g += static_cast<Real>(rule.weight_decay) * w[i];
+    if (rule.momentum != 0) {
+      const Real old = first ? Real(0) : v[i];
+      const Real now = first ? g
+                             : static_cast<Real>(rule.momentum) * old +
+                                   (1 - static_cast<Real>(rule.dampening)) * g;
+      v.set(i, now);
+      g = rule.nesterov ? g + static_cast<Real>(rule.momentum) * now : now;
+    }
+    w.set(i, w[i] - rate * g);
+  }
+
+  update_rule rule;
+  Real rate;
+  bool first;
+  cells<Real> w, v;
+};
+
+/// One step of Adam for element i.
+template <class Real>
+struct adam_step {
+  explicit adam_step(const call& c, i32 applied)
+      : rule(c.attr->update),
+        rate(static_cast<Real>(c.step->learning_rate /
+                               (1 - std::pow(static_cast<double>(rule.beta1), applied + 1)))),
+        root_correction(static_cast<Real>(
+            std::sqrt(1 - std::pow(static_cast<double>(rule.beta2), applied + 1)))),
+        w(out<Real>(c, 0)),
+        m(out<Real>(c, 1)),
+        v(out<Real>(c, 2)),
+        largest(out<Real>(c, 3)) {}
+
+  void operator()(i64 i, Real g) const {
+    const Real beta1 = rule.beta1;
+    const Real beta2 = rule.beta2;
+    g += static_cast<Real>(rule.weight_decay) * w[i];
+    m.set(i, beta1 * m[i] + (1 - beta1) * g);
+    v.set(i, beta2 * v[i] + (1 - beta2) * g * g);
+    Real second = v[i];
+    if (rule.amsgrad) {
+      if (largest[i] > second) second = largest[i];
+      largest.set(i, second);
+    }
+    const Real root = std::sqrt(second) / root_correction + static_cast<Real>(rule.epsilon);
+    w.set(i, w[i] - rate * m[i] / root);
+  }
+
+  update_rule rule;
+  Real rate;
+  Real root_correction;
+  cells<Real> w, m, v, largest;
+};
+
+template <class Real, class Gradient>
+void update_by(const call& c, const as_stored<Gradient>& gradient) {
+  const loss_scaling& scaling = c.attr->scaling;
+  float* scaler = reinterpret_cast<float*>(c.in[2]);
+  i32& applied = *c.output<i32>(4);
+  if (scaling.skip == skip_rule::step && scaler[ops::scaler_overflow] != 0) return;
+  if (scaling.skip == skip_rule::tensor && overflows(gradient)) {
+    scaler[ops::scaler_overflow] = 1;
+    return;
+  }
+  const Real scale = scaler == nullptr ? Real(1) : static_cast<Real>(scaler[ops::scaler_scale]);
+  const auto apply = [&](const auto& step) {
+    for (i64 i = 0; i < gradient.count(); ++i) step(i, gradient(i) / scale);
+  };
+  if (c.attr->update.what == optimizer_kind::sgd) apply(sgd_step<Real>(c, applied));
+  if (c.attr->update.what == optimizer_kind::adam) apply(adam_step<Real>(c, applied));
+  ++applied;
+}
+
+/// update and its fused forms: `Gradient` says where the gradient comes from.
+template <class Real, template <class> class Gradient>
+void update(const call& c) {
+  update_by<Real>(c, as_stored<Gradient<Real>>{Gradient<Real>(c)});
+}
+
+template <class Real>
+void overflow_test(const call& c) {
+  if (overflows(stored_gradient<Real>(c))) c.output<float>(0)[ops::scaler_overflow] = 1;
+}
+
+inline void scaler_update(const call& c) {
+  const loss_scaling& rule = c.attr->scaling;
+  float* scaler = c.output<float>(0);
+  if (scaler[ops::scaler_overflow] != 0) {
+    scaler[ops::scaler_skipped] += 1;
+    scaler[ops::scaler_good_steps] = 0;
+    if (rule.dynamic) scaler[ops::scaler_scale] *= rule.backoff;
+  } else {
+    scaler[ops::scaler_good_steps] += 1;
+    if (rule.dynamic && scaler[ops::scaler_good_steps] >= static_cast<float>(rule.interval)) {
+      scaler[ops::scaler_scale] *= rule.growth;
+      scaler[ops::scaler_good_steps] = 0;
+    }
+  }
+  scaler[ops::scaler_overflow] = 0;
+}
+
+}  // namespace tessera::reference
