@@ -8,4 +8,5 @@
 #include <tessera/io/file.hpp>
 #include <tessera/io/header_reader.hpp>
 #include <tessera/io/json.hpp>
+#include <tessera/io/message.hpp>
 #include <tessera/io/safetensors.hpp>

@@ -59,8 +59,8 @@ TEST_CASE("CRC32C of pieces is that of the whole", "[io]") {
 }
 
 TEST_CASE("CRC32C can be a constant", "[io]") {
-  constexpr std::byte bytes[] = {std::byte{'1'}, std::byte{'2'}, std::byte{'3'}, std::byte{'4'},
-                                 std::byte{'5'}, std::byte{'6'}, std::byte{'7'}, std::byte{'8'},
-                                 std::byte{'9'}};
+  constexpr std::byte bytes[] = {std::byte{'1'}, std::byte{'2'}, std::byte{'3'},
+                                 std::byte{'4'}, std::byte{'5'}, std::byte{'6'},
+                                 std::byte{'7'}, std::byte{'8'}, std::byte{'9'}};
   STATIC_REQUIRE(crc32c(bytes) == 0xe3069283);
 }

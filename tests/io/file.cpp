@@ -63,15 +63,15 @@ TEST_CASE("A file larger than memory is an error, not a crash", "[io]") {
   put(here / "file", "x");
   // A hole of 4 PiB where the file system allows that; a size that no machine allocates.
   if (::truncate((here / "file").c_str(), off_t{1} << 52) != 0) return;
-  CHECK(contains(words_of([&] { read_file(here / "file"); }), "not enough memory for 4503599627370496"));
+  CHECK(contains(words_of([&] { read_file(here / "file"); }),
+                 "not enough memory for 4503599627370496"));
 }
 
 TEST_CASE("Pieces are written one after the other, however little each call takes", "[io]") {
   const folder here;
   const std::string a = "first, ", b = "", c = "then the second";
-  const std::span<const std::byte> pieces[] = {std::as_bytes(std::span(a)),
-                                               std::as_bytes(std::span(b)),
-                                               std::as_bytes(std::span(c))};
+  const std::span<const std::byte> pieces[] = {
+      std::as_bytes(std::span(a)), std::as_bytes(std::span(b)), std::as_bytes(std::span(c))};
   faulty::short_writes = true;
   write_file(here / "file", pieces, faulty::calls(-1));
   faulty::short_writes = false;
@@ -82,7 +82,7 @@ TEST_CASE("Pieces are written one after the other, however little each call take
 TEST_CASE("The new file is on the disk before it takes the name, and the name after", "[io]") {
   const folder here;
   write_file(here / "file", "new", faulty::calls(-1));
-  const std::vector<std::string> expected = {"open", "open",   "write", "sync",
+  const std::vector<std::string> expected = {"open",  "open",   "write", "sync",
                                              "close", "rename", "sync",  "close"};
   CHECK(faulty::log == expected);
 }
@@ -106,10 +106,10 @@ TEST_CASE("Whichever call fails, the old file or the new one is there whole", "[
       if (renamed) {
         // Only the folder is left: the new file is in its place. Closing a folder loses nothing.
         CHECK(get(here / "file") == "the new one");
-        CHECK(words == (failed == "sync" ? (here / "file") +
-                                               ": is written, but may not survive a power cut: "
-                                               "No space left on device"
-                                         : "no error"));
+        CHECK(words == (failed == "sync"
+                            ? (here / "file") + ": is written, but may not survive a power cut: "
+                                                "No space left on device"
+                            : "no error"));
         CHECK(here.entries() == 1);
       } else {
         ++failures;

@@ -6,6 +6,7 @@
 #include <tessera/core/error.hpp>
 #include <tessera/core/types.hpp>
 
+#include <tessera/io/file.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
@@ -15,7 +16,6 @@
 #include <iterator>
 #include <span>
 #include <string>
-#include <tessera/io/file.hpp>
 #include <vector>
 
 namespace io_test {
@@ -26,7 +26,8 @@ struct folder {
 
   folder() {
     std::string name = (std::filesystem::temp_directory_path() / "tessera-io-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no folder for temporary files");
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::runtime_error("no folder for temporary files");
     path = name;
   }
   folder(const folder&) = delete;
@@ -54,7 +55,8 @@ inline std::string get(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// The words of the tessera::error that `act` throws; "no error" without one. Other exceptions pass.
+/// The words of the tessera::error that `act` throws; "no error" without one. Other exceptions
+/// pass.
 template <class Act>
 std::string words_of(Act act) {
   try {

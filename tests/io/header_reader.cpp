@@ -6,6 +6,7 @@
 
 #include <tessera/io/json.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <random>
@@ -29,14 +30,12 @@ std::string refused(const std::string& text) {
 
 bool same(const safetensors_header& a, const safetensors_header& b) {
   if (a.metadata != b.metadata || a.tensors.size() != b.tensors.size()) return false;
-  auto other = b.tensors.begin();
-  for (const auto& [name, entry] : a.tensors) {
-    if (name != other->first || entry.type != other->second.type ||
-        entry.dims != other->second.dims || entry.begin != other->second.begin ||
-        entry.end != other->second.end) {
+  for (std::size_t i = 0; i < a.tensors.size(); ++i) {
+    const header_entry &x = a.tensors[i], &y = b.tensors[i];
+    if (x.name != y.name || x.type != y.type || x.dims != y.dims || x.begin != y.begin ||
+        x.end != y.end) {
       return false;
     }
-    ++other;
   }
   return true;
 }
@@ -84,8 +83,11 @@ std::optional<safetensors_header> by_json_library(const std::string& text) {
     if (!integer(value["data_offsets"][0]) || !integer(value["data_offsets"][1])) return {};
     entry.begin = *integer(value["data_offsets"][0]);
     entry.end = *integer(value["data_offsets"][1]);
-    header.tensors[name] = entry;
+    entry.name = name;
+    header.tensors.push_back(entry);
   }
+  std::sort(header.tensors.begin(), header.tensors.end(),
+            [](const header_entry& a, const header_entry& b) { return a.name < b.name; });
   return header;
 }
 
@@ -94,17 +96,19 @@ const std::string entry_text = R"({"dtype":"F32","shape":[2,3],"data_offsets":[0
 }  // namespace
 
 TEST_CASE("A header is read with its tensors and texts", "[io]") {
-  const auto header = read(
-      R"({"__metadata__":{"format":"pt","note":"a \"b\" \u00e9\ud83d\ude00\n"},)"
-      R"( "w" : { "shape" : [ 2 , 3 ] , "data_offsets":[8,32],"dtype":"F32"},)"
-      "\t\"\xc3\xa9\":\r\n{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}}   ");
+  const auto header =
+      read(R"({"__metadata__":{"format":"pt","note":"a \"b\" \u00e9\ud83d\ude00\n"},)"
+           R"( "w" : { "shape" : [ 2 , 3 ] , "data_offsets":[8,32],"dtype":"F32"},)"
+           "\t\"\xc3\xa9\":\r\n{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}}   ");
   REQUIRE(header.tensors.size() == 2);
-  const header_entry& w = header.tensors.at("w");
+  const header_entry& w = header.tensors[0];
+  CHECK(w.name == "w");
   CHECK(w.type == dtype::f32);
   CHECK(w.dims == stored_shape(shape(2, 3)));
   CHECK(w.begin == 8);
   CHECK(w.end == 32);
-  const header_entry& e = header.tensors.at("\xc3\xa9");
+  const header_entry& e = header.tensors[1];
+  CHECK(e.name == "\xc3\xa9");
   CHECK(e.type == dtype::int64);
   CHECK(e.dims.rank == 0);
   CHECK(header.metadata.at("format") == "pt");
@@ -118,11 +122,12 @@ TEST_CASE("A header may be empty, and hold all types and eight extents", "[io]")
   CHECK(read(R"({"__metadata__":{}})").metadata.empty());
   for (const char* type : {"BOOL", "U8", "I8", "U16", "I16", "F16", "BF16", "U32", "I32", "F32",
                            "U64", "I64", "F64"}) {
-    const auto header = read(std::string(R"({"a":{"dtype":")") + type +
-                             R"(","shape":[1,2,3,4,5,6,7,9223372036854775807],"data_offsets":[0,0]}})");
-    CHECK(name_of(header.tensors.at("a").type) == std::string(type));
-    CHECK(header.tensors.at("a").dims.rank == 8);
-    CHECK(header.tensors.at("a").dims[7] == std::numeric_limits<i64>::max());
+    const auto header =
+        read(std::string(R"({"a":{"dtype":")") + type +
+             R"(","shape":[1,2,3,4,5,6,7,9223372036854775807],"data_offsets":[0,0]}})");
+    CHECK(name_of(header.tensors[0].type) == std::string(type));
+    CHECK(header.tensors[0].dims.rank == 8);
+    CHECK(header.tensors[0].dims[7] == std::numeric_limits<i64>::max());
   }
 }
 
@@ -164,7 +169,7 @@ TEST_CASE("A header that breaks a rule is refused, with place and reason", "[io]
   CHECK(refused("{\"\xff\":1}") == "byte 2: not valid UTF-8");
   // names
   CHECK(refused(R"({"a":)" + entry_text + R"(,"a":)" + entry_text + "}") ==
-        "byte 112: \"a\" is given twice");
+        "byte 113: \"a\" is given twice");
   CHECK(contains(refused(R"({"a":)" + entry_text + R"(,"\u0061":)" + entry_text + "}"),
                  "\"a\" is given twice"));
   CHECK(refused("{\"" + std::string(1024, 'n') + "\":" + entry_text + "}") == "no error");
@@ -209,7 +214,8 @@ TEST_CASE("A header that breaks a rule is refused, with place and reason", "[io]
 TEST_CASE("A header of too many tensors or texts is refused", "[io]") {
   std::string text = "{", texts = "{\"__metadata__\":{";
   for (int i = 0; i < 65'536; ++i) {
-    text += "\"" + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},";
+    text +=
+        "\"" + std::to_string(i) + "\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},";
     texts += "\"" + std::to_string(i) + "\":\"\",";
   }
   std::string exact = text;
@@ -221,18 +227,37 @@ TEST_CASE("A header of too many tensors or texts is refused", "[io]") {
   CHECK(contains(refused(texts), "more than 65536 entries in \"__metadata__\""));
 }
 
+TEST_CASE("Sorting gives every permutation of few, and many, in order and keeps equals apart",
+          "[io]") {
+  std::mt19937 random(3);
+  for (std::size_t count = 0; count < 70; ++count) {
+    for (int trial = 0; trial < 20; ++trial) {
+      std::vector<int> values(count);
+      for (int& value : values) value = static_cast<int>(random() % 12);
+      std::vector<std::size_t> expected(count);
+      for (std::size_t i = 0; i < count; ++i) expected[i] = i;
+      std::stable_sort(expected.begin(), expected.end(),
+                       [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+      REQUIRE(sorted(count, values.data(), [](const void* of, std::size_t a, std::size_t b) {
+                return static_cast<const int*>(of)[a] < static_cast<const int*>(of)[b];
+              }) == expected);
+    }
+  }
+}
+
 TEST_CASE("UTF-8 is told from what is not, at every border of its ranges", "[io]") {
   const auto good = [](const std::string& text) {
     return first_bad_utf8(text) == std::string_view::npos;
   };
-  for (const char* text : {"", "plain", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
-                           "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
-                           "\xf4\x8f\xbf\xbf"}) {
+  for (const char* text :
+       {"", "plain", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
     CHECK(good(text));
   }
-  for (const char* text : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf",
-                           "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-                           "\xf0\x90\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff"}) {
+  for (const char* text :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xe0\xa0",
+        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xff"}) {
     CHECK_FALSE(good(text));
     CHECK(first_bad_utf8(std::string("ok") + text) == 2);
   }
@@ -243,12 +268,43 @@ TEST_CASE("What the reader accepts, a JSON library reads alike, and the other wa
       R"({})",
       R"({"__metadata__":{"format":"pt","k\u00e9\n":"\ud83d\ude00"},"w.x":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}  )",
       R"({"a":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"b":{"data_offsets":[8,10],"shape":[ 1, 0 ],"dtype":"BF16"}})",
-      "{\n\t\"\xc3\xa9\xf0\x9f\x98\x80\": {\"dtype\": \"U8\", \"shape\": [10], \"data_offsets\": [0, 10]}}"};
-  const std::string pieces[] = {"\"", "{", "}", "[", "]", ",", ":", " ", "0", "1", "-1", "1.5", "1e3",
-                                "null", "true", "\\", "\\u0061", "\\ud83d", "\\n", "\n", "\t",
-                                std::string(1, '\0'), "\xc3", "\xa9", "\xef\xbb\xbf", "\"dtype\"",
-                                "\"shape\"", "\"F16\"", "\"__metadata__\":{},", "[]", "{}", "//",
-                                "9223372036854775807", "9223372036854775808", "18446744073709551616"};
+      "{\n\t\"\xc3\xa9\xf0\x9f\x98\x80\": {\"dtype\": \"U8\", \"shape\": [10], \"data_offsets\": "
+      "[0, 10]}}"};
+  const std::string pieces[] = {"\"",
+                                "{",
+                                "}",
+                                "[",
+                                "]",
+                                ",",
+                                ":",
+                                " ",
+                                "0",
+                                "1",
+                                "-1",
+                                "1.5",
+                                "1e3",
+                                "null",
+                                "true",
+                                "\\",
+                                "\\u0061",
+                                "\\ud83d",
+                                "\\n",
+                                "\n",
+                                "\t",
+                                std::string(1, '\0'),
+                                "\xc3",
+                                "\xa9",
+                                "\xef\xbb\xbf",
+                                "\"dtype\"",
+                                "\"shape\"",
+                                "\"F16\"",
+                                "\"__metadata__\":{},",
+                                "[]",
+                                "{}",
+                                "//",
+                                "9223372036854775807",
+                                "9223372036854775808",
+                                "18446744073709551616"};
   std::mt19937 random(20);  // its sequence is fixed by the standard
   const auto below = [&](std::size_t n) { return random() % (n == 0 ? 1 : n); };
   int accepted = 0, refused_count = 0;

@@ -47,8 +47,8 @@ std::string refused(const std::string& file) {
   return words.starts_with(prefix) ? words.substr(prefix.size()) : words;
 }
 
-std::string entry(const std::string& name, const std::string& type, const std::string& dims, i64 begin,
-                  i64 end) {
+std::string entry(const std::string& name, const std::string& type, const std::string& dims,
+                  i64 begin, i64 end) {
   return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":[" + dims +
          "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
 }
@@ -69,8 +69,12 @@ bool same_tensors(const safetensors_file& a, const safetensors_file& b) {
 /// Weights of a small network, with the values that text would lose.
 struct weights {
   std::vector<float> conv = std::vector<float>(6 * 25);
-  std::vector<float> bias = {0.0f, -0.0f, 1e-45f, std::numeric_limits<float>::infinity(),
-                             std::bit_cast<float>(0x7fc12345u), -3.25f};
+  std::vector<float> bias = {0.0f,
+                             -0.0f,
+                             1e-45f,
+                             std::numeric_limits<float>::infinity(),
+                             std::bit_cast<float>(0x7fc12345u),
+                             -3.25f};
   std::vector<std::uint16_t> half = {0x0001, 0x3c00, 0x7e01};
   std::vector<double> rate = {0.1};
   std::vector<std::uint8_t> mask = {1, 0, 255, 7, 9};
@@ -92,8 +96,8 @@ struct weights {
   }
 };
 
-const std::map<std::string, std::string> notes = {
-    {"example", "mnist"}, {"odd \"\\/\n\x01", "\xc3\xa9\xf0\x9f\x98\x80"}};
+const std::map<std::string, std::string> notes = {{"example", "mnist"},
+                                                  {"odd \"\\/\n\x01", "\xc3\xa9\xf0\x9f\x98\x80"}};
 
 }  // namespace
 
@@ -119,7 +123,8 @@ TEST_CASE("Tensors that were written read back bit for bit", "[io]") {
   }
   CHECK(file.find("conv1.weight")->as<float>()[1] == std::sin(1.0f));
   CHECK(file.find("step")->as<std::int64_t>()[0] == -1);
-  for (const char* name : {"", "a", "conv1", "conv1.weighu", "zzz"}) CHECK(file.find(name) == nullptr);
+  for (const char* name : {"", "a", "conv1", "conv1.weighu", "zzz"})
+    CHECK(file.find(name) == nullptr);
 
   // What was read can be written, and gives the same file.
   write_safetensors(here / "again.safetensors", file.tensors(), file.metadata());
@@ -149,11 +154,10 @@ TEST_CASE("The file written is the one the format asks for, byte by byte", "[io]
                                    {"a", dtype::f32, shape(1, 2), bytes_in(a)}};
   write_safetensors(here / "m", tensors, {{"k", "v"}});
   // Large elements first, so that every tensor is aligned.
-  std::string header =
-      R"({"__metadata__":{"tessera.crc32c":"00000000","k":"v"},)"
-      R"("z":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
-      R"("a":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},)"
-      R"("b":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]}})";
+  std::string header = R"({"__metadata__":{"tessera.crc32c":"00000000","k":"v"},)"
+                       R"("z":{"dtype":"F64","shape":[],"data_offsets":[0,8]},)"
+                       R"("a":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},)"
+                       R"("b":{"dtype":"BOOL","shape":[3],"data_offsets":[16,19]}})";
   while (header.size() % 8 != 0) header += ' ';
   std::string data("\0\0\0\0\0\0\xe0\x3f\0\0\x80\x3f\0\0\0\x40\x07\x08\x09", 19);
   std::string expected = file_of(header, data);
@@ -173,8 +177,8 @@ TEST_CASE("The file written is the one the format asks for, byte by byte", "[io]
 
 TEST_CASE("A file of other programs is read: no order, no padding, no checksum", "[io]") {
   // An odd header length and a float at offset 3: in memory it is aligned all the same.
-  std::string header = "{" + entry("f", "F32", "2", 3, 11) + "," + entry("e", "I8", "0,4", 3, 3) + "," +
-                       entry("b", "U8", "3", 0, 3) + "}";
+  std::string header = "{" + entry("f", "F32", "2", 3, 11) + "," + entry("e", "I8", "0,4", 3, 3) +
+                       "," + entry("b", "U8", "3", 0, 3) + "}";
   while (header.size() % 2 == 0) header += ' ';
   const auto file = parse(file_of(header, std::string("\1\2\3\0\0\x80\x3f\0\0\0\x40", 11)));
   CHECK(file.names() == std::vector<std::string>{"b", "e", "f"});
@@ -194,7 +198,8 @@ TEST_CASE("A file that breaks a rule of the format is refused with the reason", 
   const std::string good = one(entry("a", "F32", "2,3", 0, 24));
   REQUIRE(refused(file_of(good, data)) == "no error");
   // 1 to 3: the header's length
-  CHECK(refused("") == "too short for a safetensors file: 0 bytes, the length of the header takes 8");
+  CHECK(refused("") ==
+        "too short for a safetensors file: 0 bytes, the length of the header takes 8");
   CHECK(contains(refused("1234567"), "too short for a safetensors file: 7 bytes"));
   CHECK(refused(file_of(good, data, 100'000'001)) ==
         "states a header of 100000001 bytes, at most 100000000 are allowed");
@@ -214,8 +219,10 @@ TEST_CASE("A file that breaks a rule of the format is refused with the reason", 
   };
   CHECK(refused(file_of(two(12, 24), data)) == "no error");
   CHECK(refused(file_of(two(13, 24), data)) == "\"b\" at bytes 13 to 24 leaves a hole before it");
-  CHECK(refused(file_of(two(11, 24), data)) == "\"b\" at bytes 11 to 24 overlaps the tensor before it");
-  CHECK(refused(file_of(two(0, 12), data)) == "\"b\" at bytes 0 to 12 overlaps the tensor before it");
+  CHECK(refused(file_of(two(11, 24), data)) ==
+        "\"b\" at bytes 11 to 24 overlaps the tensor before it");
+  CHECK(refused(file_of(two(0, 12), data)) ==
+        "\"b\" at bytes 0 to 12 overlaps the tensor before it");
   CHECK(refused(file_of(one(entry("a", "U8", "23", 1, 24)), data)) ==
         "\"a\" at bytes 1 to 24 leaves a hole before it");
   CHECK(refused(file_of(one(entry("a", "U8", "1", 24, 0)), data)) ==
@@ -237,10 +244,10 @@ TEST_CASE("A file that breaks a rule of the format is refused with the reason", 
         "\"a\" at bytes 0 to 24 reaches past the end of the data, 23 bytes");
   CHECK(refused(file_of(good, data + "y")) == "the tensors fill 24 bytes, the file holds 25");
   CHECK(refused(file_of("{}", "y")) == "the tensors fill 0 bytes, the file holds 1");
-  CHECK(contains(refused(file_of(one(entry("a", "U8", "9223372036854775807", 0,
-                                           std::numeric_limits<i64>::max())),
-                                 data)),
-                 "reaches past the end of the data"));
+  CHECK(contains(
+      refused(file_of(
+          one(entry("a", "U8", "9223372036854775807", 0, std::numeric_limits<i64>::max())), data)),
+      "reaches past the end of the data"));
   // a name cannot break the line
   CHECK(refused(file_of(one(entry("a\\nb", "F32", "2,4", 0, 24)), data)).starts_with("\"a?b\" at"));
 }
@@ -257,7 +264,8 @@ TEST_CASE("The checksum is tested where there is one", "[io]") {
   CHECK(contains(refused(bad), "the checksum does not agree: the file states \""));
   // Not eight plain digits: refused, as it cannot be the one that was written.
   for (const char* text : {"", "12", "0000000000000000", "zzzzzzzz"}) {
-    const std::string header = std::string(R"({"__metadata__":{"tessera.crc32c":")") + text + "\"}}";
+    const std::string header =
+        std::string(R"({"__metadata__":{"tessera.crc32c":")") + text + "\"}}";
     CHECK(contains(refused(file_of(header, "")), "the checksum does not agree"));
   }
 }
@@ -288,7 +296,8 @@ TEST_CASE("With any byte changed, a file gives an error or the same tensors", "[
   int silent = 0;
   std::string changed = whole;
   for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (int flip = 1; flip < 256; flip = at < 600 ? flip + 1 : flip * 2) {  // all values in the header
+    for (int flip = 1; flip < 256;
+         flip = at < 600 ? flip + 1 : flip * 2) {  // all values in the header
       changed[at] = static_cast<char>(whole[at] ^ flip);
       try {
         const auto file = parse(changed);
@@ -320,8 +329,7 @@ TEST_CASE("Whatever call fails while saving, a whole file is there to load", "[i
     });
     if (k >= faulty::count) break;
     errors += words != "no error";
-    const bool renamed =
-        std::count(faulty::log.begin(), faulty::log.begin() + k, "rename") == 1;
+    const bool renamed = std::count(faulty::log.begin(), faulty::log.begin() + k, "rename") == 1;
     const auto file = safetensors_file::read(here / "m");
     REQUIRE(file.find("conv1.bias")->as<float>()[0] == (renamed ? 2.0f : 1.0f));
     REQUIRE(here.entries() == 1);
@@ -355,12 +363,12 @@ TEST_CASE("What could not be read back is not written", "[io]") {
 }
 
 TEST_CASE("Tensors are looked at as what they hold, or not at all", "[io]") {
-  const std::string header = "{" + entry("f", "F32", "1", 0, 4) + "," + entry("i", "I32", "1", 4, 8) +
-                             "," + entry("u", "U32", "1", 8, 12) + "," +
-                             entry("h", "F16", "1", 12, 14) + "," + entry("s", "U16", "1", 14, 16) +
-                             "," + entry("b", "BOOL", "1", 16, 17) + "," +
-                             entry("deep", "U8", "1,1,1,1,1,1,1", 17, 18) + "," +
-                             entry("long", "U8", "2147483648,0", 18, 18) + "}";
+  const std::string header =
+      "{" + entry("f", "F32", "1", 0, 4) + "," + entry("i", "I32", "1", 4, 8) + "," +
+      entry("u", "U32", "1", 8, 12) + "," + entry("h", "F16", "1", 12, 14) + "," +
+      entry("s", "U16", "1", 14, 16) + "," + entry("b", "BOOL", "1", 16, 17) + "," +
+      entry("deep", "U8", "1,1,1,1,1,1,1", 17, 18) + "," +
+      entry("long", "U8", "2147483648,0", 18, 18) + "}";
   const auto file = parse(file_of(header, std::string(18, '\1')));
   struct two_bytes {
     std::uint16_t bits;

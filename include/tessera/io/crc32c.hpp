@@ -1,7 +1,7 @@
 #pragma once
 
 // CRC32C: the 32-bit checksum of the Castagnoli polynomial, reflected (0x82f63b78). It finds every
-// error of one, two or three bits and every burst of up to 32 bits in a file of this library's size.
+// error of one, two or three bits in up to 256 MiB, and every burst of up to 32 bits.
 //
 // Eight bytes at a time through eight tables of 256 entries: about 2 GB/s, so that a checksum costs
 // less than reading the file from a disk. The tables are constants of 8 KiB.

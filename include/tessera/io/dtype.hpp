@@ -17,7 +17,19 @@ namespace tessera::io {
 
 /// The element types of safetensors that fill whole bytes and that this library knows by size.
 enum class dtype : u8 {
-  boolean, uint8, int8, uint16, int16, f16, bf16, uint32, int32, f32, uint64, int64, f64
+  boolean,
+  uint8,
+  int8,
+  uint16,
+  int16,
+  f16,
+  bf16,
+  uint32,
+  int32,
+  f32,
+  uint64,
+  int64,
+  f64,
 };
 
 inline constexpr i32 dtype_count = 13;
@@ -45,7 +57,8 @@ inline constexpr dtype_row dtype_table[dtype_count] = {
     {"F32", 4, true, element::f32},
     {"U64", 8, false, {}},
     {"I64", 8, true, element::int64},
-    {"F64", 8, true, element::f64}};
+    {"F64", 8, true, element::f64},
+};
 
 constexpr const dtype_row& row_of(dtype type) { return dtype_table[static_cast<i32>(type)]; }
 
@@ -89,7 +102,8 @@ struct stored_shape {
   i64 extent[max_rank] = {};
 
   constexpr stored_shape() = default;
-  constexpr stored_shape(const shape& dims) : rank(dims.rank) {  // NOLINT: every shape can be stored
+  /// Every shape of the library can be stored.
+  constexpr stored_shape(const shape& dims) : rank(dims.rank) {  // NOLINT
     for (i32 axis = 0; axis < rank; ++axis) extent[axis] = dims[axis];
   }
 
@@ -99,7 +113,7 @@ struct stored_shape {
 };
 
 /// "16x1x3x3"; a scalar is "scalar".
-inline std::string spell(const stored_shape& dims) {
+[[gnu::cold]] inline std::string spell(const stored_shape& dims) {
   if (dims.rank == 0) return "scalar";
   std::string text;
   for (i32 axis = 0; axis < dims.rank; ++axis) {

@@ -7,10 +7,12 @@
 // Whatever fails before the rename, the new file is removed and NAME is as it was; from the rename
 // on, NAME is the new file, whole. A crash or a power cut at any moment leaves one of the two.
 // The system calls that writing makes can be handed in, so that tests can let each of them fail.
+// Functions are marked cold: they wait for the disk, and compile in half the time for it.
 // POSIX. Two threads must not write the same NAME at once.
 
 #include <tessera/core/error.hpp>
 #include <tessera/core/types.hpp>
+#include <tessera/io/message.hpp>
 
 #include <cerrno>
 #include <cstddef>
@@ -31,16 +33,16 @@ namespace tessera::io {
 namespace detail {
 
 /// "model.safetensors: No such file or directory", from the number a system call left in errno.
-inline error file_error(const std::string& path, const std::string& doing, int number) {
-  return error(path + ": " + doing + ": " + std::strerror(number));
+[[gnu::cold]] inline error file_error(const std::string& path, const char* doing, int number) {
+  return error(message({path, ": ", doing, ": ", std::strerror(number)}));
 }
 
 /// Memory for `bytes` bytes of `path`, aligned to 16; an error instead of bad_alloc.
-inline std::vector<std::byte> allocate(u64 bytes, const std::string& path) {
+[[gnu::cold]] inline std::vector<std::byte> allocate(u64 bytes, const std::string& path) {
   try {
     return std::vector<std::byte>(bytes);
   } catch (const std::exception&) {  // bad_alloc or length_error
-    throw error(path + ": not enough memory for " + std::to_string(bytes) + " bytes");
+    refuse({path, ": not enough memory for ", bytes, " bytes"});
   }
 }
 
@@ -50,7 +52,7 @@ inline std::vector<std::byte> allocate(u64 bytes, const std::string& path) {
 class input_file {
  public:
   /// Errors   "PATH: cannot open: No such file or directory", "PATH: is a directory, not a file"
-  explicit input_file(const std::string& path) : path_(path) {
+  [[gnu::cold]] explicit input_file(const std::string& path) : path_(path) {
     // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
     handle_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (handle_ < 0) throw detail::file_error(path, "cannot open", errno);
@@ -62,8 +64,8 @@ class input_file {
     }
     if (!S_ISREG(status.st_mode)) {
       ::close(handle_);
-      throw error(path + (S_ISDIR(status.st_mode) ? ": is a directory, not a file"
-                                                  : ": is not a regular file"));
+      refuse({path, S_ISDIR(status.st_mode) ? ": is a directory, not a file"
+                                            : ": is not a regular file"});
     }
     size_ = static_cast<u64>(status.st_size);
   }
@@ -76,15 +78,15 @@ class input_file {
 
   /// Fills `to` with the next bytes.
   /// Errors   "PATH: ended after 100 bytes, 120 were expected" where the file has shrunk meanwhile
-  void read(std::span<std::byte> to) {
+  [[gnu::cold]] void read(std::span<std::byte> to) {
     std::size_t done = 0;
     while (done < to.size()) {
       const ssize_t count = ::read(handle_, to.data() + done, to.size() - done);
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) throw detail::file_error(path_, "cannot read", errno);
       if (count == 0) {
-        throw error(path_ + ": ended after " + std::to_string(at_ + done) + " bytes, " +
-                    std::to_string(at_ + to.size()) + " were expected");
+        refuse(
+            {path_, ": ended after ", at_ + done, " bytes, ", at_ + to.size(), " were expected"});
       }
       done += static_cast<std::size_t>(count);
     }
@@ -100,7 +102,7 @@ class input_file {
 
 /// All bytes of a file, aligned to 16.
 /// Errors   those of input_file
-inline std::vector<std::byte> read_file(const std::string& path) {
+[[gnu::cold]] inline std::vector<std::byte> read_file(const std::string& path) {
   input_file file(path);
   std::vector<std::byte> bytes = detail::allocate(file.size(), path);
   file.read(bytes);
@@ -112,8 +114,8 @@ inline std::vector<std::byte> read_file(const std::string& path) {
 struct file_calls {
   int (*open)(const char* path, int flags, unsigned mode) =
       [](const char* path, int flags, unsigned mode) { return ::open(path, flags, mode); };
-  long (*write)(int handle, const void* bytes, std::size_t count) =
-      [](int handle, const void* bytes, std::size_t count) -> long {
+  long (*write)(int handle, const void* bytes,
+                std::size_t count) = [](int handle, const void* bytes, std::size_t count) -> long {
     return ::write(handle, bytes, count);
   };
   int (*sync)(int handle) = [](int handle) { return ::fsync(handle); };
@@ -127,7 +129,7 @@ struct file_calls {
 namespace detail {
 
 /// The folder a path lies in: "runs" of "runs/lenet.safetensors", "." of "lenet.safetensors".
-inline std::string folder_of(const std::string& path) {
+[[gnu::cold]] inline std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
@@ -141,7 +143,7 @@ struct write_target {
   unsigned mode = 0666;
   bool exists = false;
 
-  explicit write_target(const std::string& named) : path(named) {
+  [[gnu::cold]] explicit write_target(const std::string& named) : path(named) {
     struct stat status = {};
     if (::lstat(named.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
       char* const resolved = ::realpath(named.c_str(), nullptr);
@@ -151,8 +153,8 @@ struct write_target {
     }
     if (::lstat(path.c_str(), &status) != 0) return;  // a new file; open() finds what is wrong
     if (!S_ISREG(status.st_mode)) {
-      throw error(named + (S_ISDIR(status.st_mode) ? ": is a directory, cannot write a file there"
-                                                   : ": is not a regular file, cannot replace it"));
+      refuse({named, S_ISDIR(status.st_mode) ? ": is a directory, cannot write a file there"
+                                             : ": is not a regular file, cannot replace it"});
     }
     mode = status.st_mode & 0777;
     exists = true;
@@ -162,7 +164,8 @@ struct write_target {
 /// The folder a file lies in. A new name is an entry of the folder and reaches the disk with it.
 class folder_handle {
  public:
-  folder_handle(const std::string& path, const std::string& named, const file_calls& calls)
+  [[gnu::cold]] folder_handle(const std::string& path, const std::string& named,
+                              const file_calls& calls)
       : calls_(calls), named_(named) {
     handle_ = calls_.open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (handle_ < 0) throw file_error(named_, "cannot write", errno);
@@ -171,7 +174,7 @@ class folder_handle {
   folder_handle& operator=(const folder_handle&) = delete;
   ~folder_handle() { calls_.close(handle_); }
 
-  void sync() const {
+  [[gnu::cold]] void sync() const {
     // Some file systems have nothing to synchronise in a folder and say so with EINVAL.
     if (calls_.sync(handle_) == 0 || errno == EINVAL) return;
     throw file_error(named_, "is written, but may not survive a power cut", errno);
@@ -186,8 +189,9 @@ class folder_handle {
 /// The file under its temporary name: removed again unless `keep` was called.
 class temporary_file {
  public:
-  temporary_file(const write_target& target, const std::string& named, const file_calls& calls)
-      : calls_(calls), named_(named), path_(target.path + ".tmp." + std::to_string(::getpid())) {
+  [[gnu::cold]] temporary_file(const write_target& target, const std::string& named,
+                               const file_calls& calls)
+      : calls_(calls), named_(named), path_(message({target.path, ".tmp.", ::getpid()})) {
     // A crashed process with this number may have left one; O_EXCL alone would trip over it for
     // ever, and without O_EXCL a link planted under this name would be written through.
     ::unlink(path_.c_str());
@@ -206,7 +210,7 @@ class temporary_file {
 
   const std::string& path() const { return path_; }
 
-  void write(std::span<const std::byte> bytes) {
+  [[gnu::cold]] void write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const long count = calls_.write(handle_, bytes.data(), bytes.size());
       if (count < 0 && errno == EINTR) continue;
@@ -216,7 +220,7 @@ class temporary_file {
   }
 
   /// Everything is on the disk when this returns.
-  void finish() {
+  [[gnu::cold]] void finish() {
     if (calls_.sync(handle_) != 0) throw file_error(named_, "cannot write", errno);
     const int handle = handle_;
     handle_ = -1;  // closed even where close() reports an error
@@ -226,7 +230,7 @@ class temporary_file {
   void keep() { kept_ = true; }
 
  private:
-  void discard() {
+  [[gnu::cold]] void discard() {
     if (handle_ >= 0) calls_.close(handle_);
     handle_ = -1;
     if (!kept_) calls_.remove(path_.c_str());
@@ -246,9 +250,9 @@ class temporary_file {
 /// A file that is replaced keeps its permissions; a link keeps pointing to where it does.
 /// Errors   "PATH: cannot write: No space left on device", and PATH is as it was; or "PATH: is
 ///          written, but may not survive a power cut: ..." where only the last step failed
-inline void write_file(const std::string& path,
-                       std::span<const std::span<const std::byte>> pieces,
-                       const file_calls& calls = {}) {
+[[gnu::cold]] inline void write_file(const std::string& path,
+                                     std::span<const std::span<const std::byte>> pieces,
+                                     const file_calls& calls = {}) {
   const detail::write_target target(path);
   // Opened first: what can fail should fail while the old file is still there.
   const detail::folder_handle folder(target.path, path, calls);
@@ -263,8 +267,8 @@ inline void write_file(const std::string& path,
 }
 
 /// The same for one piece of text.
-inline void write_file(const std::string& path, std::string_view text,
-                       const file_calls& calls = {}) {
+[[gnu::cold]] inline void write_file(const std::string& path, std::string_view text,
+                                     const file_calls& calls = {}) {
   const std::span<const std::byte> piece = std::as_bytes(std::span(text.data(), text.size()));
   write_file(path, std::span(&piece, 1), calls);
 }

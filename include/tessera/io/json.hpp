@@ -89,7 +89,7 @@ class strict_json_builder : public nlohmann::json_sax<json> {
     // objects cost quadratic time.
     auto& members = parent.get_ref<json::object_t&>();
     static_cast<json::object_t::Container&>(members).emplace_back(std::move(name_),
-                                                                 std::move(value));
+                                                                  std::move(value));
     return &members.back().second;
   }
   bool put(json value) {

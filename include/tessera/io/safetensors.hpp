@@ -28,10 +28,12 @@
 #include <tessera/io/dtype.hpp>
 #include <tessera/io/file.hpp>
 #include <tessera/io/header_reader.hpp>
+#include <tessera/io/message.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <span>
@@ -43,7 +45,8 @@
 
 namespace tessera::io {
 
-static_assert(std::endian::native == std::endian::little, "safetensors holds little-endian numbers");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors holds little-endian numbers");
 
 /// A tensor to be written: a name, and the bytes of its elements in row-major order.
 struct named_tensor {
@@ -69,11 +72,11 @@ struct stored_tensor {
 
   /// Its shape, as the library computes with it.
   /// Errors   "safetensors: "x" has shape ..., which has more than 6 extents or one above 2^31 - 1"
-  shape dimensions() const {
+  [[gnu::cold]] shape dimensions() const {
     const std::optional<shape> result = shape_of(dims);
     if (result) return *result;
-    throw error("safetensors: " + in_quotes(name) + " has shape " + spell(dims) +
-                ", which has more than 6 extents or one above 2147483647");
+    refuse({"safetensors: ", in_quotes(name), " has shape ", spell(dims),
+            ", which has more than 6 extents or one above 2147483647"});
   }
 
   /// Its elements in place. `T` has the element's size, and its kind if it is one of C++'s own
@@ -84,9 +87,8 @@ struct stored_tensor {
   std::span<const T> as() const {
     static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8);
     if (!holds<T>()) {
-      throw error("safetensors: " + in_quotes(name) + " holds " + name_of(type) +
-                  " elements, they were asked for as another type of " +
-                  std::to_string(sizeof(T)) + " bytes");
+      refuse({"safetensors: ", in_quotes(name), " holds ", name_of(type),
+              " elements, they were asked for as another type of ", sizeof(T), " bytes"});
     }
     return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
   }
@@ -97,8 +99,8 @@ struct stored_tensor {
     if (static_cast<i32>(sizeof(T)) != io::bytes_of(type)) return false;
     const bool is_float = type == dtype::f32 || type == dtype::f64;
     const bool is_short_float = type == dtype::f16 || type == dtype::bf16;
-    const bool is_signed = type == dtype::int8 || type == dtype::int16 || type == dtype::int32 ||
-                           type == dtype::int64;
+    const bool is_signed =
+        type == dtype::int8 || type == dtype::int16 || type == dtype::int32 || type == dtype::int64;
     if constexpr (std::is_floating_point_v<T>) return is_float;
     if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) return is_signed;
     if constexpr (std::is_integral_v<T>) return !is_float && !is_short_float && !is_signed;
@@ -119,13 +121,14 @@ class safetensors_file {
   /// Reads a file.
   /// Errors   "PATH: cannot open: ..." as of input_file; "safetensors: PATH: ..." where a rule of
   ///          the format is broken
-  static safetensors_file read(const std::string& path) {
+  [[gnu::cold]] static safetensors_file read(const std::string& path) {
     input_file file(path);
     return load(file.size(), path, [&](std::span<std::byte> to) { file.read(to); });
   }
 
   /// Reads a file that is in memory already; `name` stands for it in messages. Copies the bytes.
-  static safetensors_file parse(std::span<const std::byte> bytes, const std::string& name) {
+  [[gnu::cold]] static safetensors_file parse(std::span<const std::byte> bytes,
+                                              const std::string& name) {
     std::size_t at = 0;
     return load(bytes.size(), name, [&](std::span<std::byte> to) {
       if (!to.empty()) std::memcpy(to.data(), bytes.data() + at, to.size());
@@ -145,7 +148,7 @@ class safetensors_file {
   std::span<const stored_tensor> tensors() const { return tensors_; }
 
   /// Their names, sorted.
-  std::vector<std::string> names() const {
+  [[gnu::cold]] std::vector<std::string> names() const {
     std::vector<std::string> result;
     for (const stored_tensor& tensor : tensors_) result.push_back(tensor.name);
     return result;
@@ -181,64 +184,73 @@ class safetensors_file {
 
 namespace detail {
 
-[[noreturn]] inline void refuse_file(const std::string& name, const std::string& what) {
-  throw error("safetensors: " + name + ": " + what);
+[[noreturn, gnu::cold]] inline void refuse_file(const std::string& name,
+                                                std::initializer_list<word> what) {
+  refuse({"safetensors: ", name, ": ", message(what)});
 }
 
 /// The header's length, at most what the format and the file allow.
-inline u64 checked_header_bytes(u64 stated, u64 file_bytes, const std::string& name) {
+[[gnu::cold]] inline u64 checked_header_bytes(u64 stated, u64 file_bytes, const std::string& name) {
   if (stated > static_cast<u64>(max_header_bytes)) {
-    refuse_file(name, "states a header of " + std::to_string(stated) +
-                          " bytes, at most 100000000 are allowed");
+    refuse_file(name, {"states a header of ", stated, " bytes, at most ", max_header_bytes,
+                       " are allowed"});
   }
   if (stated > file_bytes - 8) {  // the caller knows that there are 8
-    refuse_file(name, "states a header of " + std::to_string(stated) + " bytes, " +
-                          std::to_string(file_bytes - 8) + " follow");
+    refuse_file(name, {"states a header of ", stated, " bytes, ", file_bytes - 8, " follow"});
   }
   return stated;
 }
 
-/// Tensors by where their bytes begin and end in the data.
-using data_order = std::multimap<std::pair<i64, i64>, stored_tensor*>;
-
-/// Accepts tensors that fill the data exactly, each as its type and shape say.
-inline void check_order(const data_order& order, i64 data_bytes, const std::string& name) {
+/// The tensors in the order of their bytes, when they fill the data exactly, each as its type and
+/// shape say.
+[[gnu::cold]] inline std::vector<std::size_t> checked_order(const safetensors_header& header,
+                                                            i64 data_bytes,
+                                                            const std::string& name) {
+  std::vector<std::size_t> order =
+      sorted(header.tensors.size(), header.tensors.data(),
+             [](const void* of, std::size_t a, std::size_t b) {
+               const auto *x = static_cast<const header_entry*>(of) + a,
+                          *y = static_cast<const header_entry*>(of) + b;
+               return x->begin != y->begin ? x->begin < y->begin : x->end < y->end;
+             });
   i64 covered = 0;
-  for (const auto& [range, tensor] : order) {
-    const auto [begin, end] = range;
-    const std::string where = in_quotes(tensor->name) + " at bytes " + std::to_string(begin) +
-                              " to " + std::to_string(end);
-    if (end < begin) refuse_file(name, where + " ends before it begins");
-    if (begin < covered) refuse_file(name, where + " overlaps the tensor before it");
-    if (begin > covered) refuse_file(name, where + " leaves a hole before it");
+  for (const std::size_t index : order) {
+    const header_entry& entry = header.tensors[index];
+    const i64 begin = entry.begin, end = entry.end;
+    const auto fail = [&](std::initializer_list<word> what) {
+      refuse_file(name, {in_quotes(entry.name), " at bytes ", begin, " to ", end, message(what)});
+    };
+    if (end < begin) fail({" ends before it begins"});
+    if (begin < covered) fail({" overlaps the tensor before it"});
+    if (begin > covered) fail({" leaves a hole before it"});
     if (end > data_bytes) {
-      refuse_file(name, where + " reaches past the end of the data, " +
-                            std::to_string(data_bytes) + " bytes");
+      fail({" reaches past the end of the data, ", data_bytes, " bytes"});
     }
-    const std::optional<i64> bytes = checked_bytes(tensor->type, tensor->dims);
-    const std::string what =
-        std::string(name_of(tensor->type)) + " elements of shape " + spell(tensor->dims);
-    if (!bytes) refuse_file(name, where + ": the size of " + what + " is above 2^63 - 1 bytes");
+    const std::optional<i64> bytes = checked_bytes(entry.type, entry.dims);
+    if (!bytes) {
+      fail({": the size of ", name_of(entry.type), " elements of shape ", spell(entry.dims),
+            " is above 2^63 - 1 bytes"});
+    }
     if (*bytes != end - begin) {
-      refuse_file(name, where + ": " + what + " fill " + std::to_string(*bytes) + " bytes, not " +
-                            std::to_string(end - begin));
+      fail({": ", name_of(entry.type), " elements of shape ", spell(entry.dims), " fill ", *bytes,
+            " bytes, not ", end - begin});
     }
     covered = end;
   }
   if (covered != data_bytes) {
-    refuse_file(name, "the tensors fill " + std::to_string(covered) + " bytes, the file holds " +
-                          std::to_string(data_bytes));
+    refuse_file(name, {"the tensors fill ", covered, " bytes, the file holds ", data_bytes});
   }
+  return order;
 }
 
-inline std::string hexadecimal(u32 number) {
+[[gnu::cold]] inline std::string hexadecimal(u32 number) {
   std::string text;
   for (i32 shift = 28; shift >= 0; shift -= 4) text += "0123456789abcdef"[number >> shift & 15];
   return text;
 }
 
 /// The checksum of a file up to its data: `header` with the checksum's digits, if any, as zeros.
-inline u32 header_checksum(std::string header, std::size_t digits_at) {
+[[gnu::cold]] inline u32 header_checksum(std::string header, std::size_t digits_at) {
   if (digits_at != std::string::npos) header.replace(digits_at, 8, "00000000");
   const u64 length = header.size();
   return crc32c(std::as_bytes(std::span(header)), crc32c(std::as_bytes(std::span(&length, 1))));
@@ -249,10 +261,11 @@ inline i64 round_up_to_8(i64 bytes) { return (bytes + 7) / 8 * 8; }
 }  // namespace detail
 
 template <class Pull>
-safetensors_file safetensors_file::load(u64 size, const std::string& name, Pull pull) {
+[[gnu::cold]] safetensors_file safetensors_file::load(u64 size, const std::string& name,
+                                                      Pull pull) {
   if (size < 8) {
-    detail::refuse_file(name, "too short for a safetensors file: " + std::to_string(size) +
-                                  " bytes, the length of the header takes 8");
+    detail::refuse_file(name, {"too short for a safetensors file: ", size,
+                               " bytes, the length of the header takes 8"});
   }
   u64 header_bytes = 0;
   pull(std::as_writable_bytes(std::span(&header_bytes, 1)));
@@ -263,39 +276,40 @@ safetensors_file safetensors_file::load(u64 size, const std::string& name, Pull 
 
   safetensors_file file;
   file.name_ = name;
-  file.tensors_.reserve(header.tensors.size());  // the order below points into it
-  detail::data_order order;
+  const std::vector<std::size_t> order =
+      detail::checked_order(header, static_cast<i64>(size - 8 - header_bytes), name);
   i64 total = 0;
-  for (const auto& [tensor, entry] : header.tensors) {
-    file.tensors_.emplace_back(tensor, entry.type, entry.dims, std::span<const std::byte>());
-    order.emplace(std::pair(entry.begin, entry.end), &file.tensors_.back());
-  }
-  detail::check_order(order, static_cast<i64>(size - 8 - header_bytes), name);
-  for (const auto& [range, tensor] : order) {
-    total += detail::round_up_to_8(range.second - range.first);  // at most the data + 8 x 65536
+  file.tensors_.resize(header.tensors.size());
+  for (const std::size_t index : order) {
+    header_entry& entry = header.tensors[index];
+    stored_tensor& tensor = file.tensors_[index];
+    tensor.name = std::move(entry.name);
+    tensor.type = entry.type;
+    tensor.dims = entry.dims;
+    total += detail::round_up_to_8(entry.end - entry.begin);  // at most the data + 8 x 65536
   }
 
   file.bytes_ = detail::allocate(static_cast<u64>(total), name);
   u32 checksum = detail::header_checksum(text, header.checksum_at);
   std::span<std::byte> free = file.bytes_;
-  for (const auto& [range, tensor] : order) {
-    const i64 count = range.second - range.first;
+  for (const std::size_t index : order) {
+    const i64 count = header.tensors[index].end - header.tensors[index].begin;
     const auto bytes = free.first(static_cast<std::size_t>(count));
     pull(bytes);
     checksum = crc32c(bytes, checksum);
-    tensor->bytes = bytes;
+    file.tensors_[index].bytes = bytes;
     free = free.subspan(static_cast<std::size_t>(detail::round_up_to_8(count)));
   }
 
   if (header.checksum_at != std::string::npos) {
-    const std::string stated = text.substr(header.checksum_at, 8);
-    if (stated != header.metadata[std::string(checksum_key)] ||
-        stated != detail::hexadecimal(checksum)) {
-      detail::refuse_file(name, "the checksum does not agree: the file states " +
-                                    in_quotes(header.metadata[std::string(checksum_key)]) +
-                                    ", its bytes give \"" + detail::hexadecimal(checksum) + "\"");
+    const auto entry = header.metadata.find(std::string(checksum_key));
+    const std::string computed = detail::hexadecimal(checksum);
+    // The second comparison asks that the digits were written plainly, not as escapes.
+    if (entry->second != computed || text.compare(header.checksum_at, 8, computed) != 0) {
+      detail::refuse_file(name, {"the checksum does not agree: the file states ",
+                                 in_quotes(entry->second), ", its bytes give \"", computed, "\""});
     }
-    header.metadata.erase(std::string(checksum_key));
+    header.metadata.erase(entry);
   }
   file.metadata_ = std::move(header.metadata);
   return file;
@@ -304,7 +318,7 @@ safetensors_file safetensors_file::load(u64 size, const std::string& name, Pull 
 namespace detail {
 
 /// A text as JSON writes it. UTF-8 stays as it is.
-inline void append_json(std::string& json, std::string_view text) {
+[[gnu::cold]] inline void append_json(std::string& json, std::string_view text) {
   json += '"';
   for (const char letter : text) {
     const auto code = static_cast<unsigned char>(letter);
@@ -320,57 +334,60 @@ inline void append_json(std::string& json, std::string_view text) {
   json += '"';
 }
 
-[[noreturn]] inline void refuse_tensor(const std::string& name, const std::string& what) {
-  throw error("safetensors: cannot write " + in_quotes(name) + ": " + what);
+[[noreturn, gnu::cold]] inline void refuse_tensor(const std::string& name,
+                                                  std::initializer_list<word> what) {
+  refuse({"safetensors: cannot write ", in_quotes(name), ": ", message(what)});
 }
 
-/// Tensors by their names.
-using tensors_by_name = std::map<std::string_view, const stored_tensor*>;
-
 /// In the order in which they will lie in the file, when all of them can be read back.
-inline std::vector<const stored_tensor*> checked_to_write(std::span<const stored_tensor> tensors) {
+[[gnu::cold]] inline std::vector<const stored_tensor*> checked_to_write(
+    std::span<const stored_tensor> tensors) {
   if (static_cast<i64>(tensors.size()) > max_tensors) {
-    throw error("safetensors: cannot write more than 65536 tensors");
+    refuse({"safetensors: cannot write more than ", max_tensors, " tensors"});
   }
-  tensors_by_name by_name;
   for (const stored_tensor& tensor : tensors) {
-    if (tensor.name == metadata_key) refuse_tensor(tensor.name, "the name means the metadata");
+    if (tensor.name == metadata_key) refuse_tensor(tensor.name, {"the name means the metadata"});
     if (static_cast<i64>(tensor.name.size()) > max_name_bytes) {
-      refuse_tensor(tensor.name, "the name is longer than 1024 bytes");
+      refuse_tensor(tensor.name, {"the name is longer than 1024 bytes"});
     }
     if (first_bad_utf8(tensor.name) != std::string_view::npos) {
-      refuse_tensor(tensor.name, "the name is not valid UTF-8");
+      refuse_tensor(tensor.name, {"the name is not valid UTF-8"});
     }
     const std::optional<i64> bytes = checked_bytes(tensor.type, tensor.dims);
     if (!bytes || static_cast<u64>(*bytes) != tensor.bytes.size()) {
-      refuse_tensor(tensor.name, std::string(name_of(tensor.type)) + " elements of shape " +
-                                     spell(tensor.dims) + " do not fill " +
-                                     std::to_string(tensor.bytes.size()) + " bytes");
+      refuse_tensor(tensor.name, {name_of(tensor.type), " elements of shape ", spell(tensor.dims),
+                                  " do not fill ", tensor.bytes.size(), " bytes"});
     }
-    if (!by_name.emplace(tensor.name, &tensor).second) {
-      refuse_tensor(tensor.name, "the name is given twice");
-    }
+  }
+  const std::vector<std::size_t> by_name =
+      sorted(tensors.size(), tensors.data(), [](const void* of, std::size_t a, std::size_t b) {
+        const auto* all = static_cast<const stored_tensor*>(of);
+        return all[a].name < all[b].name;
+      });
+  for (std::size_t i = 1; i < by_name.size(); ++i) {
+    const std::string& name = tensors[by_name[i]].name;
+    if (name == tensors[by_name[i - 1]].name) refuse_tensor(name, {"the name is given twice"});
   }
   std::vector<const stored_tensor*> order;
   for (const i32 element_bytes : {8, 4, 2, 1}) {
-    for (const auto& [name, tensor] : by_name) {
-      if (bytes_of(tensor->type) == element_bytes) order.push_back(tensor);
+    for (const std::size_t index : by_name) {
+      if (bytes_of(tensors[index].type) == element_bytes) order.push_back(&tensors[index]);
     }
   }
   return order;
 }
 
-inline std::string write_header(std::span<const stored_tensor* const> order,
-                                const std::map<std::string, std::string>& metadata,
-                                std::size_t& checksum_at) {
-  std::string json = "{\"__metadata__\":{\"" + std::string(checksum_key) + "\":\"";
+[[gnu::cold]] inline std::string write_header(std::span<const stored_tensor* const> order,
+                                              const std::map<std::string, std::string>& metadata,
+                                              std::size_t& checksum_at) {
+  std::string json = message({"{\"__metadata__\":{\"", checksum_key, "\":\""});
   checksum_at = json.size();
   json += "00000000\"";
   for (const auto& [key, value] : metadata) {
     if (first_bad_utf8(key) != std::string_view::npos ||
         first_bad_utf8(value) != std::string_view::npos || key == checksum_key) {
-      throw error("safetensors: cannot write the metadata " + in_quotes(key) +
-                  ": not valid UTF-8, or the checksum's own name");
+      refuse({"safetensors: cannot write the metadata ", in_quotes(key),
+              ": not valid UTF-8, or the checksum's own name"});
     }
     json += ',';
     append_json(json, key);
@@ -378,26 +395,24 @@ inline std::string write_header(std::span<const stored_tensor* const> order,
     append_json(json, value);
   }
   json += '}';
-  i64 offset = 0;
+  u64 offset = 0;
   for (const stored_tensor* tensor : order) {
     json += ',';
     append_json(json, tensor->name);
-    json += ":{\"dtype\":\"";
-    json += name_of(tensor->type);
-    json += "\",\"shape\":[";
+    std::string dims;
     for (i32 axis = 0; axis < tensor->dims.rank; ++axis) {
-      if (axis > 0) json += ',';
-      json += std::to_string(tensor->dims[axis]);
+      dims += message({axis > 0 ? "," : "", tensor->dims[axis]});
     }
-    json += "],\"data_offsets\":[" + std::to_string(offset) + ',';
-    offset += static_cast<i64>(tensor->bytes.size());
-    json += std::to_string(offset) + "]}";
+    const u64 end = offset + tensor->bytes.size();
+    json += message({":{\"dtype\":\"", name_of(tensor->type), "\",\"shape\":[", dims,
+                     "],\"data_offsets\":[", offset, ",", end, "]}"});
+    offset = end;
   }
   json += '}';
   json.resize(static_cast<std::size_t>(round_up_to_8(static_cast<i64>(json.size()))), ' ');
   if (static_cast<i64>(json.size()) > max_header_bytes ||
       static_cast<i64>(metadata.size()) >= max_tensors) {
-    throw error("safetensors: cannot write a header this large");
+    refuse({"safetensors: cannot write a header this large"});
   }
   return json;
 }
@@ -409,9 +424,10 @@ inline std::string write_header(std::span<const stored_tensor* const> order,
 /// Equal tensors and metadata give equal files, in whatever order they come.
 /// Errors   "safetensors: cannot write "x": ..." for what could not be read back (a name given
 ///          twice, bytes that do not fill the shape, ...); those of write_file
-inline void write_safetensors(const std::string& path, std::span<const stored_tensor> tensors,
-                              const std::map<std::string, std::string>& metadata = {},
-                              const file_calls& calls = {}) {
+[[gnu::cold]] inline void write_safetensors(const std::string& path,
+                                            std::span<const stored_tensor> tensors,
+                                            const std::map<std::string, std::string>& metadata = {},
+                                            const file_calls& calls = {}) {
   const std::vector<const stored_tensor*> order = detail::checked_to_write(tensors);
   std::size_t checksum_at = 0;
   std::string header = detail::write_header(order, metadata, checksum_at);
@@ -421,15 +437,16 @@ inline void write_safetensors(const std::string& path, std::span<const stored_te
   header.replace(checksum_at, 8, detail::hexadecimal(checksum));
 
   const u64 header_bytes = header.size();
-  std::vector<std::span<const std::byte>> pieces = {
-      std::as_bytes(std::span(&header_bytes, 1)), std::as_bytes(std::span(header))};
+  std::vector<std::span<const std::byte>> pieces = {std::as_bytes(std::span(&header_bytes, 1)),
+                                                    std::as_bytes(std::span(header))};
   for (const stored_tensor* tensor : order) pieces.push_back(tensor->bytes);
   write_file(path, pieces, calls);
 }
 
-inline void write_safetensors(const std::string& path, std::span<const named_tensor> tensors,
-                              const std::map<std::string, std::string>& metadata = {},
-                              const file_calls& calls = {}) {
+[[gnu::cold]] inline void write_safetensors(const std::string& path,
+                                            std::span<const named_tensor> tensors,
+                                            const std::map<std::string, std::string>& metadata = {},
+                                            const file_calls& calls = {}) {
   const std::vector<stored_tensor> stored(tensors.begin(), tensors.end());
   write_safetensors(path, std::span<const stored_tensor>(stored), metadata, calls);
 }
@@ -438,34 +455,34 @@ inline void write_safetensors(const std::string& path, std::span<const named_ten
 /// others. All that is wrong is listed in one error.
 /// Errors   "safetensors: "conv1.weight" has shape 16x1x3x3 in model.safetensors, 16x1x5x5 in the
 ///          network; "conv2.bias" is missing in model.safetensors; ..."
-inline void check_against(const safetensors_file& file, std::span<const expected_tensor> expected) {
+[[gnu::cold]] inline void check_against(const safetensors_file& file,
+                                        std::span<const expected_tensor> expected) {
   std::string wrong;
-  const auto complain = [&](const std::string& tensor, const std::string& what) {
-    wrong += (wrong.empty() ? "" : "; ") + in_quotes(tensor) + what;
+  const auto complain = [&](const std::string& tensor, std::initializer_list<word> what) {
+    wrong += message({wrong.empty() ? "" : "; ", in_quotes(tensor), message(what)});
   };
-  detail::tensors_by_name wanted;
+  std::vector<bool> wanted(file.tensors().size());
   for (const expected_tensor& tensor : expected) {
     const stored_tensor* const found = file.find(tensor.name);
-    wanted.emplace(tensor.name, found);
     if (found == nullptr) {
-      complain(tensor.name, " is missing in " + file.name());
+      complain(tensor.name, {" is missing in ", file.name()});
       continue;
     }
+    wanted[static_cast<std::size_t>(found - file.tensors().data())] = true;
     if (found->dims != stored_shape(tensor.dims)) {
-      complain(tensor.name, " has shape " + spell(found->dims) + " in " + file.name() + ", " +
-                                spell(tensor.dims) + " in the network");
+      complain(tensor.name, {" has shape ", spell(found->dims), " in ", file.name(), ", ",
+                             spell(tensor.dims), " in the network"});
     }
     if (found->type != dtype_of(tensor.type)) {
-      complain(tensor.name, std::string(" holds ") + name_of(found->type) + " in " + file.name() +
-                                ", " + name_of(dtype_of(tensor.type)) + " in the network");
+      complain(tensor.name, {" holds ", name_of(found->type), " in ", file.name(), ", ",
+                             name_of(dtype_of(tensor.type)), " in the network"});
     }
   }
-  for (const stored_tensor& tensor : file.tensors()) {
-    if (!wanted.contains(tensor.name)) {
-      complain(tensor.name, " is in " + file.name() + ", but not in the network");
-    }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i]) continue;
+    complain(file.tensors()[i].name, {" is in ", file.name(), ", but not in the network"});
   }
-  if (!wrong.empty()) throw error("safetensors: " + wrong);
+  if (!wrong.empty()) refuse({"safetensors: ", wrong});
 }
 
 }  // namespace tessera::io
