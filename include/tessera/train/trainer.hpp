@@ -10,7 +10,7 @@
 #include <tessera/runtime/batch_writer.hpp>
 #include <tessera/runtime/program.hpp>
 #include <tessera/runtime/weights.hpp>
-#include <tessera/train/metrics.hpp>
+#include <tessera/runtime/metrics.hpp>
 #include <tessera/train/progress.hpp>
 #include <tessera/train/sample_source.hpp>
 
