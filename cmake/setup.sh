@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the packages that a build needs (Debian 12, Ubuntu 23.04 and newer).
+# Installs what is missing of the packages that a build needs (Debian 12 and newer).
 #
 #   bash cmake/setup.sh          compiler, CMake, Ninja, libraries
 #   bash cmake/setup.sh tests    and what the tests use: Catch2, clang 16, pkg-config
@@ -10,7 +10,10 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev zlib1g-dev)
 if [ "${1:-}" = tests ]; then
-  packages+=(catch2 clang-16 pkg-config)
+  # The oldest clang that must do: Debian 12 has it beside its default, newer ones have dropped it.
+  clang=clang
+  grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && clang=clang-16
+  packages+=(catch2 "$clang" pkg-config)
 fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then

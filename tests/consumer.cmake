@@ -6,13 +6,18 @@
 set(prefix ${CMAKE_CURRENT_BINARY_DIR}/installed)
 set(consumer ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
 
+# Where this build was told to look for packages, the consumer looks too.
+list(JOIN CMAKE_PREFIX_PATH ":" paths)
+set(tessera_search "CMAKE_PREFIX_PATH=path_list_prepend:${paths}")
+
 function(tessera_consumer way)
   add_test(NAME consumer.${way} COMMAND ${CMAKE_CTEST_COMMAND}
     --build-and-test ${consumer} ${CMAKE_CURRENT_BINARY_DIR}/consumer.${way}
     --build-generator ${CMAKE_GENERATOR} --build-project consumer
     --build-options -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER} -DCMAKE_BUILD_TYPE=Debug ${ARGN}
     --test-command consumer)
-  set_tests_properties(consumer.${way} PROPERTIES LABELS "quick;consumer" TIMEOUT 600)
+  set_tests_properties(consumer.${way} PROPERTIES LABELS "quick;consumer" TIMEOUT 600
+    ENVIRONMENT_MODIFICATION "${tessera_search}")
 endfunction()
 
 tessera_consumer(add_subdirectory -DTESSERA_SOURCE=${PROJECT_SOURCE_DIR})
@@ -23,7 +28,7 @@ if(TESSERA_INSTALL)
   set_tests_properties(consumer.install PROPERTIES
     LABELS "quick;consumer" FIXTURES_SETUP tessera_installed)
 
-  tessera_consumer(find_package -DCMAKE_PREFIX_PATH=${prefix} -DTESSERA_SOURCE=)
+  tessera_consumer(find_package -Dtessera_ROOT=${prefix} -DTESSERA_SOURCE=)
   set_tests_properties(consumer.find_package PROPERTIES FIXTURES_REQUIRED tessera_installed)
 
   find_program(TESSERA_PKG_CONFIG pkg-config)
