@@ -27,16 +27,11 @@ constexpr text<360> spell(const diagnostic& d) {
   return message;
 }
 
-/// Carries a message into a compiler's output: both g++ and clang print the argument of a concept
-/// that is not met in full, where they cut or drop other texts.
+/// Carries a message into a compiler's output, as the argument of a test that fails.
 template <text Message>
 struct network_error {
   static constexpr bool ok = Message.empty();
 };
-
-/// Met by a network without a mistake; otherwise the compiler prints the message.
-template <class Error>
-concept well_formed = Error::ok;
 
 /// `message` in the smallest text type that holds it, for use as a template argument.
 template <i32 Size>

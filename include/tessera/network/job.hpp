@@ -6,6 +6,7 @@
 //   static_assert(job::memory.total_bytes < 3_MiB);
 //
 // The stages, each a constant of its own: graph -> lives -> places -> locations -> signatures.
+// A network that does not fit together is one error of the compiler, with the builder's words.
 
 #include <tessera/network/frozen.hpp>
 #include <tessera/network/make.hpp>
@@ -84,10 +85,6 @@ constexpr placed_tensor describe(const tensor& t, const location& at, const buff
 /// The stages from a graph to a plan. `Make` is a function object that makes the graph.
 template <class Make>
 struct planned {
-  static constexpr text<360> message = spell(Make{}().wrong);
-  static_assert(well_formed<network_error<cut<message.size>(message)>>,
-                "this network does not fit together; network_error<...> below says where");
-
   static constexpr graph_size size = size_of(Make{}());
   static constexpr auto step_graph = freeze<size>(Make{}());
 
@@ -167,17 +164,58 @@ struct job_base {
 
 namespace detail {
 
-template <class Network, class Loss, class Optimizer, class... Options>
+/// What is wrong with a network and its loss, empty where they fit together.
+template <class Network, class Loss>
+inline constexpr text<360> mistake =
+    spell(make_forward<Network, Loss>(1, purpose::training).wrong);
+
+template <class Network, class Loss>
+using mistake_of =
+    network_error<cut<mistake<Network, Loss>.size>(mistake<Network, Loss>)>;
+
+// Each compiler prints the whole message in a form of its own: g++ beside a failed static_assert,
+// where clang cuts texts at 36 characters; clang beside a constraint that is not met, which takes
+// g++ twice the lines.
+#if defined(__clang__)
+template <class Mistake>
+  requires(Mistake::ok)
+struct network_fits {
+  using type = Mistake;
+};
+#else
+template <class Mistake>
+struct network_fits {
+  static_assert(Mistake::ok, "this network does not fit together; the note says where");
+  using type = Mistake;
+};
+#endif
+
+/// What is planned: the network and loss asked for, or, after a mistake has been reported, a pair
+/// that fits, so that one mistake stays one error.
+template <class Network, class Loss, bool Fits = mistake<Network, Loss>.empty()>
+struct planned_pair {
+  using network = Network;
+  using loss = Loss;
+};
+template <class Network, class Loss>
+struct planned_pair<Network, Loss, false> {
+  using network = tessera::network<input<1>, dense<1>>;
+  using loss = std::conditional_t<std::same_as<Loss, void>, void, mse>;
+};
+
+template <class Pair, class Optimizer, class... Options>
 struct training_maker {
   constexpr graph operator()() const {
-    return make_training<Network, Loss>(read_job_options<Options...>(), rule_of<Optimizer>());
+    return make_training<typename Pair::network, typename Pair::loss>(
+        read_job_options<Options...>(), rule_of<Optimizer>());
   }
 };
 
-template <class Network, class Loss, class... Options>
+template <class Pair, class... Options>
 struct inference_maker {
   constexpr graph operator()() const {
-    return make_inference<Network, Loss>(read_job_options<Options...>());
+    return make_inference<typename Pair::network, typename Pair::loss>(
+        read_job_options<Options...>());
   }
 };
 
@@ -185,24 +223,30 @@ struct inference_maker {
 
 /// Forward pass of a network with its output kept: inference<lenet, batch<1>>.
 template <network_type Network, job_option... Options>
-struct inference : job_base<detail::inference_maker<Network, void, Options...>> {
-  using network = Network;
+struct inference
+    : job_base<detail::inference_maker<detail::planned_pair<Network, void>, Options...>> {
+  using checked = typename detail::network_fits<detail::mistake_of<Network, void>>::type;
+  using network = typename detail::planned_pair<Network, void>::network;
   static constexpr job_options options = read_job_options<Options...>();
 };
 
 /// Forward pass and loss, nothing else: what a trainer evaluates with.
 template <network_type Network, loss_function Loss, job_option... Options>
-struct evaluation : job_base<detail::inference_maker<Network, Loss, Options...>> {
-  using network = Network;
+struct evaluation
+    : job_base<detail::inference_maker<detail::planned_pair<Network, Loss>, Options...>> {
+  using checked = typename detail::network_fits<detail::mistake_of<Network, Loss>>::type;
+  using network = typename detail::planned_pair<Network, Loss>::network;
   static constexpr job_options options = read_job_options<Options...>();
 };
 
 /// A whole training step: forward, loss, backward, loss scaling, update.
 template <network_type Network, loss_function Loss, optimizer Optimizer, job_option... Options>
-struct training : job_base<detail::training_maker<Network, Loss, Optimizer, Options...>> {
-  using network = Network;
-  using loss = Loss;
-  using evaluation_job = evaluation<Network, Loss, Options...>;
+struct training
+    : job_base<detail::training_maker<detail::planned_pair<Network, Loss>, Optimizer, Options...>> {
+  using checked = typename detail::network_fits<detail::mistake_of<Network, Loss>>::type;
+  using network = typename detail::planned_pair<Network, Loss>::network;
+  using loss = typename detail::planned_pair<Network, Loss>::loss;
+  using evaluation_job = evaluation<network, loss, Options...>;
   static constexpr job_options options = read_job_options<Options...>();
   static constexpr update_rule update = rule_of<Optimizer>();
 };
