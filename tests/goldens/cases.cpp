@@ -1,0 +1,142 @@
+// Runs every golden case whose operation exists, and prints how many that are.
+//
+// Operations are looked up by the name a case gives; nothing here knows a case or a shape.
+
+#include <support/catch.hpp>
+#include <support/paths.hpp>
+#include <goldens/checks.hpp>
+
+#include <cstdio>
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::testing;
+
+/// Operations that exist, with what checks them.
+const std::map<std::string, golden_check> checks{
+    {"dense", check_dense},
+    {"conv2d", check_conv},
+    {"conv1d", check_conv},
+    {"max_pool2d", check_max_pool},
+    {"max_pool1d", check_max_pool},
+    {"avg_pool2d", check_avg_pool},
+    {"avg_pool1d", check_avg_pool},
+    {"global_max_pool2d", check_global_max_pool},
+    {"global_avg_pool2d", check_global_avg_pool},
+    {"relu", check_relu},
+    {"tanh", check_tanh},
+    {"sigmoid", check_sigmoid},
+    {"add", check_add},
+    {"dropout", check_dropout},
+    {"mse", check_mse},
+    {"cross_entropy", check_cross_entropy},
+    {"optimizer_sgd", check_sgd},
+    {"optimizer_adam", check_adam},
+    {"lr_constant", check_schedule},
+    {"lr_step", check_schedule},
+    {"lr_cosine", check_schedule},
+    {"lr_warmup_cosine", check_schedule},
+    {"init_statistics", check_initializer},
+    {"net_mlp", check_net_mlp},
+    {"net_lenet5", check_net_lenet5},
+    {"mixed_spec", check_mixed_spec},
+    {"mixed_mlp", check_mixed_mlp},
+    {"mixed_lenet5", check_mixed_lenet5},
+    {"half_to_float", check_half_to_float},
+    {"float_to_half", check_float_to_half},
+    {"float_to_bfloat16", check_float_to_bfloat16},
+    {"stochastic_rounding_statistics", check_stochastic_rounding},
+    {"fp16_dot", check_fp16_dot},
+    {"fp16_gemm", check_fp16_gemm},
+    {"half_arithmetic", check_half_arithmetic},
+};
+
+/// How the cases of one operation fared.
+struct tally {
+  i32 run = 0;
+  i32 passed = 0;
+  i32 skipped = 0;
+  std::string reason;  // of the first that was skipped, wholly or in part
+};
+
+void print(const std::map<std::string, tally>& by_operation) {
+  tally sum;
+  std::printf("%-34s %5s %7s %8s\n", "golden cases of", "run", "passed", "skipped");
+  const auto row = [](const std::string& name, const tally& t) {
+    std::printf("%-34s %5d %7d %8d  %s\n", name.c_str(), t.run, t.passed, t.skipped,
+                t.reason.c_str());
+  };
+  for (const auto& [name, t] : by_operation) {
+    row(name, t);
+    sum.run += t.run;
+    sum.passed += t.passed;
+    sum.skipped += t.skipped;
+  }
+  row("all operations", sum);
+}
+
+TEST_CASE("every golden case whose operation exists agrees", "[goldens]") {
+  const golden_folder folder(goldens_folder());
+  std::map<std::string, tally> by_operation;
+  for (const golden_case& c : folder.cases()) {
+    tally& t = by_operation[c.op()];
+    const auto check = checks.find(c.op());
+    if (check == checks.end()) {
+      ++t.skipped;
+      t.reason = "the operation does not exist yet";
+      continue;
+    }
+    findings f(c);
+    try {
+      check->second(c, f);
+    } catch (const not_there_yet& why) {
+      ++t.skipped;
+      if (t.reason.empty()) t.reason = why.what();
+      continue;
+    } catch (const std::exception& wrong) {  // unknown attributes, missing tensors, bad graphs
+      f.note(wrong.what());
+    }
+    ++t.run;
+    if (t.reason.empty()) t.reason = f.left_out();
+    if (f.wrong().empty()) ++t.passed;
+    for (const std::string& wrong : f.wrong()) FAIL_CHECK(wrong);
+  }
+  print(by_operation);
+  for (const auto& [name, check] : checks) {  // a folder without cases must not pass
+    if (by_operation.count(name) == 0) WARN("no golden case of " << name);
+  }
+  CHECK(!by_operation.empty());
+}
+
+TEST_CASE("golden comparison: tolerance, exactness, infinities, NaN, equal share", "[goldens]") {
+  const io::json loose{{"rtol", 0.1}, {"atol", 1.0}};
+  const double nan = std::nan("");
+  CHECK(disagreement(loose, {10, -10}, {12, -12}).empty());
+  CHECK_FALSE(disagreement(loose, {10}, {12.01}).empty());
+  CHECK(disagreement(loose, {nan, INFINITY}, {nan, INFINITY}).empty());
+  CHECK_FALSE(disagreement(loose, {nan}, {1}).empty());
+  CHECK_FALSE(disagreement(loose, {1}, {nan}).empty());
+  CHECK_FALSE(disagreement(loose, {INFINITY}, {-INFINITY}).empty());
+  CHECK_FALSE(disagreement(loose, {1}, {1, 1}).empty());
+  const io::json exact{{"exact", true}};
+  CHECK(disagreement(exact, {1, nan}, {1, nan}).empty());
+  CHECK_FALSE(disagreement(exact, {1}, {std::nextafter(1.0, 2.0)}).empty());
+  const io::json mostly{{"rtol", 0.1}, {"atol", 1.0}, {"min_equal_fraction", 0.5}};
+  CHECK(disagreement(mostly, {1, 2}, {1, 2.1}).empty());
+  CHECK_FALSE(disagreement(mostly, {1, 2}, {1.1, 2.1}).empty());
+}
+
+TEST_CASE("an attribute nobody asks for, or an unknown word, is an error", "[goldens]") {
+  const io::json attrs{{"stride", {1, 2}}, {"reduction", "median"}};
+  attribute_reader a(attrs);
+  i32 stride[2];
+  a.pair("stride", stride);
+  CHECK(stride[1] == 2);
+  CHECK_THROWS_AS(a.all_must_be_asked(), error);
+  const std::map<std::string, i32> words{{"mean", 1}};
+  CHECK_THROWS_AS(a.choice("reduction", words), error);
+  a.all_must_be_asked();
+}
+
+}  // namespace

@@ -1,0 +1,109 @@
+#pragma once
+
+// What the families of golden checks share: a check runs one case and notes what disagrees.
+
+#include <support/backends.hpp>
+#include <support/golden.hpp>
+#include <support/graphs.hpp>
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tessera::testing {
+
+/// Thrown by a check whose case is about something that does not exist yet: counted, with reason.
+struct not_there_yet : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The disagreements of one case.
+class findings {
+ public:
+  explicit findings(const golden_case& c) : case_(c) {}
+
+  /// In front of everything noted from now on: "host, batch last: ".
+  void set_where(const std::string& where) { where_ = where; }
+
+  void note(const std::string& what) { wrong_.push_back(case_.id() + ": " + where_ + what); }
+
+  /// Compares with the tensor of that section by the case's own rule.
+  void compare(const std::string& section, const std::string& name,
+               const std::vector<double>& got) {
+    const std::string rule = section == "outputs" ? name : section + "/" + name;
+    compare(case_.tolerance(rule), rule, case_.tensor(section, name).values, got);
+  }
+  void compare(const io::json& rule, const std::string& what, const std::vector<double>& want,
+               const std::vector<double>& got) {
+    const std::string wrong = disagreement(rule, want, got);
+    if (!wrong.empty()) note(what + ": " + wrong);
+  }
+
+  /// Says that a part of the case is about something that does not exist yet.
+  void leave_out(const std::string& what) { left_out_ = what; }
+
+  const std::vector<std::string>& wrong() const { return wrong_; }
+  const std::string& left_out() const { return left_out_; }
+
+ private:
+  const golden_case& case_;
+  std::string where_;
+  std::vector<std::string> wrong_;
+  std::string left_out_;
+};
+
+using golden_check = void (*)(const golden_case&, findings&);
+
+/// Calls run(backend, batch_last) for every backend and layout that a batch may have there.
+template <class Run>
+void on_all_backends(findings& f, i32 batch, Run run) {
+  for (const backend& b : backends()) {
+    for (const bool last : layouts(b, batch)) {
+      f.set_where(std::string(b.name) + (last ? ", samples innermost: " : ": "));
+      run(b, last);
+    }
+  }
+  f.set_where("");
+}
+
+// operations.cpp
+void check_dense(const golden_case&, findings&);
+void check_conv(const golden_case&, findings&);
+void check_max_pool(const golden_case&, findings&);
+void check_avg_pool(const golden_case&, findings&);
+void check_global_max_pool(const golden_case&, findings&);
+void check_global_avg_pool(const golden_case&, findings&);
+void check_relu(const golden_case&, findings&);
+void check_tanh(const golden_case&, findings&);
+void check_sigmoid(const golden_case&, findings&);
+void check_add(const golden_case&, findings&);
+void check_dropout(const golden_case&, findings&);
+void check_mse(const golden_case&, findings&);
+void check_cross_entropy(const golden_case&, findings&);
+
+// optimizers.cpp
+void check_sgd(const golden_case&, findings&);
+void check_adam(const golden_case&, findings&);
+void check_schedule(const golden_case&, findings&);
+void check_initializer(const golden_case&, findings&);
+
+// nets.cpp
+void check_net_mlp(const golden_case&, findings&);
+void check_net_lenet5(const golden_case&, findings&);
+
+// mixed_precision.cpp
+void check_mixed_spec(const golden_case&, findings&);
+void check_mixed_mlp(const golden_case&, findings&);
+void check_mixed_lenet5(const golden_case&, findings&);
+
+// fp16.cpp
+void check_half_to_float(const golden_case&, findings&);
+void check_float_to_half(const golden_case&, findings&);
+void check_float_to_bfloat16(const golden_case&, findings&);
+void check_stochastic_rounding(const golden_case&, findings&);
+void check_fp16_dot(const golden_case&, findings&);
+void check_fp16_gemm(const golden_case&, findings&);
+void check_half_arithmetic(const golden_case&, findings&);
+
+}  // namespace tessera::testing

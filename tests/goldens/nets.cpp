@@ -1,0 +1,101 @@
+// Golden checks of whole networks: logits, loss, all gradients, and the weights after three steps
+// of SGD and of Adam.
+
+#include <goldens/architectures.hpp>
+
+namespace tessera::testing {
+
+namespace {
+
+/// Builds a case's network into an empty golden_net.
+using net_maker = std::function<void(golden_net&, bool batch_last)>;
+
+void check_gradients_of(const golden_case& c, findings& f, const backend& b, golden_net net) {
+  const grow<i32> gradients = passes::differentiate(net.g);
+  for (const net_layer& l : net.layers) {
+    keep(net.g, gradients[l.weight]);
+    keep(net.g, gradients[l.bias]);
+  }
+  keep(net.g, net.logits());
+  interpreter run(net.g, b.find);
+  fill(run, net, c);
+  run.run({.valid = net.g.tensors[net.x].dims[0]});
+  f.compare("outputs", "logits", run.read(net.logits()));
+  f.compare("outputs", "loss", run.read(net.loss));
+  for (const net_layer& l : net.layers) {
+    f.compare("grad_weights", l.name + ".weight", run.read(gradients[l.weight]));
+    f.compare("grad_weights", l.name + ".bias", run.read(gradients[l.bias]));
+  }
+}
+
+void check_training_of(const golden_case& c, findings& f, const backend& b, golden_net net,
+                       const update_rule& rule, attribute_reader attrs, const std::string& name) {
+  const float rate = attrs.get<float>("lr");
+  const i32 steps = attrs.get<i32>("steps");
+  attrs.all_must_be_asked();
+  const grow<i32> gradients = passes::differentiate(net.g);
+  passes::append_updates(net.g, gradients, rule, {});
+  passes::fuse_updates(net.g);
+  interpreter run(net.g, b.find);
+  fill(run, net, c);
+  std::vector<double> losses;
+  for (i32 step = 0; step < steps; ++step) {
+    run.run({.learning_rate = rate,
+             .step = static_cast<u64>(step),
+             .valid = net.g.tensors[net.x].dims[0]});
+    losses.push_back(run.read(net.loss)[0]);
+  }
+  f.compare("outputs", name + "_losses", losses);
+  compare_weights(run, net, name + std::to_string(steps), "", f);
+}
+
+void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const net_maker& make) {
+  attrs.get<std::string>("architecture");
+  const i32 batch = static_cast<i32>(c.tensor("inputs", "x").dims[0]);
+  on_all_backends(f, batch, [&](const backend& b, bool last) {
+    golden_net net;
+    make(net, last);
+    check_gradients_of(c, f, b, net);
+    if (attrs.has("sgd")) {
+      attribute_reader sgd = attrs.group("sgd");
+      update_rule rule;
+      rule.what = optimizer_kind::sgd;
+      rule.momentum = sgd.get<float>("momentum");
+      rule.weight_decay = sgd.get<float>("weight_decay");
+      rule.nesterov = sgd.get<bool>("nesterov");
+      check_training_of(c, f, b, net, rule, sgd, "sgd");
+    }
+    if (attrs.has("adam")) {
+      attribute_reader adam = attrs.group("adam");
+      update_rule rule;
+      rule.what = optimizer_kind::adam;
+      const auto betas = adam.get<std::vector<float>>("betas");
+      rule.beta1 = betas.at(0);
+      rule.beta2 = betas.at(1);
+      rule.epsilon = adam.get<float>("eps");
+      check_training_of(c, f, b, net, rule, adam, "adam");
+    }
+  });
+  attrs.all_must_be_asked();
+}
+
+}  // namespace
+
+void check_net_mlp(const golden_case& c, findings& f) {
+  attribute_reader attrs = c.attributes();
+  const auto sizes = attrs.get<std::vector<i32>>("sizes");
+  const kind activation = attrs.choice("activation", activations);
+  check_net(c, f, attrs,
+            [&](golden_net& net, bool last) { build_mlp(net, c, sizes, activation, last); });
+}
+
+void check_net_lenet5(const golden_case& c, findings& f) {
+  attribute_reader attrs = c.attributes();
+  const kind activation = attrs.choice("activation", activations);
+  const kind pool = attrs.choice("pool", pools);
+  if (attrs.get<i64>("batch") != c.tensor("inputs", "x").dims[0]) f.note("\"batch\" is not x's");
+  check_net(c, f, attrs,
+            [&](golden_net& net, bool last) { build_lenet5(net, c, activation, pool, last); });
+}
+
+}  // namespace tessera::testing

@@ -1,0 +1,343 @@
+// Golden checks of single operations: forward and backward, on every backend and layout.
+//
+// A family appends its operation to a graph and names what goes in and comes out as the case does;
+// the rest is the same for all: gradients come in where the case has them and are compared where
+// the case has them.
+
+#include <tessera/nn/activation.hpp>
+#include <goldens/checks.hpp>
+
+#include <functional>
+
+namespace tessera::testing {
+
+namespace {
+
+/// A graph under construction whose tensors are known by a case's names.
+class case_graph {
+ public:
+  using converter = std::function<std::vector<double>(const std::vector<double>&)>;
+
+  case_graph(const golden_case& c, bool batch_last) : case_(c), batch_last_(batch_last) {}
+
+  graph g;
+  attributes attr;
+
+  /// An input of the case. `rank`: extents joined to that many, 0: as they are.
+  i32 input(const std::string& name, i32 rank = 0) {
+    const golden_tensor t = case_.tensor("inputs", name);
+    return input(name, rank > 0 ? t.dims_as(rank) : t.dims_as_they_are());
+  }
+  i32 input(const std::string& name, const shape& dims, role what = role::input,
+            element type = element::f32, bool batched = true) {
+    const bool wanted = case_.has("grad_inputs", name);
+    const i32 id = add_tensor(g, dims, {what, type, batched, batch_last_, wanted});
+    fill_.push_back({id, "inputs", name});
+    if (wanted) gradient_.push_back({id, "grad_inputs", name});
+    return id;
+  }
+  i32 weight(const std::string& name, const shape& dims) {
+    const i32 id = add_weight(g, dims);
+    fill_.push_back({id, "weights", name});
+    if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
+    return id;
+  }
+  /// A result of the case; what `convert` makes of its values is compared.
+  void output(const std::string& name, i32 id, converter convert = {}) {
+    keep(g, id);
+    output_.push_back({id, "outputs", name});
+    converters_.push_back(std::move(convert));
+  }
+
+  /// Differentiates, runs once and compares everything the case has.
+  void run(const backend& b, findings& f) {
+    std::vector<i32> from;
+    for (const entry& e : output_) {
+      if (case_.has("grad_outputs", e.name)) from.push_back(e.id);
+    }
+    const differentiated d = differentiate_from(g, from);
+    interpreter net(g, b.find);
+    for (const entry& e : fill_) net.write(e.id, case_.tensor(e.section, e.name).values);
+    std::size_t seed = 0;
+    for (const entry& e : output_) {
+      if (!case_.has("grad_outputs", e.name)) continue;
+      net.write(d.seeds[seed++], case_.tensor("grad_outputs", e.name).values);
+    }
+    net.run({.valid = g.tensors[fill_[0].id].dims[0]});
+    for (std::size_t i = 0; i < output_.size(); ++i) {
+      const std::vector<double> got = net.read(output_[i].id);
+      f.compare("outputs", output_[i].name, converters_[i] ? converters_[i](got) : got);
+    }
+    std::size_t compared = 0;
+    for (const entry& e : gradient_) {
+      const i32 id = d.gradients[e.id];
+      if (id < 0) {
+        f.note(e.section + "/" + e.name + ": the graph has no such gradient");
+        continue;
+      }
+      f.compare(e.section, e.name, net.read(id));
+      ++compared;
+    }
+    const std::size_t expected =
+        case_.names("grad_inputs").size() + case_.names("grad_weights").size();
+    if (compared != expected) f.note("compared only some of the case's gradients");
+    if (output_.size() != case_.names("outputs").size()) f.note("compared only some outputs");
+  }
+
+ private:
+  struct entry {
+    i32 id;
+    std::string section;
+    std::string name;
+  };
+
+  const golden_case& case_;
+  bool batch_last_;
+  std::vector<entry> fill_, gradient_, output_;
+  std::vector<converter> converters_;
+};
+
+/// Builds, runs and compares a case on all backends and layouts.
+template <class Build>
+void check_operation(const golden_case& c, findings& f, i32 batch, Build build) {
+  on_all_backends(f, batch, [&](const backend& b, bool last) {
+    case_graph net(c, last);
+    attribute_reader attrs = c.attributes();
+    build(net, attrs);
+    attrs.all_must_be_asked();
+    net.run(b, f);
+  });
+}
+
+i32 batch_of(const golden_case& c, const std::string& input = "x", i32 rank = 0) {
+  const golden_tensor t = c.tensor("inputs", input);
+  const shape dims = rank > 0 ? t.dims_as(rank) : t.dims_as_they_are();
+  return dims.rank > 0 ? dims[0] : 1;
+}
+
+constexpr tensor_name layer{"golden", 0, ""};
+
+/// (batch, channels, length) as an image of one row.
+shape as_image(const golden_tensor& t) {
+  if (t.dims.size() == 3) {
+    return {static_cast<i32>(t.dims[0]), static_cast<i32>(t.dims[1]), 1,
+            static_cast<i32>(t.dims[2])};
+  }
+  if (t.dims.size() != 4) throw error("expected an image of rank 3 or 4");
+  return t.dims_as(4);
+}
+
+/// Reads a window's pair; in one dimension a number for the width beside `height`.
+void read_pair(attribute_reader& attrs, const std::string& name, bool image, i32 height,
+               i32 (&to)[2]) {
+  if (image) return attrs.pair(name, to);
+  to[0] = height;
+  to[1] = attrs.get<i32>(name);
+}
+
+/// Output 1 of a max pool as flat places in the image.
+std::vector<double> flat_places(const graph& g, const operation& op,
+                                const std::vector<double>& places) {
+  const shape x = g.tensors[op.in[0]].dims;
+  const shape y = g.tensors[op.out[0]].dims;
+  const window& w = op.attr.win;
+  std::vector<double> flat;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const i32 q = static_cast<i32>(i) % y[3];
+    const i32 p = static_cast<i32>(i) / y[3] % y[2];
+    const i32 r = static_cast<i32>(places[i]) / w.kernel[1];
+    const i32 s = static_cast<i32>(places[i]) % w.kernel[1];
+    const i32 row = p * w.stride[0] + r * w.dilation[0] - w.pad_begin[0];
+    const i32 column = q * w.stride[1] + s * w.dilation[1] - w.pad_begin[1];
+    flat.push_back(row * x[3] + column);
+  }
+  return flat;
+}
+
+void append_pool(case_graph& net, const golden_case& c, kind what, i32 x, const window& w) {
+  const i32 y = ops::pool2d(net.g, what, x, w, layer);
+  const operation op = net.g.operations.back();
+  net.output("y", y);
+  if (c.has("outputs", "indices")) {
+    net.output("indices", op.out[1], [&net, op](const std::vector<double>& places) {
+      return flat_places(net.g, op, places);
+    });
+  }
+}
+
+void check_pool(const golden_case& c, findings& f, kind what) {
+  const bool image = c.tensor("inputs", "x").dims.size() == 4;
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    window w;
+    read_pair(attrs, "kernel", image, 1, w.kernel);
+    read_pair(attrs, "stride", image, 1, w.stride);
+    read_pair(attrs, "padding", image, 0, w.pad_begin);
+    if (attrs.has("dilation")) read_pair(attrs, "dilation", image, 1, w.dilation);
+    for (i32 axis = 0; axis < 2; ++axis) w.pad_end[axis] = w.pad_begin[axis];
+    w.ceil_mode = attrs.get<bool>("ceil_mode", false);
+    if (what == kind::avg_pool2d) w.count_include_pad = attrs.get<bool>("count_include_pad");
+    append_pool(net, c, what, net.input("x", as_image(c.tensor("inputs", "x"))), w);
+  });
+}
+
+void check_global_pool(const golden_case& c, findings& f, kind what) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader&) {
+    const shape dims = as_image(c.tensor("inputs", "x"));
+    window w;
+    for (i32 axis = 0; axis < 2; ++axis) w.kernel[axis] = w.stride[axis] = dims[2 + axis];
+    append_pool(net, c, what, net.input("x", dims), w);
+  });
+}
+
+void check_unary(const golden_case& c, findings& f, kind what) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader&) {
+    net.output("y", ops::unary(net.g, what, net.input("x"), layer));
+  });
+}
+
+reduction read_reduction(attribute_reader& attrs) {
+  return attrs.choice<reduction>(
+      "reduction", {{"mean", reduction::mean}, {"sum", reduction::sum}, {"none", reduction::none}});
+}
+
+/// Dropout with a mask given from outside: the operation draws its own, so it is run with seed
+/// after seed until every element has been kept or dropped once as the case wants; that run's
+/// value and gradient of the element are compared.
+void check_dropout_mask(const golden_case& c, findings& f, const backend& b, bool last,
+                        float rate) {
+  graph g;
+  const golden_tensor x = c.tensor("inputs", "x");
+  const std::vector<double> keep_mask = c.tensor("inputs", "keep").values;
+  const i32 in = add_tensor(g, x.dims_as_they_are(), {.batch_last = last, .differentiable = true});
+  attributes attr;
+  attr.rate = rate;
+  attr.salt = 1;
+  const i32 y = ops::unary(g, kind::dropout, in, layer, attr);
+  keep(g, y);
+  const differentiated d = differentiate_from(g, {y});
+  interpreter net(g, b.find);
+  const std::size_t count = x.values.size();
+  std::vector<double> got(count), gradient(count), ones(count, 1.0);
+  std::vector<bool> found(count, false);
+  std::size_t missing = count;
+  for (u64 seed = 1; missing > 0 && seed <= 1000; ++seed) {
+    const step_values step{.seed = seed, .valid = g.tensors[in].dims[0]};
+    net.write(in, ones);
+    net.run(step);
+    const std::vector<double> mask = net.read(y);
+    net.write(in, x.values);
+    net.write(d.seeds[0], c.tensor("grad_outputs", "y").values);
+    net.run(step);
+    const std::vector<double> values = net.read(y);
+    const std::vector<double> gradients = net.read(d.gradients[in]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (found[i] || (mask[i] != 0) != (keep_mask[i] != 0)) continue;
+      found[i] = true;
+      --missing;
+      got[i] = values[i];
+      gradient[i] = gradients[i];
+    }
+  }
+  if (missing > 0) return f.note("1000 seeds never drew the mask of some elements");
+  f.compare("outputs", "y", got);
+  f.compare("grad_inputs", "x", gradient);
+}
+
+}  // namespace
+
+void check_dense(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c, "x", 2), [&](case_graph& net, attribute_reader& attrs) {
+    const i32 x = net.input("x", 2);
+    const shape weight(attrs.get<i32>("out"), attrs.get<i32>("in"));
+    const i32 w = net.weight("weight", weight);
+    const i32 b = attrs.get<bool>("bias") ? net.weight("bias", shape(weight[0])) : -1;
+    net.output("y", ops::dense(net.g, x, w, b, layer));
+  });
+}
+
+void check_conv(const golden_case& c, findings& f) {
+  const bool image = c.tensor("inputs", "x").dims.size() == 4;
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const shape dims = as_image(c.tensor("weights", "weight"));
+    window win;
+    for (i32 axis = 0; axis < 2; ++axis) win.kernel[axis] = dims[2 + axis];
+    if (attrs.has("kernel")) read_pair(attrs, "kernel", image, 1, win.kernel);
+    read_pair(attrs, "stride", image, 1, win.stride);
+    read_pair(attrs, "pad_begin", image, 0, win.pad_begin);
+    read_pair(attrs, "pad_end", image, 0, win.pad_end);
+    read_pair(attrs, "dilation", image, 1, win.dilation);
+    const i32 x = net.input("x", as_image(c.tensor("inputs", "x")));
+    const i32 w = net.weight("weight", dims);
+    const i32 b = attrs.get<bool>("bias") ? net.weight("bias", shape(dims[0])) : -1;
+    net.output("y", ops::conv2d(net.g, x, w, b, win, attrs.get<i32>("groups"), layer));
+  });
+}
+
+void check_max_pool(const golden_case& c, findings& f) { check_pool(c, f, kind::max_pool2d); }
+void check_avg_pool(const golden_case& c, findings& f) { check_pool(c, f, kind::avg_pool2d); }
+void check_global_max_pool(const golden_case& c, findings& f) {
+  check_global_pool(c, f, kind::max_pool2d);
+}
+void check_global_avg_pool(const golden_case& c, findings& f) {
+  check_global_pool(c, f, kind::avg_pool2d);
+}
+void check_relu(const golden_case& c, findings& f) { check_unary(c, f, kind::relu); }
+void check_tanh(const golden_case& c, findings& f) { check_unary(c, f, kind::tanh); }
+void check_sigmoid(const golden_case& c, findings& f) { check_unary(c, f, kind::sigmoid); }
+
+void check_add(const golden_case& c, findings& f) {
+  if (c.tensor("inputs", "a").dims != c.tensor("inputs", "b").dims) {
+    throw not_there_yet("addition that repeats one operand does not exist yet");
+  }
+  check_operation(c, f, batch_of(c, "a"), [&](case_graph& net, attribute_reader&) {
+    const i32 a = net.input("a");
+    const i32 b = net.input("b");
+    net.output("y", ops::add(net.g, a, b, layer));
+  });
+}
+
+void check_dropout(const golden_case& c, findings& f) {
+  attribute_reader attrs = c.attributes();
+  const float rate = attrs.get<float>("p");
+  const bool train = attrs.get<bool>("train");
+  attrs.all_must_be_asked();
+  on_all_backends(f, batch_of(c), [&](const backend& b, bool last) {
+    if (train) return check_dropout_mask(c, f, b, last, rate);
+    case_graph net(c, last);
+    const i32 x = net.input("x");
+    builder inference(net.g, batch_of(c), purpose::inference);
+    net.output("y", dropout<50>::build(inference, {x}).id);  // whatever the rate
+    net.run(b, f);
+  });
+}
+
+void check_mse(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const i32 x = net.input("x");
+    const i32 target = net.input("target", net.g.tensors[x].dims, role::target);
+    net.output("loss", ops::mse(net.g, x, target, {.reduce = read_reduction(attrs)}));
+  });
+}
+
+void check_cross_entropy(const golden_case& c, findings& f) {
+  if (c.attributes().get<bool>("soft_targets", false)) {
+    throw not_there_yet("probabilities as targets do not exist yet");
+  }
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    attrs.get<bool>("soft_targets", false);
+    const i32 x = net.input("x");
+    const shape target = c.tensor("inputs", "target").dims_as_they_are();
+    const i32 t = net.input("target", target, role::target, element::int32);
+    const bool weighted = attrs.get<bool>("class_weights", false);
+    const i32 weights = weighted ? net.input("class_weight", shape(net.g.tensors[x].dims[1]),
+                                             role::constant, element::f32, false)
+                                 : -1;
+    loss_attributes loss;
+    loss.reduce = read_reduction(attrs);
+    loss.label_smoothing = attrs.get<float>("label_smoothing", 0.0f);
+    loss.ignore_index = attrs.get<i32>("ignore_index", -100);
+    net.output("loss", ops::softmax_cross_entropy(net.g, x, t, weights, loss));
+  });
+}
+
+}  // namespace tessera::testing
