@@ -8,6 +8,7 @@
 #include <tessera/runtime/interpreter.hpp>
 #include <tessera/runtime/memory_block.hpp>
 #include <tessera/runtime/metrics.hpp>
-#include <tessera/runtime/program.hpp>
+#include <tessera/runtime/predictor.hpp>
+include <tessera/runtime/program.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <tessera/runtime/weights.hpp>

@@ -32,6 +32,22 @@ struct fit_options {
   progress_function progress;  // called after every step
 };
 
+namespace detail {
+
+struct no_state {};
+
+/// What a backend keeps beside the memory of a program: counters, where it counts.
+template <class Backend, class Job>
+auto backend_state_for() {
+  if constexpr (requires { typename Backend::state; }) {
+    return Backend::make_state(Job::plan::signatures.of_operation.data(), Job::operation_count);
+  } else {
+    return no_state{};
+  }
+}
+
+}  // namespace detail
+
 /// Trains `Job` on `Backend`. Allocates once, in its constructor: `Job::memory.total_bytes`, what
 /// its evaluation needs beyond that, and room for one batch of f32 rows; a step allocates nothing.
 template <class Job, backend Backend>
@@ -55,7 +71,7 @@ class trainer {
     values_.threads = workers.count;
     reset_state<Job>(bases_);
     initialize_weights(weights(), start.value);
-    if constexpr (requires(Backend b) { b.state(); }) values_.backend = backend_.state();
+    if constexpr (counts) values_.backend = &counters_;
   }
 
   trainer(const trainer&) = delete;
@@ -196,10 +212,16 @@ class trainer {
     return result;
   }
 
-  /// The backend's own state, such as the accelerator model's counters.
-  Backend& backend_state() { return backend_; }
+  /// What the backend has counted, on backends that count.
+  auto& counters()
+    requires(requires { typename Backend::state; })
+  {
+    return counters_;
+  }
 
  private:
+  static constexpr bool counts = requires { typename Backend::state; };
+
   static constexpr memory_summary evaluation_memory = evaluation_job::memory;
 
   /// The evaluation shares all regions with the step; its arena may be the larger one.
@@ -225,12 +247,13 @@ class trainer {
 
   memory_block block_;
   region_bases bases_;
-  Backend backend_;
   sequence step_;
   sequence evaluation_;
   batch_writer writer_;
   batch_writer target_writer_;
   step_values values_;
+  decltype(detail::backend_state_for<Backend, Job>()) counters_ =
+      detail::backend_state_for<Backend, Job>();
   i64 epochs_ = 0;
 };
 
