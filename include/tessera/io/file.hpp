@@ -7,7 +7,7 @@
 // Whatever fails before the rename, the new file is removed and NAME is as it was; from the rename
 // on, NAME is the new file, whole. A crash or a power cut at any moment leaves one of the two.
 // The system calls that writing makes can be handed in, so that tests can let each of them fail.
-// Functions are marked cold: they wait for the disk, and compile in half the time for it.
+// Functions are marked cold: they wait for the disk, so the compiler need not make them fast.
 // POSIX. Two threads must not write the same NAME at once.
 
 #include <tessera/core/error.hpp>

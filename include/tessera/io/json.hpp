@@ -3,7 +3,7 @@
 // JSON: the one door to nlohmann_json. Reading is strict, since the library alone takes what
 // should be refused: a name given twice (the last one wins), integers beyond 64 bits (they become
 // rounded doubles) and nesting without end (37 bytes of memory per byte of text).
-// Members keep the order in which they were written. Costs 1.3 s to include, so nothing that a
+// Members keep the order in which they were written. Costs 2 s to include, so nothing that a
 // training program needs includes it.
 
 #include <tessera/core/error.hpp>
