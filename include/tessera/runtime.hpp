@@ -9,6 +9,6 @@
 #include <tessera/runtime/memory_block.hpp>
 #include <tessera/runtime/metrics.hpp>
 #include <tessera/runtime/predictor.hpp>
-include <tessera/runtime/program.hpp>
+#include <tessera/runtime/program.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <tessera/runtime/weights.hpp>
