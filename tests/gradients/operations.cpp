@@ -1,0 +1,264 @@
+// Every differentiable operation: its gradients against central differences, from one table.
+
+#include <tessera/runtime/gradient_check.hpp>
+
+#include <support/catch.hpp>
+#include <support/graphs.hpp>
+
+#include <set>
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::testing;
+
+constexpr tensor_name layer{"checked", 0, ""};
+
+window make_window(i32 kernel, i32 stride, i32 pad, i32 dilation = 1) {
+  window w;
+  for (i32 axis = 0; axis < 2; ++axis) {
+    w.kernel[axis] = kernel;
+    w.stride[axis] = stride;
+    w.pad_begin[axis] = w.pad_end[axis] = pad;
+    w.dilation[axis] = dilation;
+  }
+  return w;
+}
+
+i32 input(graph& g, const shape& dims, bool last) {
+  return add_tensor(g, dims, {.batch_last = last, .differentiable = true});
+}
+
+/// A graph of one operation; the output to check, or -1 where it ends in a loss.
+struct checked_case {
+  const char* name;
+  i32 (*build)(graph&, bool last);
+};
+
+template <kind What>
+i32 build_unary(graph& g, bool last) {
+  attributes attr;
+  attr.rate = 0.3f;
+  attr.salt = 2;
+  return ops::unary(g, What, input(g, shape(3, 2, 5), last), layer, attr);
+}
+
+i32 build_conv(graph& g, bool last, const window& w, i32 in, i32 out, i32 groups, bool bias) {
+  const i32 x = input(g, shape(2, in, 7, 6), last);
+  const i32 weight = add_weight(g, shape(out, in / groups, w.kernel[0], w.kernel[1]));
+  const i32 b = bias ? add_weight(g, shape(out), element::f32, "bias") : -1;
+  return ops::conv2d(g, x, weight, b, w, groups, layer);
+}
+
+i32 build_pool(graph& g, bool last, kind what, window w, bool ceil = false, bool pad = false) {
+  w.ceil_mode = ceil;
+  w.count_include_pad = pad;
+  return ops::pool2d(g, what, input(g, shape(2, 3, 7, 8), last), w, layer);
+}
+
+i32 build_entropy(graph& g, bool last, const shape& logits, const shape& target, bool weighted,
+                  const loss_attributes& attr) {
+  const i32 z = input(g, logits, last);
+  const i32 t =
+      add_tensor(g, target, {.what = role::target, .type = element::int32, .batch_last = last});
+  const i32 weights =
+      weighted ? add_tensor(g, shape(logits[1]), {.what = role::constant, .batched = false}) : -1;
+  return ops::softmax_cross_entropy(g, z, t, weights, attr);
+}
+
+i32 build_mse(graph& g, bool last, reduction reduce) {
+  const i32 y = input(g, shape(3, 2, 2), last);
+  const i32 target = add_tensor(g, shape(3, 2, 2),
+                                {.what = role::target, .batch_last = last, .differentiable = true});
+  return ops::mse(g, y, target, {.reduce = reduce, .weight = 0.7f});
+}
+
+const checked_case cases[] = {
+    {"dense",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(3, 5), last);
+       return ops::dense(g, x, add_weight(g, shape(4, 5)), add_weight(g, shape(4)), layer);
+     }},
+    {"dense without bias",
+     [](graph& g, bool last) {
+       return ops::dense(g, input(g, shape(1, 3), last), add_weight(g, shape(2, 3)), -1, layer);
+     }},
+    {"conv2d",
+     [](graph& g, bool last) { return build_conv(g, last, make_window(3, 1, 1), 2, 3, 1, true); }},
+    {"conv2d, stride 2, groups",
+     [](graph& g, bool last) { return build_conv(g, last, make_window(3, 2, 0), 4, 6, 2, true); }},
+    {"conv2d, dilation 2, depthwise, no bias",
+     [](graph& g, bool last) {
+       return build_conv(g, last, make_window(3, 1, 2, 2), 3, 3, 3, false);
+     }},
+    {"conv2d, 2x3, uneven padding",
+     [](graph& g, bool last) {
+       window w = make_window(2, 1, 0);
+       w.kernel[1] = 3;
+       w.pad_end[0] = 1;
+       w.pad_begin[1] = 2;
+       return build_conv(g, last, w, 1, 2, 1, true);
+     }},
+    {"relu", build_unary<kind::relu>},
+    {"tanh", build_unary<kind::tanh>},
+    {"sigmoid", build_unary<kind::sigmoid>},
+    {"dropout", build_unary<kind::dropout>},
+    {"add",
+     [](graph& g, bool last) {
+       const i32 a = input(g, shape(2, 3), last);
+       return ops::add(g, a, input(g, shape(2, 3), last), layer);
+     }},
+    {"a tensor used twice",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 3), last);
+       return ops::add(g, ops::unary(g, kind::tanh, x, layer), x, layer);
+     }},
+    {"a view",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 2, 1, 3), last);
+       const i32 y = ops::unary(g, kind::tanh, x, layer);
+       const i32 flat = ops::view(g, y, shape(2, 6));
+       return ops::dense(g, flat, add_weight(g, shape(2, 6)), -1, layer);
+     }},
+    {"max_pool2d",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::max_pool2d, make_window(2, 2, 0));
+     }},
+    {"max_pool2d, windows that overlap, padding, ceil_mode",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::max_pool2d, make_window(3, 2, 1), true);
+     }},
+    {"max_pool2d, dilation",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::max_pool2d, make_window(2, 1, 0, 3));
+     }},
+    {"avg_pool2d",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::avg_pool2d, make_window(2, 2, 0));
+     }},
+    {"avg_pool2d, windows that overlap, padding counted",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::avg_pool2d, make_window(3, 2, 1), true, true);
+     }},
+    {"avg_pool2d, padding not counted",
+     [](graph& g, bool last) {
+       return build_pool(g, last, kind::avg_pool2d, make_window(3, 2, 1), true, false);
+     }},
+    {"softmax_cross_entropy",
+     [](graph& g, bool last) { return build_entropy(g, last, shape(3, 4), shape(3), false, {}); }},
+    {"softmax_cross_entropy, sum, smoothing, class weights, ignored class",
+     [](graph& g, bool last) {
+       return build_entropy(
+           g, last, shape(5, 4), shape(5), true,
+           {.reduce = reduction::sum, .label_smoothing = 0.2f, .ignore_index = 1, .weight = 1.5f});
+     }},
+    {"softmax_cross_entropy over positions, one loss each",
+     [](graph& g, bool last) {
+       return build_entropy(g, last, shape(2, 3, 2, 2), shape(2, 2, 2), true,
+                            {.reduce = reduction::none});
+     }},
+    {"softmax_cross_entropy over positions, weighted mean",
+     [](graph& g, bool last) {
+       return build_entropy(g, last, shape(2, 3, 4), shape(2, 4), true, {.label_smoothing = 0.1f});
+     }},
+    {"mse", [](graph& g, bool last) { return build_mse(g, last, reduction::mean); }},
+    {"mse, sum", [](graph& g, bool last) { return build_mse(g, last, reduction::sum); }},
+    {"mse, one loss each", [](graph& g, bool last) { return build_mse(g, last, reduction::none); }},
+};
+
+TEST_CASE("gradients of every operation agree with central differences", "[gradients]") {
+  for (const checked_case& c : cases) {
+    for (const bool last : {false, true}) {
+      graph g;
+      const i32 y = c.build(g, last);
+      INFO(c.name << (last ? ", samples innermost" : ""));
+      const gradient_report r = check_gradients(g, {.outputs = {y}});
+      INFO(r.message);
+      CHECK(r.ok());
+      CHECK(r.kinks == 0);
+      if (g.tensors[y].what != role::result) continue;
+      // A loss that is the end, without a gradient from above; and with padded samples.
+      for (const i32 valid : {0, 1}) {
+        const gradient_report end = check_gradients(g, {.valid = valid});
+        INFO(end.message);
+        CHECK(end.ok());
+      }
+    }
+  }
+}
+
+TEST_CASE("the table has every operation that can be differentiated", "[gradients]") {
+  std::set<kind> seen;
+  for (const checked_case& c : cases) {
+    graph g;
+    c.build(g, false);
+    for (const operation& op : g.operations) seen.insert(op.what);
+  }
+  for (i32 i = 0; i < static_cast<i32>(kind::count); ++i) {
+    const auto what = static_cast<kind>(i);
+    // An operation can be differentiated if its rule appends something for it.
+    graph g;
+    const i32 x = add_tensor(g, shape(1, 1, 1, 1), {.differentiable = true});
+    operation op;
+    op.what = what;
+    op.in[0] = x;
+    op.in[1] = add_weight(g, shape(1, 1, 1, 1));
+    op.out[0] =
+        add_tensor(g, shape(1, 1, 1, 1), {.what = role::activation, .differentiable = true});
+    g.add(op);
+    const passes::seed seed{op.out[0], add_seed(g, op.out[0])};
+    const grow<i32> gradients = passes::differentiate(g, &seed, 1);
+    INFO(ops::name_of(what));
+    CHECK((gradients[x] >= 0) == (seen.count(what) > 0));
+  }
+}
+
+/// Runs a kernel of the wrong kind in one place.
+template <kind Instead>
+void run_wrong(const call& c) {
+  signature s = *c.sizes;
+  s.what = Instead;
+  call other = c;
+  other.sizes = &s;
+  reference::run(other);
+}
+
+template <kind Wrong, kind Instead>
+kernel find_wrong(const signature& s) {
+  return s.what == Wrong ? &run_wrong<Instead> : reference::find_kernel(s);
+}
+
+TEST_CASE("a wrong gradient is found", "[gradients]") {
+  graph g;
+  const i32 x = input(g, shape(2, 3), false);
+  const i32 y = ops::unary(g, kind::tanh, x, layer);
+  gradient_check options{.outputs = {y}};
+  CHECK(check_gradients(g, options).ok());
+  options.find = &find_wrong<kind::tanh_gradient, kind::sigmoid_gradient>;
+  const gradient_report r = check_gradients(g, options);
+  CHECK_FALSE(r.ok());
+  CHECK(r.wrong.size() == 6);
+  CHECK_THAT(r.message, contains("gradient of test.value[0]: expected "));
+}
+
+TEST_CASE("kinks are counted and left out", "[gradients]") {
+  graph g;
+  const i32 x = input(g, shape(1, 4), false);
+  const i32 y = ops::unary(g, kind::relu, x, layer);
+  const gradient_report r =
+      check_gradients(g, {.outputs = {y}, .fill = [&](const tensor& t, std::span<double> values) {
+                            if (t.differentiable) values[1] = values[2] = 0;
+                          }});
+  CHECK(r.kinks == 2);
+  CHECK(r.checked == 2);
+  CHECK(r.ok());
+}
+
+TEST_CASE("nothing to compare is not a passed check", "[gradients]") {
+  graph g;
+  const i32 x = add_tensor(g, shape(1, 4));
+  const i32 y = ops::unary(g, kind::relu, x, layer);
+  CHECK_FALSE(check_gradients(g, {.outputs = {y}}).ok());
+}
+
+}  // namespace
