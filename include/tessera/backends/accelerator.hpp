@@ -1,0 +1,118 @@
+#pragma once
+
+// The accelerator model as a backend: it runs a plan with a machine's arithmetic, counts what the
+// machine would have spent, and states the same as constants beforehand.
+//
+//   machine + signature -> mapping -> price            constants (mapping.hpp, price.hpp, fits.hpp)
+//   machine + signature -> kernel  -> results, counters            (kernels.hpp, counters.hpp)
+//
+// What the model promises
+//   results    bit for bit the same on every host, compiler, vector width and number of threads
+//   counters   equal to the price, for every operation
+// What it does not promise: cycles are those of tuned codelets under the formulas in machine/;
+// energies are counts times constants and mean something as ratios only.
+
+#include <tessera/backends/accelerator/fits.hpp>
+#include <tessera/backends/accelerator/kernels.hpp>
+#include <tessera/machine/presets.hpp>
+
+namespace tessera::accelerator {
+
+/// A kernel as programs call it: the machine is part of its type.
+template <machine M, model_kernel Run>
+void run_on(const call& c) {
+  Run(M, c);
+}
+
+namespace detail {
+
+template <machine M, signature S>
+constexpr kernel make_kernel() {
+  constexpr element storage = storage_of(S);
+  if constexpr (storage == element::f16) {
+    constexpr model_kernel run = kernel_for<S.what, half>(S);
+    return run_on<M, run>;
+  } else if constexpr (storage == element::f32) {
+    constexpr model_kernel run = kernel_for<S.what, float>(S);
+    return run_on<M, run>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <machine M, kind What, class T>
+kernel find_for(const signature& s) {
+  // The few kinds that have several forms decide by further types; all forms are instantiated.
+  if constexpr (What == kind::cast) {
+    if (s.output_type(0) == element::f16) return run_on<M, &run_cast<T, half>>;
+    return s.output_type(0) == element::f32 ? run_on<M, &run_cast<T, float>> : nullptr;
+  } else if constexpr (What == kind::mse) {
+    return s.input_type(1) == element::f16 ? run_on<M, &run_mse<T, half>>
+                                           : run_on<M, &run_mse<T, float>>;
+  } else if constexpr (What == kind::mse_gradient) {
+    return s.input_type(1) == element::f16 ? run_on<M, &run_mse_gradient<T, half>>
+                                           : run_on<M, &run_mse_gradient<T, float>>;
+  } else {
+    constexpr model_kernel run = kernel_for<What, T>(signature{});
+    return run_on<M, run>;
+  }
+}
+
+template <machine M, kind What>
+kernel find_for_kind(const signature& s) {
+  switch (storage_of(s)) {
+    case element::f16: return find_for<M, What, half>(s);
+    case element::f32: return find_for<M, What, float>(s);
+    default: return nullptr;
+  }
+}
+
+}  // namespace detail
+
+/// The kernel for signature S on machine M; null where the machine has none for its types.
+template <machine M, signature S>
+inline constexpr kernel kernel_of = detail::make_kernel<M, S>();
+
+/// The same for a signature that is known at run time.
+template <machine M>
+kernel find_kernel(const signature& s) {
+  using enum kind;
+  switch (s.what) {
+    case cast: return detail::find_for_kind<M, cast>(s);
+    case dense:
+    case dense_data_gradient:
+    case dense_weight_gradient:
+    case conv2d:
+    case conv2d_data_gradient:
+    case conv2d_weight_gradient: return detail::find_for_kind<M, dense>(s);
+    case bias_gradient: return detail::find_for_kind<M, bias_gradient>(s);
+    case relu: return detail::find_for_kind<M, relu>(s);
+    case relu_gradient: return detail::find_for_kind<M, relu_gradient>(s);
+    case kind::tanh: return detail::find_for_kind<M, kind::tanh>(s);
+    case tanh_gradient: return detail::find_for_kind<M, tanh_gradient>(s);
+    case kind::sigmoid: return detail::find_for_kind<M, kind::sigmoid>(s);
+    case sigmoid_gradient: return detail::find_for_kind<M, sigmoid_gradient>(s);
+    case dropout: return detail::find_for_kind<M, dropout>(s);
+    case add: return detail::find_for_kind<M, add>(s);
+    case max_pool2d: return detail::find_for_kind<M, max_pool2d>(s);
+    case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
+    case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);
+    case avg_pool2d_gradient: return detail::find_for_kind<M, avg_pool2d_gradient>(s);
+    case softmax_cross_entropy: return detail::find_for_kind<M, softmax_cross_entropy>(s);
+    case softmax_cross_entropy_gradient:
+      return detail::find_for_kind<M, softmax_cross_entropy_gradient>(s);
+    case mse: return detail::find_for_kind<M, mse>(s);
+    case mse_gradient: return detail::find_for_kind<M, mse_gradient>(s);
+    case update: return detail::find_for_kind<M, update>(s);
+    case dense_weight_update:
+    case conv2d_weight_update:
+    case bias_update: return detail::find_for_kind<M, bias_update>(s);
+    case overflow_test: return detail::find_for_kind<M, overflow_test>(s);
+    case scaler_update: return detail::find_for_kind<M, scaler_update>(s);
+    case none:
+    case count: return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace tessera::accelerator

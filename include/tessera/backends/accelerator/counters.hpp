@@ -1,0 +1,212 @@
+#pragma once
+
+// Counters: what a run of the model spent, and the buffers it works with.
+//
+// `step_values::backend` points to one of these; without one nothing is counted. Every vertex that a
+// kernel executes is recorded with the sizes it really had; at the end of an operation the records
+// become cycles. The totals must equal the constants of price.hpp.
+
+#include <tessera/backends/accelerator/price.hpp>
+#include <cstddef>
+#include <vector>
+
+namespace tessera::accelerator {
+
+/// Counters of a model machine. Not to be shared by programs that run at the same time.
+class counters {
+ public:
+  /// `scratch_bytes`: the most that an operation of the program needs (`scratch_bytes` below); a
+  /// kernel that needs more makes the buffer grow.
+  explicit counters(i64 scratch_bytes = 0) : mappings_(slots) { reserve(scratch_bytes); }
+
+  operation_price total;
+  i64 operations = 0;
+
+  /// Cycles, bytes and energy by kind of operation.
+  const operation_price& of(kind what) const { return by_kind_[static_cast<i32>(what)]; }
+
+  void clear() {
+    total = {};
+    operations = 0;
+    for (operation_price& p : by_kind_) p = {};
+  }
+
+  void add(kind what, const operation_price& price) {
+    total += price;
+    by_kind_[static_cast<i32>(what)] += price;
+    ++operations;
+  }
+
+  void reserve(i64 bytes) {
+    if (static_cast<i64>(scratch_.size()) < bytes) scratch_.resize(static_cast<std::size_t>(bytes));
+  }
+
+  std::byte* scratch(i64 bytes) {
+    reserve(bytes);
+    return scratch_.data();
+  }
+
+  /// The mapping of `s`, found once and kept.
+  const mapping& mapping_of(const machine& m, const signature& s) {
+    u64 hash = static_cast<u64>(s.what) * 0x9e3779b97f4a7c15u ^ s.types;
+    for (const i32 n : s.n) hash = (hash ^ static_cast<u64>(n)) * 0x100000001b3u;
+    known& k = mappings_[static_cast<std::size_t>((hash >> 32) % slots)];
+    if (k.on != &m || !(k.of == s)) k = {&m, s, map(m, s)};
+    return k.cut;
+  }
+
+ private:
+  struct known {
+    const machine* on = nullptr;
+    signature of;
+    mapping cut;
+  };
+  static constexpr std::size_t slots = 256;
+
+  operation_price by_kind_[static_cast<i32>(kind::count)];
+  std::vector<known> mappings_;
+  std::vector<std::byte> scratch_;
+};
+
+/// Elements of the gradient that a fused update computes; 0 for other operations.
+constexpr i64 fused_gradient_elements(const signature& s) {
+  switch (s.what) {
+    case kind::dense_weight_update: {
+      const auto n = dense_sizes::of(s);
+      return i64{n.in} * n.out;
+    }
+    case kind::conv2d_weight_update: {
+      const auto n = conv_sizes::of(s);
+      return i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
+    }
+    case kind::bias_update: return bias_sizes::of(s).channels;
+    default: return 0;
+  }
+}
+
+/// Bytes of scratch that the kernel of `s` works with: the gradient of a fused update, which a real
+/// machine keeps on the tiles that made it.
+constexpr i64 scratch_bytes(const signature& s) {
+  const i64 elements = fused_gradient_elements(s);
+  return elements == 0 ? 0 : aligned(elements * bytes_of(s.input_type(1)));
+}
+
+/// The most that any of `count` operations needs.
+constexpr i64 scratch_bytes(const signature* s, i32 count) {
+  i64 most = 0;
+  for (i32 i = 0; i < count; ++i) {
+    const i64 bytes = scratch_bytes(s[i]);
+    if (bytes > most) most = bytes;
+  }
+  return most;
+}
+
+/// One vertex as it is executed: its blocks by number, their places and sizes.
+struct vertex {
+  i32 block[axis_count] = {};
+  i32 begin[axis_count] = {};
+  i32 size[axis_count] = {};
+
+  void place(const mapping& map, i32 a, i32 i) {
+    block[a] = i;
+    begin[a] = map.begin(a, i);
+    size[a] = map.size(a, i);
+  }
+};
+
+/// Records the vertices that one thread executes.
+class recorder {
+ public:
+  recorder(const machine& m, const signature& s, const mapping& map)
+      : m_(m), s_(s), map_(map), finish_(finish_of(m, s)), partials_(map.partials()) {}
+
+  /// One vertex. `ends_block`: its output block is complete with it.
+  void add(const vertex& v, bool ends_block) {
+    bool same = true;
+    for (i32 a = 0; a < axis_count; ++a) same = same && v.size[a] == size_[a];
+    if (!same) {  // most vertices are of the size of the one before
+      for (i32 a = 0; a < axis_count; ++a) size_[a] = v.size[a];
+      work_ = work_of(m_, s_, map_.of, size_);
+    }
+    i64 cells = 1;
+    for (i32 a = 0; a < 2; ++a) {
+      cells *= span_of(map_.of, a, v.begin[axis_h + a], v.size[axis_h + a]).count;
+    }
+    const i64 received = work_.received(cells);
+    i64 cycles = work_.cycles;
+    if (ends_block && finishes(map_.of.what)) {
+      cycles += counts.finish(m_, finish_, partials_, work_.outputs, 1);
+    }
+    counts.macs += work_.macs;
+    counts.vector_ops += work_.vector_ops;
+    counts.sram_bytes += work_.sram_bytes + received;
+    counts.exchange_bytes += received;
+    ++counts.vertices;
+    if (cycles > counts.most_cycles) counts.most_cycles = cycles;
+    if (received > counts.most_received) counts.most_received = received;
+    if (received + work_.sum_bytes > counts.most_bytes) {
+      counts.most_bytes = received + work_.sum_bytes;
+    }
+  }
+
+  tally counts;
+
+ private:
+  const machine& m_;
+  const signature& s_;
+  const mapping& map_;
+  finish_work finish_;
+  i64 partials_;
+  i32 size_[axis_count] = {-1, -1, -1, -1, -1, -1};
+  vertex_work work_;
+};
+
+/// One call on the model: machine, signature, mapping and where to count.
+class execution {
+ public:
+  execution(const machine& m, const call& c)
+      : on(m),
+        c_(c),
+        counters_(static_cast<counters*>(c.step->backend)),
+        cut(counters_ != nullptr ? counters_->mapping_of(m, *c.sizes) : map(m, *c.sizes)) {}
+
+  const machine& on;
+
+  const mapping& blocks() const { return cut; }
+
+  /// Runs `work(first, last, recorder)` over the ranges of `count` output blocks, one range per
+  /// thread, and settles the counts. Results and counts are the same for any number of threads.
+  template <class Work>
+  void run(i64 count, const Work& work) {
+    const i32 threads = c_.step->threads < 1 ? 1 : c_.step->threads;
+    tally all;
+#ifdef _OPENMP
+    if (threads > 1 && count > 1) {
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+      for (i32 t = 0; t < threads; ++t) {
+        recorder r(on, *c_.sizes, cut);
+        work(count * t / threads, count * (t + 1) / threads, r);
+#pragma omp critical(tessera_accelerator_counters)
+        all.merge(r.counts);
+      }
+      settle_into(all);
+      return;
+    }
+#endif
+    recorder r(on, *c_.sizes, cut);
+    work(i64{0}, count, r);
+    all.merge(r.counts);
+    settle_into(all);
+  }
+
+ private:
+  void settle_into(const tally& all) {
+    if (counters_ != nullptr) counters_->add(c_.sizes->what, settle(on, *c_.sizes, all));
+  }
+
+  const call& c_;
+  counters* counters_;
+  const mapping cut;
+};
+
+}  // namespace tessera::accelerator

@@ -1,0 +1,145 @@
+#pragma once
+
+// Elementwise operations on the model: every tile works on consecutive elements where they lie.
+//
+// Arithmetic is f32, with one rounding per stored element. ops/elementwise.hpp has the meanings.
+
+#include <tessera/backends/accelerator/counters.hpp>
+#include <tessera/backends/accelerator/functions.hpp>
+#include <tessera/core/random.hpp>
+
+namespace tessera::accelerator {
+
+/// Elements that are in f32 at a time: a multiple of all vector widths.
+inline constexpr i32 strip = 256;
+
+/// Calls `work(first, count)` for the elements of every vertex.
+template <class Work>
+void for_elements(const machine& m, const call& c, const Work& work) {
+  execution run(m, c);
+  const mapping& map = run.blocks();
+  run.run(map.vertices(), [&](i64 first, i64 last, recorder& r) {
+    vertex v;
+    for (i32 a = 0; a < axis_count; ++a) v.place(map, a, 0);
+    for (i64 i = first; i < last; ++i) {
+      v.place(map, axis_b, static_cast<i32>(i));
+      r.add(v, true);
+    }
+    if (first == last) return;
+    // The ranges of consecutive tiles join: one loop does what each tile does with its own.
+    const i64 begin = map.begin(axis_b, static_cast<i32>(first));
+    work(begin, v.begin[axis_b] + v.size[axis_b] - begin);
+  });
+}
+
+/// to[i] = f(x[i]) with `f` on lanes.
+template <class T, class F>
+void run_unary(const machine& m, const call& c, const F& f) {
+  const T* x = c.input<T>(0);
+  T* y = c.output<T>(0);
+  for_elements(m, c, [&](i64 first, i64 count) {
+    alignas(64) float a[strip] = {};
+    for (i64 i = first; i < first + count; i += strip) {
+      const i64 n = first + count - i < strip ? first + count - i : strip;
+      fetch(x + i, a, n);
+      for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j)));
+      put(m.matrix.round, a, y + i, n);
+    }
+  });
+}
+
+/// to[i] = f(a[i], b[i]) with `f` on lanes.
+template <class T, class F>
+void run_binary(const machine& m, const call& c, const F& f) {
+  const T* x0 = c.input<T>(0);
+  const T* x1 = c.input<T>(1);
+  T* y = c.output<T>(0);
+  for_elements(m, c, [&](i64 first, i64 count) {
+    alignas(64) float a[strip] = {};
+    alignas(64) float b[strip] = {};
+    for (i64 i = first; i < first + count; i += strip) {
+      const i64 n = first + count - i < strip ? first + count - i : strip;
+      fetch(x0 + i, a, n);
+      fetch(x1 + i, b, n);
+      for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j), load(b + j)));
+      put(m.matrix.round, a, y + i, n);
+    }
+  });
+}
+
+template <class T>
+void run_relu(const machine& m, const call& c) {
+  run_unary<T>(m, c, [](lanes x) { return select(x < set(0.0f), set(0.0f), x); });
+}
+
+template <class T>
+void run_relu_gradient(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes y, lanes dy) { return select(y > set(0.0f), dy, set(0.0f)); });
+}
+
+template <class T>
+void run_tanh(const machine& m, const call& c) {
+  run_unary<T>(m, c, [](lanes x) { return tanh(x); });
+}
+
+template <class T>
+void run_tanh_gradient(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes y, lanes dy) { return dy * fma(-y, y, set(1.0f)); });
+}
+
+template <class T>
+void run_sigmoid(const machine& m, const call& c) {
+  run_unary<T>(m, c, [](lanes x) { return sigmoid(x); });
+}
+
+template <class T>
+void run_sigmoid_gradient(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes y, lanes dy) { return (dy * y) * (set(1.0f) - y); });
+}
+
+template <class T>
+void run_add(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes a, lanes b) { return a + b; });
+}
+
+/// cast: From to To, one rounding.
+template <class From, class To>
+void run_cast(const machine& m, const call& c) {
+  const From* x = c.input<From>(0);
+  To* y = c.output<To>(0);
+  for_elements(m, c, [&](i64 first, i64 count) {
+    alignas(64) float a[strip];
+    for (i64 i = first; i < first + count; i += strip) {
+      const i64 n = first + count - i < strip ? first + count - i : strip;
+      fetch(x + i, a, n);
+      put(m.matrix.round, a, y + i, n);
+    }
+  });
+}
+
+/// dropout, forward and backward: the mask depends on seed, step, salt and the element only.
+template <class T>
+void run_dropout(const machine& m, const call& c) {
+  const T* x = c.input<T>(0);
+  T* y = c.output<T>(0);
+  const float rate = c.attr->rate;
+  const float kept = 1.0f - rate;
+  const philox generator{c.step->seed, static_cast<u64>(c.attr->salt)};
+  const u64 counter = c.step->step << 32;
+  for_elements(m, c, [&](i64 first, i64 count) {
+    alignas(64) float a[strip];
+    for (i64 i = first; i < first + count; i += strip) {
+      const i64 n = first + count - i < strip ? first + count - i : strip;
+      fetch(x + i, a, n);
+      random_block words;
+      for (i64 j = 0; j < n; ++j) {
+        const i64 e = i + j;
+        if (j == 0 || e % 4 == 0) words = generator(counter + static_cast<u64>(e / 4));
+        a[j] = uniform(words[static_cast<i32>(e % 4)]) < rate ? 0.0f : a[j] / kept;
+      }
+      put(m.matrix.round, a, y + i, n);
+    }
+  });
+}
+
+}  // namespace tessera::accelerator

@@ -1,0 +1,90 @@
+#pragma once
+
+// The model's kernels: which function runs a signature on a machine.
+//
+// Kernels work with sizes known at run time and are not templates over the machine; a thin entry
+// per machine hands it over. So a program compiles one function per kind of operation and element
+// type, however many layers it has.
+
+#include <tessera/backends/accelerator/elementwise.hpp>
+#include <tessera/backends/accelerator/loss.hpp>
+#include <tessera/backends/accelerator/pool.hpp>
+#include <tessera/backends/accelerator/product.hpp>
+#include <tessera/backends/accelerator/reductions.hpp>
+#include <tessera/backends/accelerator/update.hpp>
+
+namespace tessera::accelerator {
+
+using model_kernel = void (*)(const machine&, const call&);
+
+template <class T>
+void run_stored_bias_gradient(const machine& m, const call& c) {
+  run_bias_gradient<T>(m, c, c.output<T>(0));
+}
+
+/// The element type that decides about the kernel of `s`: what its activations or gradients are
+/// stored as.
+constexpr element storage_of(const signature& s) {
+  for (const i32 slot : {0, 1}) {
+    if (s.has_input(slot)) return s.input_type(slot);
+  }
+  return s.output_type(0);
+}
+
+/// The kernel for operations of one kind with storage type T.
+template <kind What, class T>
+constexpr model_kernel kernel_for(const signature& s) {
+  if constexpr (What == kind::cast) {
+    if (s.output_type(0) == element::f16) return &run_cast<T, half>;
+    return s.output_type(0) == element::f32 ? &run_cast<T, float> : nullptr;
+  }
+  if constexpr (What == kind::dense || What == kind::conv2d ||
+                What == kind::dense_data_gradient || What == kind::conv2d_data_gradient ||
+                What == kind::dense_weight_gradient || What == kind::conv2d_weight_gradient) {
+    return &run_product<T>;
+  }
+  if constexpr (What == kind::dense_weight_update || What == kind::conv2d_weight_update ||
+                What == kind::bias_update) {
+    return &run_fused_update<T>;
+  }
+  if constexpr (What == kind::bias_gradient) return &run_stored_bias_gradient<T>;
+  if constexpr (What == kind::relu) return &run_relu<T>;
+  if constexpr (What == kind::relu_gradient) return &run_relu_gradient<T>;
+  if constexpr (What == kind::tanh) return &run_tanh<T>;
+  if constexpr (What == kind::tanh_gradient) return &run_tanh_gradient<T>;
+  if constexpr (What == kind::sigmoid) return &run_sigmoid<T>;
+  if constexpr (What == kind::sigmoid_gradient) return &run_sigmoid_gradient<T>;
+  if constexpr (What == kind::dropout) return &run_dropout<T>;
+  if constexpr (What == kind::add) return &run_add<T>;
+  if constexpr (What == kind::max_pool2d) return &run_max_pool<T>;
+  if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;
+  if constexpr (What == kind::avg_pool2d) return &run_avg_pool<T>;
+  if constexpr (What == kind::avg_pool2d_gradient) return &run_avg_pool_gradient<T>;
+  if constexpr (What == kind::softmax_cross_entropy) return &run_softmax_cross_entropy<T>;
+  if constexpr (What == kind::softmax_cross_entropy_gradient) {
+    return &run_softmax_cross_entropy_gradient<T>;
+  }
+  if constexpr (What == kind::mse) {
+    return s.input_type(1) == element::f16 ? &run_mse<T, half> : &run_mse<T, float>;
+  }
+  if constexpr (What == kind::mse_gradient) {
+    return s.input_type(1) == element::f16 ? &run_mse_gradient<T, half>
+                                           : &run_mse_gradient<T, float>;
+  }
+  if constexpr (What == kind::update) return &run_update<T>;
+  if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
+  if constexpr (What == kind::scaler_update) return &run_scaler_update;
+  return nullptr;
+}
+
+/// By kind, with only the kernel of that kind instantiated.
+template <kind What>
+constexpr model_kernel kernel_for_kind(const signature& s) {
+  switch (storage_of(s)) {
+    case element::f16: return kernel_for<What, half>(s);
+    case element::f32: return kernel_for<What, float>(s);
+    default: return nullptr;
+  }
+}
+
+}  // namespace tessera::accelerator

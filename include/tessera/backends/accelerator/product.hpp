@@ -1,0 +1,492 @@
+#pragma once
+
+// Matrix operations on the model: dense and conv2d, their gradients, both layouts.
+//
+// A vertex fetches its slices into two panels, as the exchange brings them to its tile, and sums:
+//
+//   fields   [k][row]   rows side by side in lanes: positions (weight gradient: output channels)
+//   weights  [col][k]   broadcast one by one: output channels (input channels; channels x kernel)
+//   sums     [col][row] f32, k in the order stated below, by the machine's order of accumulation
+//
+//   operation         k of one vertex                         partial sums are added by
+//   forward           input channel, kernel row, column       blocks of input channels
+//   data gradient     output channel, kernel row, column      blocks of output channels
+//   weight gradient   output row, column, sample              blocks of rows, columns, samples
+//
+// each in rising order. Cells of the padding, and those that a stride leaves out, are zeros that
+// take part. The bias is added to the complete sum; then one rounding. Panels are cut to 64 rows, 32
+// columns and 256 k, which changes nothing: a sum goes on where it stopped.
+
+#include <tessera/backends/accelerator/counters.hpp>
+#include <tessera/backends/accelerator/vector.hpp>
+
+namespace tessera::accelerator {
+
+/// Where a product's operands lie: (sample, channel, row, column) to an element, in either layout.
+struct image_view {
+  i64 sample = 0;  // strides in elements
+  i64 channel = 0;
+  i64 row = 0;
+  i64 column = 0;
+
+  static constexpr image_view of(bool batch_last, i64 batch, i64 channels, i64 height, i64 width) {
+    if (batch_last) return {1, height * width * batch, width * batch, batch};
+    return {channels * height * width, height * width, width, 1};
+  }
+};
+
+/// Consecutive samples at one position.
+struct run {
+  i32 h, w, n, length;
+};
+
+/// The panels of one thread.
+struct panels {
+  static constexpr i32 max_rows = 64;
+  static constexpr i32 max_cols = 32;
+  static constexpr i32 max_k = 256;
+  static constexpr i32 weight_stride = max_k + 16;  // off the power of two: fewer cache conflicts
+
+  alignas(64) float fields[max_k * max_rows];
+  alignas(64) float weights[max_cols * weight_stride];
+  alignas(64) float sums[max_cols * max_rows];
+  alignas(64) float totals[max_cols * max_rows];
+  run runs[max_k];
+};
+
+/// Adds `depth` (a multiple of 4) products to the sums of R lanes of rows and C columns.
+template <accumulation Order, i32 R, i32 C>
+inline void multiply_block(const float* fields, i64 row_stride, const float* weights, i32 depth,
+                           float* sums) {
+  lanes acc[C][R];
+#pragma GCC unroll 8
+  for (i32 c = 0; c < C; ++c) {
+#pragma GCC unroll 8
+    for (i32 r = 0; r < R; ++r) acc[c][r] = load(sums + c * panels::max_rows + r * lane_count);
+  }
+  for (i32 k = 0; k < depth; k += 4) {
+    const float* f = fields + k * row_stride;
+#pragma GCC unroll 8
+    for (i32 c = 0; c < C; ++c) {
+      const float* w = weights + c * panels::weight_stride + k;
+      const lanes w0 = set(w[0]);
+      const lanes w1 = set(w[1]);
+      const lanes w2 = set(w[2]);
+      const lanes w3 = set(w[3]);
+#pragma GCC unroll 8
+      for (i32 r = 0; r < R; ++r) {
+        const lanes f0 = load(f + r * lane_count);
+        const lanes f1 = load(f + row_stride + r * lane_count);
+        const lanes f2 = load(f + 2 * row_stride + r * lane_count);
+        const lanes f3 = load(f + 3 * row_stride + r * lane_count);
+        if constexpr (Order == accumulation::chain) {
+          lanes sum = fma(f0, w0, acc[c][r]);
+          sum = fma(f1, w1, sum);
+          sum = fma(f2, w2, sum);
+          acc[c][r] = fma(f3, w3, sum);
+        } else {
+          // (p0 + p1) + (p2 + p3): the first product of a pair is exact for halves; in f32 it is
+          // rounded and the second is not.
+          const lanes low = fma(f1, w1, f0 * w0);
+          const lanes high = fma(f3, w3, f2 * w2);
+          acc[c][r] += low + high;
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (i32 c = 0; c < C; ++c) {
+#pragma GCC unroll 8
+    for (i32 r = 0; r < R; ++r) store(sums + c * panels::max_rows + r * lane_count, acc[c][r]);
+  }
+}
+
+/// All columns for R lanes of rows, C at a time.
+template <accumulation Order, i32 R, i32 C>
+inline void multiply_rows(const float* fields, i64 row_stride, const float* weights, i32 depth,
+                          i32 cols, float* sums) {
+  i32 c = 0;
+  for (; c + C <= cols; c += C) {
+    multiply_block<Order, R, C>(fields, row_stride, weights + c * panels::weight_stride, depth,
+                                sums + c * panels::max_rows);
+  }
+  for (; c < cols; ++c) {
+    multiply_block<Order, R, 1>(fields, row_stride, weights + c * panels::weight_stride, depth,
+                                sums + c * panels::max_rows);
+  }
+}
+
+/// sums[col][row] += the products of the panels; rows a multiple of 16, depth of 4.
+template <accumulation Order>
+inline void multiply(const panels& p, i32 rows, i32 cols, i32 depth, float* sums) {
+  // 8 sums in registers: the adds of one sum wait for each other, 8 keep the units busy.
+  constexpr i32 wide = 32 / lane_count;
+  constexpr i32 narrow = 16 / lane_count;
+  i32 r = 0;
+  for (; r + 32 <= rows; r += 32) {
+    multiply_rows<Order, wide, 2>(p.fields + r, rows, p.weights, depth, cols, sums + r);
+  }
+  for (; r + 16 <= rows; r += 16) {
+    multiply_rows<Order, narrow, 4>(p.fields + r, rows, p.weights, depth, cols, sums + r);
+  }
+}
+
+/// One matrix operation, as the vertices of its mapping.
+template <class T>
+class product {
+ public:
+  product(const machine& m, const call& c, T* out) : c_(c), run_(m, c), out_(out) {
+    const problem& p = run_.blocks().of;
+    const i32* e = p.extent;
+    const bool last = c.sizes->batch_last;
+    const i64 groups = e[axis_g];
+    // Of the image that the window reads and of the one whose positions are counted.
+    const bool back = p.transposed;
+    far_ = image_view::of(last, e[axis_b], groups * (back ? e[axis_o] : e[axis_c]), p.cells[0],
+                          p.cells[1]);
+    near_ = image_view::of(last, e[axis_b], groups * (back ? e[axis_c] : e[axis_o]), e[axis_h],
+                           e[axis_w]);
+  }
+
+  void operator()() {
+    const mapping& map = run_.blocks();
+    const i32 order[] = {axis_g, axis_o, axis_c, axis_h, axis_w, axis_b};  // slowest first
+    run_.run(map.output_blocks(), [&](i64 first, i64 last, recorder& r) {
+      panels p;
+      for (i64 block = first; block < last; ++block) {
+        vertex v;
+        i64 rest = block;
+        for (i32 i = axis_count - 1; i >= 0; --i) {
+          const i32 a = order[i];
+          if (map.of.reduced[a]) continue;
+          v.place(map, a, static_cast<i32>(rest % map.count(a)));
+          rest /= map.count(a);
+        }
+        output_block(p, v, r);
+      }
+    });
+  }
+
+ private:
+  const mapping& map() const { return run_.blocks(); }
+  family what() const { return map().of.what; }
+
+  /// Places vertex number `partial` of those that share an output block: rows, columns, samples;
+  /// channels. Of those axes only the ones that are summed over have more than one block.
+  void place_partial(vertex& v, i64 partial) const {
+    for (const i32 a : {axis_b, axis_w, axis_h, axis_c, axis_o, axis_g}) {
+      if (!map().of.reduced[a]) continue;
+      v.place(map(), a, static_cast<i32>(partial % map().count(a)));
+      partial /= map().count(a);
+    }
+  }
+
+  void output_block(panels& p, vertex& v, recorder& r) {
+    const i64 partials = map().partials();
+    for (i64 i = 0; i < partials; ++i) {
+      place_partial(v, i);
+      r.add(v, i + 1 == partials);
+    }
+    const problem& of = map().of;
+    for (i32 g = v.begin[axis_g]; g < v.begin[axis_g] + v.size[axis_g]; ++g) {
+      if (what() == family::weight_gradient) {
+        const i32 cols = v.size[axis_c] * of.taps;
+        for (i32 row = 0; row < v.size[axis_o]; row += panels::max_rows) {
+          const i32 rows = smaller(v.size[axis_o] - row, panels::max_rows);
+          for (i32 col = 0; col < cols; col += panels::max_cols) {
+            weight_piece(p, v, g, row, rows, col, smaller(cols - col, panels::max_cols));
+          }
+        }
+        continue;
+      }
+      const i32 axis_col = of.transposed ? axis_c : axis_o;
+      const i64 rows = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
+      for (i64 row = 0; row < rows;) {
+        const row_piece piece = rows_from(p, v, row, panels::max_rows, panels::max_rows);
+        for (i32 col = 0; col < v.size[axis_col]; col += panels::max_cols) {
+          image_piece(p, v, g, piece, col, smaller(v.size[axis_col] - col, panels::max_cols));
+        }
+        row += piece.rows;
+      }
+    }
+  }
+
+  static i32 smaller(i64 a, i64 b) { return static_cast<i32>(a < b ? a : b); }
+
+  struct row_piece {
+    i32 runs = 0;
+    i32 rows = 0;
+  };
+
+  /// Up to `most` positions of a vertex from number `row` on (rows, columns, samples), as runs of
+  /// samples that lie side by side.
+  row_piece rows_from(panels& p, const vertex& v, i64 row, i32 most, i32 most_runs) const {
+    row_piece piece;
+    const i64 samples = v.size[axis_b];
+    const i64 all = samples * v.size[axis_h] * v.size[axis_w];
+    while (row < all && piece.rows < most && piece.runs < most_runs) {
+      const i64 position = row / samples;
+      const i32 n = static_cast<i32>(row % samples);
+      i32 length = smaller(samples - n, most - piece.rows);
+      if (!c_.sizes->batch_last) length = 1;
+      p.runs[piece.runs++] = {
+          v.begin[axis_h] + static_cast<i32>(position / v.size[axis_w]),
+          v.begin[axis_w] + static_cast<i32>(position % v.size[axis_w]),
+          v.begin[axis_b] + n, length};
+      piece.rows += length;
+      row += length;
+    }
+    return piece;
+  }
+
+  /// The cell of the far image that position (h, w) meets at kernel cell (r, s); false where it is
+  /// padding or left out by a stride.
+  bool cell_at(i32 h, i32 w, i32 r, i32 s, i64& y, i64& x) const {
+    const problem& of = map().of;
+    return along(of, 0, h, r, y) && along(of, 1, w, s, x);
+  }
+  static bool along(const problem& of, i32 a, i32 at, i32 tap, i64& cell) {
+    if (of.transposed) {
+      const i32 reach = at + of.pad[a] - tap * of.dilation[a];
+      if (reach < 0) return false;
+      if (of.stride[a] != 1 && reach % of.stride[a] != 0) return false;
+      cell = of.stride[a] == 1 ? reach : reach / of.stride[a];
+    } else {
+      cell = at * of.stride[a] - of.pad[a] + tap * of.dilation[a];
+      if (cell < 0) return false;
+    }
+    return cell < of.cells[a];
+  }
+
+  /// Adds (or, for the first, sets) a partial sum to the totals of a piece.
+  static void add_partial(panels& p, bool first, i32 rows, i32 cols) {
+    for (i32 col = 0; col < cols; ++col) {
+      float* total = p.totals + col * panels::max_rows;
+      const float* sum = p.sums + col * panels::max_rows;
+      for (i32 r = 0; r < rows; r += lane_count) {
+        store(total + r, first ? load(sum + r) : load(total + r) + load(sum + r));
+      }
+    }
+  }
+
+  static void clear_sums(panels& p, i32 cols) {
+    std::memset(p.sums, 0, static_cast<std::size_t>(cols) * panels::max_rows * sizeof(float));
+  }
+
+  void multiply_panels(panels& p, i32 rows, i32 cols, i32 depth) const {
+    if (run_.on.matrix.order == accumulation::chain) {
+      multiply<accumulation::chain>(p, rows, cols, depth, p.sums);
+    } else {
+      multiply<accumulation::block4>(p, rows, cols, depth, p.sums);
+    }
+  }
+
+  // --- forward and data gradient: a piece of positions x channels ---------------------------------
+
+  void image_piece(panels& p, vertex& v, i32 g, row_piece piece, i32 col, i32 cols) {
+    const problem& of = map().of;
+    const bool back = of.transposed;
+    const i32 axis_k = back ? axis_o : axis_c;
+    const i32 rows = static_cast<i32>(padded(piece.rows));
+    const i64 partials = map().partials();
+    for (i64 i = 0; i < partials; ++i) {
+      place_partial(v, i);
+      clear_sums(p, cols);
+      const i32 k_begin = v.begin[axis_k] * of.taps;
+      const i32 k_end = k_begin + v.size[axis_k] * of.taps;
+      for (i32 k = k_begin; k < k_end; k += panels::max_k) {
+        const i32 depth = smaller(k_end - k, panels::max_k);
+        const i32 whole = (depth + 3) / 4 * 4;
+        fetch_fields(p, piece, rows, g, k, depth, whole);
+        fetch_weights(p, v, g, col, cols, k, depth, whole);
+        multiply_panels(p, rows, cols, whole);
+      }
+      if (partials > 1) add_partial(p, i == 0, rows, cols);
+    }
+    write_image(p, v, piece, g, col, cols, partials > 1 ? p.totals : p.sums);
+  }
+
+  void fetch_fields(panels& p, row_piece piece, i32 rows, i32 g, i32 k, i32 depth, i32 whole) {
+    const problem& of = map().of;
+    const T* image = c_.input<T>(0);
+    const i64 channels = of.transposed ? of.extent[axis_o] : of.extent[axis_c];
+    for (i32 i = 0; i < whole; ++i) {
+      float* to = p.fields + i64{i} * rows;
+      if (i >= depth) {
+        std::memset(to, 0, static_cast<std::size_t>(rows) * sizeof(float));
+        continue;
+      }
+      const i32 channel = (k + i) / of.taps;
+      const i32 tap = (k + i) % of.taps;
+      const i32 r = tap / of.kernel[1];
+      const i32 s = tap % of.kernel[1];
+      const T* from = image + (g * channels + channel) * far_.channel;
+      i32 at = 0;
+      for (i32 j = 0; j < piece.runs; ++j) {
+        const run& run = p.runs[j];
+        i64 y = 0;
+        i64 x = 0;
+        if (cell_at(run.h, run.w, r, s, y, x)) {
+          fetch(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
+        } else {
+          std::memset(to + at, 0, static_cast<std::size_t>(run.length) * sizeof(float));
+        }
+        at += run.length;
+      }
+      for (; at < rows; ++at) to[at] = 0;
+    }
+  }
+
+  void fetch_weights(panels& p, const vertex& v, i32 g, i32 col, i32 cols, i32 k, i32 depth,
+                     i32 whole) {
+    const problem& of = map().of;
+    const T* weights = c_.input<T>(1);
+    const i64 out = of.extent[axis_o];
+    const i64 in = of.extent[axis_c];
+    const i64 taps = of.taps;
+    for (i32 j = 0; j < cols; ++j) {
+      float* to = p.weights + j * panels::weight_stride;
+      if (!of.transposed) {
+        const i64 o = v.begin[axis_o] + col + j;
+        fetch(weights + (g * out + o) * in * taps + k, to, depth);
+      } else {
+        const i64 c = v.begin[axis_c] + col + j;
+        for (i32 i = 0; i < depth;) {
+          const i64 o = (k + i) / taps;
+          const i64 tap = (k + i) % taps;
+          const i32 length = smaller(taps - tap, depth - i);
+          const T* from = weights + ((g * out + o) * in + c) * taps + tap;
+          if (length == 1) {
+            to[i] = fetch(*from);
+          } else {
+            fetch(from, to + i, length);
+          }
+          i += length;
+        }
+      }
+      for (i32 i = depth; i < whole; ++i) to[i] = 0;
+    }
+  }
+
+  void write_image(panels& p, const vertex& v, row_piece piece, i32 g, i32 col, i32 cols,
+                   float* sums) {
+    const problem& of = map().of;
+    const i32 axis_col = of.transposed ? axis_c : axis_o;
+    const T* bias = of.transposed || !c_.sizes->has_input(2) ? nullptr : c_.input<T>(2);
+    for (i32 j = 0; j < cols; ++j) {
+      const i64 channel = i64{g} * of.extent[axis_col] + v.begin[axis_col] + col + j;
+      float* sum = sums + j * panels::max_rows;
+      if (bias != nullptr) {
+        const lanes b = set(fetch(bias[channel]));
+        for (i32 r = 0; r < piece.rows; r += lane_count) store(sum + r, load(sum + r) + b);
+      }
+      T* to = out_ + channel * near_.channel;
+      i32 at = 0;
+      for (i32 i = 0; i < piece.runs; ++i) {
+        const run& run = p.runs[i];
+        put(run_.on.matrix.round, sum + at,
+            to + run.h * near_.row + run.w * near_.column + run.n * near_.sample, run.length);
+        at += run.length;
+      }
+    }
+  }
+
+  // --- weight gradient: a piece of output channels x (input channel, kernel cell) ------------------
+
+  void weight_piece(panels& p, vertex& v, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
+    const i32 wide = static_cast<i32>(padded(rows));
+    const i64 partials = map().partials();
+    for (i64 i = 0; i < partials; ++i) {
+      place_partial(v, i);
+      clear_sums(p, cols);
+      const i64 all = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
+      for (i64 k = 0; k < all;) {
+        const row_piece piece = rows_from(p, v, k, panels::max_k, panels::max_k);
+        const i32 whole = (piece.rows + 3) / 4 * 4;
+        fetch_gradients(p, v, piece, whole, g, row, rows, wide);
+        fetch_cells(p, v, piece, whole, g, col, cols);
+        multiply_panels(p, wide, cols, whole);
+        k += piece.rows;
+      }
+      if (partials > 1) add_partial(p, i == 0, wide, cols);
+    }
+    write_weights(v, g, row, rows, col, cols, partials > 1 ? p.totals : p.sums);
+  }
+
+  /// fields[k][row]: the output gradients of `rows` channels, transposed.
+  void fetch_gradients(panels& p, const vertex& v, row_piece piece, i32 whole, i32 g, i32 row,
+                       i32 rows, i32 wide) {
+    const problem& of = map().of;
+    const T* gradient = c_.input<T>(1);
+    std::memset(p.fields, 0, static_cast<std::size_t>(i64{whole} * wide) * sizeof(float));
+    float line[panels::max_k];
+    for (i32 o = 0; o < rows; ++o) {
+      const T* from =
+          gradient + (i64{g} * of.extent[axis_o] + v.begin[axis_o] + row + o) * near_.channel;
+      i32 at = 0;
+      for (i32 j = 0; j < piece.runs; ++j) {
+        const run& run = p.runs[j];
+        fetch(from + run.h * near_.row + run.w * near_.column + run.n * near_.sample, line + at,
+              run.length);
+        at += run.length;
+      }
+      float* to = p.fields + o;
+      for (i32 i = 0; i < at; ++i) to[i64{i} * wide] = line[i];
+    }
+  }
+
+  /// weights[col][k]: the cells of the input that each weight meets.
+  void fetch_cells(panels& p, const vertex& v, row_piece piece, i32 whole, i32 g, i32 col,
+                   i32 cols) {
+    const problem& of = map().of;
+    const T* image = c_.input<T>(0);
+    for (i32 j = 0; j < cols; ++j) {
+      const i32 c = v.begin[axis_c] + (col + j) / of.taps;
+      const i32 tap = (col + j) % of.taps;
+      const i32 r = tap / of.kernel[1];
+      const i32 s = tap % of.kernel[1];
+      const T* from = image + (i64{g} * of.extent[axis_c] + c) * far_.channel;
+      float* to = p.weights + j * panels::weight_stride;
+      i32 at = 0;
+      for (i32 i = 0; i < piece.runs; ++i) {
+        const run& run = p.runs[i];
+        i64 y = 0;
+        i64 x = 0;
+        if (cell_at(run.h, run.w, r, s, y, x)) {
+          fetch(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
+        } else {
+          std::memset(to + at, 0, static_cast<std::size_t>(run.length) * sizeof(float));
+        }
+        at += run.length;
+      }
+      for (; at < whole; ++at) to[at] = 0;
+    }
+  }
+
+  void write_weights(const vertex& v, i32 g, i32 row, i32 rows, i32 col, i32 cols,
+                     const float* sums) {
+    const problem& of = map().of;
+    const i64 per_channel = i64{of.extent[axis_c]} * of.taps;
+    float line[panels::max_cols];
+    for (i32 o = 0; o < rows; ++o) {
+      for (i32 j = 0; j < cols; ++j) line[j] = sums[j * panels::max_rows + o];
+      const i64 channel = i64{g} * of.extent[axis_o] + v.begin[axis_o] + row + o;
+      put(run_.on.matrix.round, line,
+          out_ + channel * per_channel + i64{v.begin[axis_c]} * of.taps + col, cols);
+    }
+  }
+
+  const call& c_;
+  execution run_;
+  T* out_;
+  image_view far_;
+  image_view near_;
+};
+
+/// dense, conv2d, their gradients of data and of weights.
+template <class T>
+void run_product(const machine& m, const call& c) {
+  product<T>(m, c, c.output<T>(0))();
+}
+
+}  // namespace tessera::accelerator

@@ -1,0 +1,195 @@
+#pragma once
+
+// Updates of parameters and of the loss scale on the model (ops/update.hpp, ir/attributes.hpp).
+//
+// A fused update computes its gradient like the operation it was fused from, rounds it to its type,
+// asks all tiles whether it is finite where skip_rule::tensor wants to know, then applies it. The
+// gradient of a vertex stays on its tile in between; here all of them lie in the counters' scratch.
+
+#include <cmath>
+#include <tessera/backends/accelerator/elementwise.hpp>
+#include <tessera/backends/accelerator/product.hpp>
+#include <tessera/backends/accelerator/reductions.hpp>
+#include <tessera/ops/update.hpp>
+
+namespace tessera::accelerator {
+
+/// Neither infinite nor NaN, all of them.
+template <class T>
+bool all_finite(const T* x, i64 n) {
+  bool finite = true;
+  for (i64 i = 0; i < n; ++i) {
+    if constexpr (sizeof(T) == 2) {
+      finite = finite & is_finite(x[i]);
+    } else {
+      finite = finite & ((std::bit_cast<u32>(x[i]) & 0x7f800000) != 0x7f800000);
+    }
+  }
+  return finite;
+}
+
+/// 1 - beta^t in double. Squares are taken one by one, so that the bits do not depend on a
+/// mathematical library; fma keeps the last product from being rounded as a compiler likes.
+inline double bias_correction(float beta, i32 t) {
+  double result = 1;
+  double square = static_cast<double>(beta);
+  for (u32 rest = static_cast<u32>(t); rest > 1; rest >>= 1) {
+    if ((rest & 1) != 0) result *= square;
+    square *= square;
+  }
+  return t > 0 ? std::fma(-result, square, 1.0) : 0.0;
+}
+
+/// One optimizer step with everything that is the same for all elements.
+struct optimizer_step {
+  update_rule rule;
+  float rate;
+  float scale = 1;
+  bool first;            // no update yet: momentum starts
+  float root_correction = 1;
+
+  optimizer_step(const call& c, i32 applied)
+      : rule(c.attr->update), rate(c.step->learning_rate), first(applied == 0) {
+    if (c.sizes->has_input(2)) scale = c.input<float>(2)[ops::scaler_scale];
+    if (rule.what != optimizer_kind::adam) return;
+    rate = static_cast<float>(static_cast<double>(rate) / bias_correction(rule.beta1, applied + 1));
+    root_correction = static_cast<float>(std::sqrt(bias_correction(rule.beta2, applied + 1)));
+  }
+
+  void sgd(float* w, float* v, const float* gradient) const {
+    lanes g = load(gradient) / set(scale);
+    const lanes weight = load(w);
+    if (rule.weight_decay != 0) g = fma(set(rule.weight_decay), weight, g);
+    if (rule.momentum != 0) {
+      const lanes damped = set(1.0f - rule.dampening) * g;
+      const lanes velocity = first ? g : fma(set(rule.momentum), load(v), damped);
+      store(v, velocity);
+      g = rule.nesterov ? fma(set(rule.momentum), velocity, g) : velocity;
+    }
+    store(w, fma(set(-rate), g, weight));
+  }
+
+  void adam(float* w, float* m, float* v, float* largest, const float* gradient) const {
+    lanes g = load(gradient) / set(scale);
+    const lanes weight = load(w);
+    if (rule.weight_decay != 0) g = fma(set(rule.weight_decay), weight, g);
+    const lanes fresh = set(1.0f - rule.beta1) * g;
+    const lanes fresh_square = (set(1.0f - rule.beta2) * g) * g;
+    const lanes mean = fma(set(rule.beta1), load(m), fresh);
+    lanes square = fma(set(rule.beta2), load(v), fresh_square);
+    store(m, mean);
+    store(v, square);
+    if (rule.amsgrad) {
+      square = select(load(largest) > square, load(largest), square);
+      store(largest, square);
+    }
+    const lanes root = square_root(square) / set(root_correction) + set(rule.epsilon);
+    store(w, weight - (set(rate) * mean) / root);
+  }
+};
+
+/// Elements [first, first + count) of a parameter: `gradient` as stored.
+template <class T>
+void apply_update(const call& c, const optimizer_step& step, const T* gradient, i64 first,
+                  i64 count) {
+  const i32 states = step.rule.states();
+  float* memory[4] = {c.output<float>(0), nullptr, nullptr, nullptr};
+  for (i32 i = 0; i < states; ++i) memory[1 + i] = c.output<float>(1 + i);
+  alignas(64) float g[strip] = {};
+  alignas(64) float x[4][strip] = {};
+  for (i64 i = first; i < first + count; i += strip) {
+    const i64 n = first + count - i < strip ? first + count - i : strip;
+    fetch(gradient + i, g, n);
+    for (i32 k = 0; k <= states; ++k) fetch(memory[k] + i, x[k], n);
+    for (i64 j = 0; j < n; j += lane_count) {
+      if (step.rule.what == optimizer_kind::adam) {
+        step.adam(x[0] + j, x[1] + j, x[2] + j, x[3] + j, g + j);
+      } else {
+        step.sgd(x[0] + j, x[1] + j, g + j);
+      }
+    }
+    for (i32 k = 0; k <= states; ++k) {
+      put(rounding::nearest_even, x[k], memory[k] + i, n);
+    }
+  }
+}
+
+/// May the gradient be applied? Marks an overflow where it is this update's to find.
+template <class T>
+bool may_apply(const call& c, const T* gradient, i64 n) {
+  if (!c.sizes->has_input(2)) return true;
+  float* scaler = reinterpret_cast<float*>(c.in[2]);
+  const skip_rule skip = c.attr->scaling.skip;
+  if (skip == skip_rule::step) return scaler[ops::scaler_overflow] == 0;
+  if (skip == skip_rule::none || all_finite(gradient, n)) return true;
+  scaler[ops::scaler_overflow] = 1;
+  return false;
+}
+
+/// update: (gradient, -, scaler) -> parameter, states, applied.
+template <class T>
+void run_update(const machine& m, const call& c) {
+  const T* gradient = c.input<T>(0);
+  i32& applied = *c.output<i32>(4);
+  const bool apply = may_apply(c, gradient, elementwise_sizes::of(*c.sizes).count);
+  const optimizer_step step(c, applied);
+  for_elements(m, c, [&](i64 first, i64 count) {
+    if (apply) apply_update(c, step, gradient, first, count);
+  });
+  if (apply) ++applied;
+}
+
+/// Room for the gradient of a fused update.
+inline std::byte* gradient_scratch(const call& c) {
+  const i64 bytes = scratch_bytes(*c.sizes);
+  if (c.step->backend != nullptr) return static_cast<counters*>(c.step->backend)->scratch(bytes);
+  thread_local counters own;  // nothing is counted, but the buffer has to be somewhere
+  return own.scratch(bytes);
+}
+
+/// dense_weight_update, conv2d_weight_update, bias_update: (x, dy, scaler) -> as update.
+template <class T>
+void run_fused_update(const machine& m, const call& c) {
+  T* gradient = reinterpret_cast<T*>(gradient_scratch(c));
+  const i64 n = fused_gradient_elements(*c.sizes);
+  if (c.sizes->what == kind::bias_update) {
+    run_bias_gradient<T>(m, c, gradient);
+  } else {
+    product<T>(m, c, gradient)();
+  }
+  if (!may_apply(c, gradient, n)) return;
+  i32& applied = *c.output<i32>(4);
+  const optimizer_step step(c, applied);
+  apply_update(c, step, gradient, 0, n);
+  ++applied;
+}
+
+template <class T>
+void run_overflow_test(const machine& m, const call& c) {
+  const T* gradient = c.input<T>(0);
+  for_elements(m, c, [](i64, i64) {});
+  if (!all_finite(gradient, elementwise_sizes::of(*c.sizes).count)) {
+    c.output<float>(0)[ops::scaler_overflow] = 1;
+  }
+}
+
+inline void run_scaler_update(const machine& m, const call& c) {
+  const loss_scaling& rule = c.attr->scaling;
+  float* scaler = c.output<float>(0);
+  for_elements(m, c, [&](i64, i64) {
+    if (scaler[ops::scaler_overflow] != 0) {
+      scaler[ops::scaler_skipped] += 1;
+      scaler[ops::scaler_good_steps] = 0;
+      if (rule.dynamic) scaler[ops::scaler_scale] *= rule.backoff;
+    } else {
+      scaler[ops::scaler_good_steps] += 1;
+      if (rule.dynamic && scaler[ops::scaler_good_steps] >= static_cast<float>(rule.interval)) {
+        scaler[ops::scaler_scale] *= rule.growth;
+        scaler[ops::scaler_good_steps] = 0;
+      }
+    }
+    scaler[ops::scaler_overflow] = 0;
+  });
+}
+
+}  // namespace tessera::accelerator

@@ -1,0 +1,91 @@
+#pragma once
+
+// A systolic array of R x C processing elements: cycles and memory traffic of a matrix product.
+//
+//   C (M, N) = A (M, K) B (K, N)          stationary   Sr  Sc  T   A reads   B reads   C writes
+//                                         outputs      M   N   K   M K cf    N K rf    M N
+//   rf = ceil(Sr / R), cf = ceil(Sc / C)  weights      K   N   M   M K cf    K N       M N rf
+//   folds = rf cf                         inputs       K   M   N   K M       K N cf    M N rf
+//
+// Mode `scalesim`: folds follow one another without overlap, cycles = folds x per fold with
+// per fold = T + R + C - 2 (outputs) or 2 R + C + T - 2 (weights, inputs).
+// Mode `pipelined`: a fold starts as soon as the array takes it. Outputs: it drains R rows while the
+// next fills, folds x max(T, R) + R + C - 2; weights and inputs: the next fold's operand loads R
+// rows under the T of this one, folds x max(T, R) + R + C - 2 + R.
+//
+// Writes with stationary weights or inputs are partial sums: all but the first of the rf folds over
+// K read them back, which is `partial_reads`.
+// Source: SCALE-Sim v3, whose compute part the first mode equals on every layer and array tried.
+
+#include <tessera/core/types.hpp>
+#include <tessera/machine/machine.hpp>
+
+namespace tessera::systolic {
+
+/// C (m, n) = A (m, k) B (k, n).
+struct product {
+  i64 m = 0;
+  i64 n = 0;
+  i64 k = 0;
+
+  constexpr i64 macs() const { return m * n * k; }
+};
+
+struct cost {
+  i64 spatial_rows = 0;  // Sr: what lies along the rows of the array
+  i64 spatial_cols = 0;  // Sc
+  i64 time = 0;          // T
+  i64 row_folds = 0;
+  i64 col_folds = 0;
+  i64 cycles_per_fold = 0;  // mode scalesim
+  i64 cycles = 0;
+  // words
+  i64 a_reads = 0;
+  i64 b_reads = 0;
+  i64 c_writes = 0;
+  i64 partial_reads = 0;
+
+  constexpr i64 folds() const { return row_folds * col_folds; }
+};
+
+constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+
+/// What `p` costs on an array of rows x cols.
+constexpr cost price(const product& p, i64 rows, i64 cols, dataflow flow, fold_mode mode) {
+  cost c;
+  const bool outputs = flow == dataflow::output_stationary;
+  const bool weights = flow == dataflow::weight_stationary;
+  c.spatial_rows = outputs ? p.m : p.k;
+  c.spatial_cols = outputs || weights ? p.n : p.m;
+  c.time = outputs ? p.k : weights ? p.m : p.n;
+  c.row_folds = ceil_div(c.spatial_rows, rows);
+  c.col_folds = ceil_div(c.spatial_cols, cols);
+  c.cycles_per_fold = c.time + rows + cols - 2 + (outputs ? 0 : rows);
+  if (mode == fold_mode::scalesim) {
+    c.cycles = c.folds() * c.cycles_per_fold;
+  } else {
+    const i64 distance = c.time > rows ? c.time : rows;
+    c.cycles = c.folds() * distance + rows + cols - 2 + (outputs ? 0 : rows);
+  }
+  const i64 a = p.m * p.k;
+  const i64 b = p.k * p.n;
+  const i64 out = p.m * p.n;
+  c.a_reads = outputs || weights ? a * c.col_folds : a;
+  c.b_reads = outputs ? b * c.row_folds : weights ? b : b * c.col_folds;
+  c.c_writes = outputs ? out : out * c.row_folds;
+  c.partial_reads = outputs ? 0 : out * (c.row_folds - 1);
+  return c;
+}
+
+/// Share of the processing elements that have work in a fold, on average over the folds.
+constexpr double mapping_efficiency(const cost& c, i64 rows, i64 cols) {
+  return static_cast<double>(c.spatial_rows * c.spatial_cols) /
+         static_cast<double>(c.folds() * rows * cols);
+}
+
+/// Share of all cycles of all processing elements that multiply.
+constexpr double utilization(const product& p, const cost& c, i64 rows, i64 cols) {
+  return static_cast<double>(p.macs()) / static_cast<double>(c.cycles * rows * cols);
+}
+
+}  // namespace tessera::systolic
