@@ -1,0 +1,93 @@
+#pragma once
+
+// Which cells a convolution's output cell gathers, along one axis, forward and backward.
+//
+//   forward    output q takes input q stride + s dilation - pad, for s = 0, 1, ... kernel - 1
+//   backward   input h takes output (h + pad - s dilation) / stride, for those s that divide
+//
+// In both directions the taps that exist are an arithmetic progression, and so are the cells they
+// meet; positions `run_step` apart meet neighbours with the same taps until a border clips them.
+
+#include <numeric>
+
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::host {
+
+/// The taps of one position: first, first + tap_step, ...; they meet cells at, at + cell_step, ...
+struct tap_range {
+  i32 first = 0;
+  i32 count = 0;
+  i32 at = 0;
+};
+
+struct conv_axis {
+  i32 from;  // extent gathered from
+  i32 to;    // extent of the positions
+  i32 kernel, stride, pad, dilation;
+  bool backward;
+  i32 tap_step, cell_step;  // between taps of one position
+  i32 run_step, run_cell;   // between positions with the same taps, and what they meet
+
+  static conv_axis height(const conv_sizes& n, bool backward) {
+    return conv_axis(n.in_height, n.out_height, n.kernel_height, n.stride_height, n.pad_top,
+                     n.dilation_height, backward);
+  }
+  static conv_axis width(const conv_sizes& n, bool backward) {
+    return conv_axis(n.in_width, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
+                     n.dilation_width, backward);
+  }
+
+  /// The cell that tap s of a position meets, -1 where there is none.
+  i32 cell(i32 position, i32 s) const {
+    if (!backward) {
+      const i32 at = position * stride + s * dilation - pad;
+      return at >= 0 && at < from ? at : -1;
+    }
+    const i32 at = position + pad - s * dilation;
+    if (at < 0 || at % stride != 0) return -1;
+    return at / stride < from ? at / stride : -1;
+  }
+
+  tap_range taps(i32 position) const {
+    tap_range range;
+    i32 s = 0;
+    while (s < kernel && cell(position, s) < 0) ++s;
+    if (s == kernel) return range;
+    range.first = s;
+    range.at = cell(position, s);
+    for (; s < kernel && cell(position, s) >= 0; s += tap_step) ++range.count;
+    return range;
+  }
+
+  /// How many positions from `position` on, run_step apart, share its taps.
+  i32 run(i32 position, const tap_range& range) const {
+    i32 length = 1;
+    if (range.count == 0) return length;
+    // Inside, the first tap moves by run_cell until a tap would leave or another one enter.
+    for (i32 next = position + run_step; next < to; next += run_step, ++length) {
+      if (cell(next, range.first) < 0) break;
+      if (cell(next, range.first + (range.count - 1) * tap_step) < 0) break;
+      if (range.first >= tap_step && cell(next, range.first - tap_step) >= 0) break;
+      const i32 after = range.first + range.count * tap_step;
+      if (after < kernel && cell(next, after) >= 0) break;
+    }
+    return length;
+  }
+
+ private:
+  conv_axis(i32 in, i32 out, i32 kernel_of, i32 stride_of, i32 pad_of, i32 dilation_of, bool back)
+      : from(back ? out : in),
+        to(back ? in : out),
+        kernel(kernel_of),
+        stride(stride_of),
+        pad(pad_of),
+        dilation(dilation_of),
+        backward(back),
+        tap_step(back ? stride_of / std::gcd(stride_of, dilation_of) : 1),
+        cell_step(back ? -dilation_of / std::gcd(stride_of, dilation_of) : dilation_of),
+        run_step(back ? stride_of : 1),
+        run_cell(back ? 1 : stride_of) {}
+};
+
+}  // namespace tessera::host

@@ -1,0 +1,364 @@
+#pragma once
+
+// The weight gradient of conv2d, alone or fused with its update.
+//
+//   batch last    one sum of vectors over samples and positions per weight, across lanes at the
+//                 end. A block of 2 output channels x 6 taps (or 4 x 3) reads 8 (7) vectors for 12
+//                 multiply-adds. Taps of a block are neighbouring input channels, which share their
+//                 borders; with fewer than 3 channels they are neighbouring kernel columns. The
+//                 sums of a chunk of taps wait in L1 between rows of positions.
+//   batch first   columns are weights: cells are gathered so that the taps of one position lie side
+//                 by side, and positions and samples are the sum (product.hpp).
+
+#include <tessera/backends/host/conv.hpp>
+
+namespace tessera::host {
+
+/// A block of sums of products of output channels with taps.
+template <class T>
+struct correlation {
+  const T* dy;
+  i64 dy_channel, dy_step;  // between channels, between positions
+  const T* x;
+  i64 x_tap, x_step;
+  i32 positions;
+  i32 batch;
+  float* sums;  // vectors: [channel][tap]
+  i64 sums_channel, sums_tap;
+};
+
+template <class T, i32 Channels, i32 Taps>
+[[gnu::noinline]] void correlate(const correlation<T>& k) {
+  using namespace simd;
+  vec sum[Channels][Taps];
+  TESSERA_UNROLL
+  for (i32 o = 0; o < Channels; ++o) {
+    TESSERA_UNROLL
+    for (i32 t = 0; t < Taps; ++t) sum[o][t] = load(k.sums + o * k.sums_channel + t * k.sums_tap);
+  }
+  for (i32 position = 0; position < k.positions; ++position) {
+    const T* dy[Channels];
+    TESSERA_UNROLL
+    for (i32 o = 0; o < Channels; ++o) dy[o] = k.dy + o * k.dy_channel + position * k.dy_step;
+    const T* x[Taps];
+    TESSERA_UNROLL
+    for (i32 t = 0; t < Taps; ++t) x[t] = k.x + t * k.x_tap + position * k.x_step;
+    for (i32 n = 0; n < k.batch; n += lanes) {
+      vec gradient[Channels];
+      TESSERA_UNROLL
+      for (i32 o = 0; o < Channels; ++o) gradient[o] = load(dy[o] + n);
+      TESSERA_UNROLL
+      for (i32 t = 0; t < Taps; ++t) {
+        const vec value = load(x[t] + n);
+        TESSERA_UNROLL
+        for (i32 o = 0; o < Channels; ++o) sum[o][t] = fma(gradient[o], value, sum[o][t]);
+      }
+    }
+  }
+  TESSERA_UNROLL
+  for (i32 o = 0; o < Channels; ++o) {
+    TESSERA_UNROLL
+    for (i32 t = 0; t < Taps; ++t) store(k.sums + o * k.sums_channel + t * k.sums_tap, sum[o][t]);
+  }
+}
+
+template <class T, i32 Channels>
+void correlate_taps(const correlation<T>& k, i32 taps) {
+  switch (taps) {
+    case 1: return correlate<T, Channels, 1>(k);
+    case 2: return correlate<T, Channels, 2>(k);
+    case 3: return correlate<T, Channels, 3>(k);
+    default: break;
+  }
+  if constexpr (Channels <= 2) {
+    switch (taps) {
+      case 4: return correlate<T, Channels, 4>(k);
+      case 5: return correlate<T, Channels, 5>(k);
+      default: return correlate<T, Channels, 6>(k);
+    }
+  }
+}
+
+/// `channels` 1, 2 or 4; `taps` 1 to 6, at most 3 with 4 channels.
+template <class T>
+void run_correlation(const correlation<T>& k, i32 channels, i32 taps) {
+  if (channels == 4) {
+    correlate_taps<T, 4>(k, taps);
+  } else if (channels == 2) {
+    correlate_taps<T, 2>(k, taps);
+  } else {
+    correlate_taps<T, 1>(k, taps);
+  }
+}
+
+/// A box of weights of one output channel, contiguous in memory.
+struct tap_box {
+  i32 channel0, channels;
+  i32 r0, rows;
+  i32 s0, columns;
+
+  i32 count() const { return channels * rows * columns; }
+};
+
+/// Positions q of one axis for which a tap meets a cell: first..last, empty where first >= last.
+struct position_range {
+  i32 first, last;
+};
+inline position_range positions_of(const conv_axis& axis, i32 tap) {
+  const i32 shift = axis.pad - tap * axis.dilation;  // q stride >= shift, q stride < from + shift
+  const i32 first = shift <= 0 ? 0 : (shift + axis.stride - 1) / axis.stride;
+  const i32 room = axis.from + shift - 1;
+  i32 last = room < 0 ? 0 : room / axis.stride + 1;
+  if (last > axis.to) last = axis.to;
+  return {first, last};
+}
+
+/// What the weight gradient reads.
+template <class T>
+struct conv_weight_view {
+  conv_sizes n;
+  conv_axis height, width;
+  const T* x;
+  const T* dy;
+
+  conv_weight_view(const call& c, const conv_sizes& sizes)
+      : n(sizes),
+        height(conv_axis::height(sizes, false)),
+        width(conv_axis::width(sizes, false)),
+        x(c.input<T>(0)),
+        dy(c.input<T>(1)) {}
+
+  i64 kernel() const { return i64{n.kernel_height} * n.kernel_width; }
+};
+
+/// Adds row p of positions to the sums of a box: [channel][weight of the box].
+template <class T>
+void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels,
+                   const tap_box& box, i32 p, float* sums) {
+  const conv_sizes& n = v.n;
+  const i64 batch = n.batch;
+  const i64 x_plane = i64{n.in_height} * n.in_width * batch;
+  const i64 dy_plane = i64{n.out_height} * n.out_width * batch;
+  correlation<T> k;
+  k.dy_channel = dy_plane;
+  k.dy_step = batch;
+  k.x_step = n.stride_width * batch;
+  k.batch = n.batch;
+  k.sums_channel = i64{box.count()} * simd::lanes;
+  const T* const dy = v.dy + (i64{group} * n.group_out() + o0) * dy_plane +
+                      i64{p} * n.out_width * batch;
+  const T* const x = v.x + (i64{group} * n.group_in() + box.channel0) * x_plane;
+  const i32 most_taps = channels == 4 ? 3 : 6;
+  // One call: taps [t, t + taps) along the blocked direction, positions [first, last).
+  const auto correlate_range = [&](i32 channel, i32 r, i32 s, i32 taps, position_range q) {
+    if (q.first >= q.last) return;
+    const i32 h = p * n.stride_height + (box.r0 + r) * n.dilation_height - n.pad_top;
+    const i32 w = q.first * n.stride_width + (box.s0 + s) * n.dilation_width - n.pad_left;
+    k.dy = dy + q.first * batch;
+    k.x = x + channel * x_plane + (i64{h} * n.in_width + w) * batch;
+    k.positions = q.last - q.first;
+    k.sums = sums + ((i64{channel} * box.rows + r) * box.columns + s) * simd::lanes;
+    run_correlation(k, channels, taps);
+  };
+  for (i32 r = 0; r < box.rows; ++r) {
+    if (v.height.cell(p, box.r0 + r) < 0) continue;
+    if (box.channels >= 3) {
+      const row_blocks blocks(box.channels, most_taps);
+      k.x_tap = x_plane;
+      k.sums_tap = i64{box.rows} * box.columns * simd::lanes;
+      for (i32 b = 0; b < blocks.count; ++b) {
+        for (i32 s = 0; s < box.columns; ++s) {
+          correlate_range(blocks.first(b), r, s, blocks.rows(b),
+                          positions_of(v.width, box.s0 + s));
+        }
+      }
+      continue;
+    }
+    const row_blocks blocks(box.columns, most_taps);
+    k.x_tap = n.dilation_width * batch;
+    k.sums_tap = simd::lanes;
+    for (i32 channel = 0; channel < box.channels; ++channel) {
+      for (i32 b = 0; b < blocks.count; ++b) {
+        const i32 s0 = blocks.first(b);
+        const i32 taps = blocks.rows(b);
+        // Where all taps meet a cell they go together, beyond that each by itself.
+        position_range shared{0, n.out_width};
+        for (i32 s = s0; s < s0 + taps; ++s) {
+          const position_range own = positions_of(v.width, box.s0 + s);
+          if (own.first > shared.first) shared.first = own.first;
+          if (own.last < shared.last) shared.last = own.last;
+        }
+        if (shared.first > shared.last) shared.last = shared.first;
+        correlate_range(channel, r, s0, taps, shared);
+        for (i32 s = s0; s < s0 + taps; ++s) {
+          const position_range own = positions_of(v.width, box.s0 + s);
+          const i32 left_end = own.last < shared.first ? own.last : shared.first;
+          const i32 right_start = own.first > shared.last ? own.first : shared.last;
+          correlate_range(channel, r, s, 1, {own.first, left_end});
+          correlate_range(channel, r, s, 1, {right_start, own.last});
+        }
+      }
+    }
+  }
+}
+
+/// Weights of `channels` output channels from o0 on.
+template <class T>
+void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels,
+                       gradient_sink& sink) {
+  constexpr i32 sum_floats = 6144;  // 24 KiB
+  constexpr i32 most = sum_floats / simd::lanes;
+  alignas(64) float sums[sum_floats];
+  float gradient[most];
+  const conv_sizes& n = v.n;
+  const i32 depth = n.group_in();
+  const i32 weights = most / channels;
+  const i32 columns = n.kernel_width < weights ? n.kernel_width : weights;
+  const i32 whole_rows = weights / columns;
+  const i32 rows = columns < n.kernel_width ? 1
+                   : n.kernel_height < whole_rows ? n.kernel_height : whole_rows;
+  const i32 whole_kernels = rows < n.kernel_height ? 1 : weights / (rows * columns);
+  const row_blocks chunks(depth, whole_kernels < 1 ? 1 : whole_kernels);
+  for (i32 chunk = 0; chunk < chunks.count; ++chunk) {
+    for (i32 r0 = 0; r0 < n.kernel_height; r0 += rows) {
+      for (i32 s0 = 0; s0 < n.kernel_width; s0 += columns) {
+        const tap_box box{chunks.first(chunk), chunks.rows(chunk),
+                          r0, n.kernel_height - r0 < rows ? n.kernel_height - r0 : rows,
+                          s0, n.kernel_width - s0 < columns ? n.kernel_width - s0 : columns};
+        const i32 count = box.count();
+        std::memset(sums, 0, sizeof(float) * static_cast<std::size_t>(channels * count) *
+                                 simd::lanes);
+        for (i32 p = 0; p < n.out_height; ++p) {
+          correlate_row(v, group, o0, channels, box, p, sums);
+        }
+        for (i32 i = 0; i < channels * count; ++i) {
+          gradient[i] = simd::sum(simd::load(sums + i64{i} * simd::lanes));
+        }
+        const i64 at = (i64{group} * n.group_out() + o0) * depth * v.kernel() +
+                       box.channel0 * v.kernel() + i64{r0} * n.kernel_width + s0;
+        sink.take_rows(gradient, count, at, depth * v.kernel(), channels, count);
+      }
+    }
+  }
+}
+
+template <class T>
+void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+  const i32 out = v.n.group_out();
+  const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_width;
+  // 4 x 3 or 2 x 6 sums, whichever leaves fewer of 12 registers unused.
+  const i32 high = taps <= 3 ? 4 : 2;
+  const i32 full = out / high;
+  const i32 rest = out % high;  // in blocks of 2 and 1
+  const i32 blocks = full + rest / 2 + rest % 2;
+  parallel_for(c.step->threads, v.n.groups * blocks, [&](i32 item) {
+    const i32 block = item % blocks;
+    const bool is_full = block < full;
+    const bool is_pair = !is_full && block < full + rest / 2;
+    const i32 first = is_full ? block * high : is_pair ? full * high : out - rest % 2;
+    conv_weight_block(v, item / blocks, first, is_full ? high : is_pair ? 2 : 1, sink);
+  });
+}
+
+/// Weights [k0, k0 + count) of the output channels [o0, o0 + rows) of a group.
+template <class T>
+void conv_weight_piece(const conv_weight_view<T>& v, i32 group, i32 o0, i32 rows, i32 k0, i32 count,
+                       gradient_sink& sink) {
+  constexpr i32 size = position_block::size;
+  constexpr i32 width = 256;
+  alignas(64) float cells[size * width];
+  float gradient[16 * width];
+  float weights[max_rows * size];
+  const conv_sizes& n = v.n;
+  const i32 kernel = static_cast<i32>(v.kernel());
+  const i64 x_plane = i64{n.in_height} * n.in_width;
+  const i64 dy_plane = i64{n.out_height} * n.out_width;
+  const row_blocks blocks(rows, max_rows);
+  bool add = false;
+  for (i32 sample = 0; sample < n.batch; ++sample) {
+    const T* const x = v.x + (i64{sample} * n.in_channels + group * n.group_in()) * x_plane;
+    for (i64 first = 0; first < dy_plane; first += size) {
+      const position_block block(v.height, v.width, first);
+      for (i32 tap = 0; tap < kernel; ++tap) {
+        i64 at[size];
+        block.cells(tap, at);
+        // Weight k is tap k % kernel of channel k / kernel.
+        i32 channel = (k0 - tap + kernel - 1) / kernel;
+        if (k0 < tap) channel = 0;
+        for (; channel * kernel + tap < k0 + count; ++channel) {
+          const T* const plane = x + channel * x_plane;
+          float* const cell = cells + channel * kernel + tap - k0;
+          for (i32 j = 0; j < block.count; ++j) {
+            cell[j * width] = at[j] < 0 ? 0.0f : simd::as_float(plane[at[j]]);
+          }
+        }
+      }
+      const T* const dy =
+          v.dy + (i64{sample} * n.out_channels + group * n.group_out() + o0) * dy_plane + first;
+      for (i32 b = 0; b < blocks.count; ++b) {
+        const i32 row = blocks.first(b);
+        product<float, float> p;
+        if constexpr (sizeof(T) == 4) {
+          p.weight = dy + row * dy_plane;
+          p.weight_row = dy_plane;
+        } else {
+          for (i32 r = 0; r < blocks.rows(b); ++r) {
+            widen(dy + (row + r) * dy_plane, weights + r * size, block.count);
+          }
+          p.weight = weights;
+          p.weight_row = size;
+        }
+        p.sum.weight[2] = 1;
+        p.sum.count[2] = block.count;
+        p.sum.x[2] = width;
+        p.x = cells;
+        p.y = gradient + row * count;
+        p.y_row = count;
+        p.columns = count;
+        p.add = add;
+        run_product(p, blocks.rows(b));
+      }
+      add = true;
+    }
+  }
+  const i64 row_weights = i64{n.group_in()} * kernel;
+  sink.take_rows(gradient, count, (i64{group} * n.group_out() + o0) * row_weights + k0, row_weights,
+                 rows, count);
+}
+
+template <class T>
+void conv_weight_batch_first(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+  const i32 all = static_cast<i32>(v.n.group_in() * v.kernel());
+  const i32 columns = (all + 255) / 256;
+  const row_blocks rows(v.n.group_out(), 16);
+  parallel_for(c.step->threads, v.n.groups * rows.count * columns, [&](i32 item) {
+    const i32 k0 = item % columns * 256;
+    const i32 block = item / columns % rows.count;
+    const i32 group = item / columns / rows.count;
+    conv_weight_piece(v, group, rows.first(block), rows.rows(block), k0,
+                      all - k0 < 256 ? all - k0 : 256, sink);
+  });
+}
+
+template <class T, bool BatchLast>
+void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
+  const conv_weight_view<T> v(c, n);
+  BatchLast ? conv_weight_batch_last(c, v, sink) : conv_weight_batch_first(c, v, sink);
+}
+
+template <class T, bool BatchLast>
+void conv2d_weight_gradient(const call& c) {
+  gradient_sink sink = gradient_sink::storing(c.output<T>(0));
+  conv_weight<T, BatchLast>(c, conv_sizes::of(*c.sizes), sink);
+}
+
+template <class T, bool BatchLast>
+void conv2d_weight_update(const call& c) {
+  const conv_sizes n = conv_sizes::of(*c.sizes);
+  const i64 count = i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
+  update_with(
+      c, count, sizeof(T) == 2,
+      [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); }, [] { return false; });
+}
+
+}  // namespace tessera::host

@@ -1,0 +1,194 @@
+#pragma once
+
+// The host's kernels by signature: as constants of a compiled program, and found at run time.
+//
+//   kernel_of<S>      instantiates the one kernel that S needs
+//   find_kernel(s)    chooses among all of them; programs that never call it compile none of them
+//
+// A kernel is named by its kind, storage type (f32, f16) and layout.
+
+#include <utility>
+
+#include <tessera/backends/host/conv_weight.hpp>
+#include <tessera/backends/host/elementwise.hpp>
+#include <tessera/backends/host/loss.hpp>
+#include <tessera/backends/host/pool.hpp>
+#include <tessera/backends/host/update.hpp>
+
+namespace tessera::host {
+
+/// Which kernel an operation needs: kind, layout, and the type its tensors are stored in.
+struct kernel_name {
+  kind what = kind::none;
+  element storage = element::f32;
+  bool batch_last = false;
+  bool supported = false;
+};
+
+/// The operand whose type is the storage type; all operands of 16 bits have it.
+constexpr i32 storage_slot(kind what) {
+  switch (what) {
+    case kind::bias_gradient:
+    case kind::bias_update: return 1;
+    case kind::scaler_update: return 8;  // out 0
+    default: return 0;
+  }
+}
+
+constexpr kernel_name name_of(const signature& s) {
+  kernel_name name{s.what, element::f32, s.batch_last, false};
+  if (s.what == kind::none || s.what == kind::count) return name;
+  name.storage = s.input_type(storage_slot(s.what));
+  const element t = name.storage;
+  const auto is_float = [](element e) { return e == element::f32 || e == element::f16; };
+  if (!is_float(t)) return name;
+  const auto absent_or = [&](i32 slot, element type) {
+    return !s.has_input(slot) || s.input_type(slot) == type;
+  };
+  constexpr i32 out = 8;  // slot of the first output
+  switch (s.what) {
+    case kind::cast: name.supported = is_float(s.output_type(0)); break;
+    case kind::dense:
+    case kind::dense_data_gradient:
+    case kind::dense_weight_gradient:
+    case kind::conv2d:
+    case kind::conv2d_data_gradient:
+    case kind::conv2d_weight_gradient:
+    case kind::relu:
+    case kind::relu_gradient:
+    case kind::tanh:
+    case kind::tanh_gradient:
+    case kind::sigmoid:
+    case kind::sigmoid_gradient:
+    case kind::dropout:
+    case kind::add:
+    case kind::avg_pool2d:
+    case kind::avg_pool2d_gradient:
+    case kind::bias_gradient:
+      name.supported = absent_or(1, t) && absent_or(2, t) && absent_or(out, t);
+      break;
+    case kind::max_pool2d: name.supported = absent_or(out, t); break;
+    case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
+    case kind::softmax_cross_entropy:
+      name.supported = absent_or(2, element::f32) && absent_or(out, element::f32);
+      break;
+    case kind::softmax_cross_entropy_gradient:
+      name.supported = absent_or(3, element::f32) && absent_or(out, t);
+      break;
+    case kind::mse: name.supported = is_float(s.input_type(1)) && absent_or(out, element::f32); break;
+    case kind::mse_gradient:
+      name.supported = is_float(s.input_type(1)) && is_float(s.output_type(0));
+      break;
+    case kind::update:
+    case kind::dense_weight_update:
+    case kind::conv2d_weight_update:
+    case kind::bias_update: name.supported = absent_or(out, element::f32); break;
+    case kind::overflow_test:
+    case kind::scaler_update: name.supported = true; break;
+    case kind::none:
+    case kind::count: break;
+  }
+  return name;
+}
+
+/// The kernel of a kind that is stored as T.
+template <kind What, class T, bool Last>
+constexpr kernel kernel_for() {
+  if constexpr (What == kind::dense) return &dense<T, Last>;
+  if constexpr (What == kind::dense_data_gradient) return &dense_data_gradient<T, Last>;
+  if constexpr (What == kind::dense_weight_gradient) return &dense_weight_gradient<T, Last>;
+  if constexpr (What == kind::dense_weight_update) return &dense_weight_update<T, Last>;
+  if constexpr (What == kind::conv2d) return &conv2d<T, Last>;
+  if constexpr (What == kind::conv2d_data_gradient) return &conv2d_data_gradient<T, Last>;
+  if constexpr (What == kind::conv2d_weight_gradient) return &conv2d_weight_gradient<T, Last>;
+  if constexpr (What == kind::conv2d_weight_update) return &conv2d_weight_update<T, Last>;
+  if constexpr (What == kind::bias_gradient) return &bias_gradient<T, Last>;
+  if constexpr (What == kind::bias_update) return &bias_update<T, Last>;
+  if constexpr (What == kind::relu) return &relu<T>;
+  if constexpr (What == kind::relu_gradient) return &relu_gradient<T>;
+  if constexpr (What == kind::tanh) return &tanh_forward<T>;
+  if constexpr (What == kind::tanh_gradient) return &tanh_gradient<T>;
+  if constexpr (What == kind::sigmoid) return &sigmoid_forward<T>;
+  if constexpr (What == kind::sigmoid_gradient) return &sigmoid_gradient<T>;
+  if constexpr (What == kind::dropout) return &dropout<T>;
+  if constexpr (What == kind::add) return &add<T>;
+  if constexpr (What == kind::max_pool2d) return &max_pool2d<T, Last>;
+  if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;
+  if constexpr (What == kind::avg_pool2d) return &avg_pool2d<T, Last>;
+  if constexpr (What == kind::avg_pool2d_gradient) return &avg_pool2d_gradient<T, Last>;
+  if constexpr (What == kind::softmax_cross_entropy) return &softmax_cross_entropy<T>;
+  if constexpr (What == kind::softmax_cross_entropy_gradient) {
+    return &softmax_cross_entropy_gradient<T>;
+  }
+  if constexpr (What == kind::mse) return &mse;
+  if constexpr (What == kind::mse_gradient) return &mse_gradient;
+  if constexpr (What == kind::update) return &update<T>;
+  if constexpr (What == kind::overflow_test) return &overflow_test<T>;
+  if constexpr (What == kind::scaler_update) return &scaler_update;
+  return nullptr;
+}
+
+/// The kernel for a signature known while compiling; null where there is none (see `supports`).
+template <signature S>
+constexpr kernel choose_kernel() {
+  constexpr kernel_name name = name_of(S);
+  if constexpr (!name.supported) {
+    return nullptr;
+  } else if constexpr (S.what == kind::cast) {
+    constexpr bool to_half_type = S.output_type(0) == element::f16;
+    if constexpr (name.storage == element::f32) {
+      return to_half_type ? &cast<float, half> : &cast<float, float>;
+    } else {
+      return to_half_type ? &cast<half, half> : &cast<half, float>;
+    }
+  } else if constexpr (name.storage == element::f32) {
+    return kernel_for<S.what, float, S.batch_last>();
+  } else {
+    return kernel_for<S.what, half, S.batch_last>();
+  }
+}
+
+template <signature S>
+inline constexpr kernel kernel_of = choose_kernel<S>();
+
+/// True where the host has a kernel for `s`: operands of f32 or f16, the same for all that a policy
+/// stores alike. f64 runs on the reference backend.
+constexpr bool supports(const signature& s) { return name_of(s).supported; }
+
+/// All kernels of one storage type and layout, by kind.
+template <class T, bool Last>
+struct kernel_table {
+  kernel of[static_cast<i32>(kind::count)] = {};
+
+  constexpr kernel_table() { fill(std::make_integer_sequence<i32, static_cast<i32>(kind::count)>()); }
+
+ private:
+  template <i32... Kinds>
+  constexpr void fill(std::integer_sequence<i32, Kinds...>) {
+    ((of[Kinds] = kernel_for<static_cast<kind>(Kinds), T, Last>()), ...);
+  }
+};
+
+/// The kernel for a signature that is known at run time only; null where there is none. A template
+/// so that only programs that call it compile all kernels.
+template <class = void>
+kernel find_kernel(const signature& s) {
+  const kernel_name name = name_of(s);
+  if (!name.supported) return nullptr;
+  if (s.what == kind::cast) {
+    const bool to_half_type = s.output_type(0) == element::f16;
+    if (name.storage == element::f32) return to_half_type ? &cast<float, half> : &cast<float, float>;
+    return to_half_type ? &cast<half, half> : &cast<half, float>;
+  }
+  static constexpr kernel_table<float, false> floats_first;
+  static constexpr kernel_table<float, true> floats_last;
+  static constexpr kernel_table<half, false> halves_first;
+  static constexpr kernel_table<half, true> halves_last;
+  const i32 index = static_cast<i32>(s.what);
+  if (name.storage == element::f32) {
+    return s.batch_last ? floats_last.of[index] : floats_first.of[index];
+  }
+  return s.batch_last ? halves_last.of[index] : halves_first.of[index];
+}
+
+}  // namespace tessera::host

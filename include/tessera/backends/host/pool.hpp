@@ -1,0 +1,282 @@
+#pragma once
+
+// Max and average pooling and their gradients (ops/pool.hpp states what they mean).
+//
+// One code for both layouts: with the batch last, a cell is a row of samples that fill vectors;
+// with the batch first, a cell is a single number and every sample a plane of its own. Gradients
+// gather: a cell of dx sums over the windows that hold it, from the first on, so overlapping
+// windows need no buffer and 16-bit results are rounded once.
+
+#include <limits>
+#include <numeric>
+#include <type_traits>
+
+#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/host/simd.hpp>
+#include <tessera/ir/call.hpp>
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::host {
+
+/// A cell's numbers as vectors (samples), or as one float.
+struct sample_lanes {
+  using value = simd::vec;
+  static constexpr i32 width = simd::lanes;
+  template <class T>
+  static value load(const T* p) { return simd::load(p); }
+  template <class T>
+  static void store(T* p, value x) { simd::store(p, x); }
+  static value load_index(const u8* p) { return simd::load_u8(p); }
+  static value load_index(const i32* p) { return simd::load_i32(p); }
+  static void store_index(u8* p, value x) { simd::store_u8(p, x); }
+  static void store_index(i32* p, value x) { simd::store_i32(p, x); }
+  static value set(float x) { return simd::set(x); }
+  static value select(simd::mask m, value a, value b) { return simd::select(m, a, b); }
+};
+
+struct single_lane {
+  using value = float;
+  static constexpr i32 width = 1;
+  template <class T>
+  static value load(const T* p) { return simd::as_float(*p); }
+  static void store(float* p, value x) { *p = x; }
+  static void store(half* p, value x) { *p = to_half(x); }
+  template <class I>
+  static value load_index(const I* p) { return static_cast<float>(*p); }
+  template <class I>
+  static void store_index(I* p, value x) { *p = static_cast<I>(x); }
+  static value set(float x) { return x; }
+  static value select(bool m, value a, value b) { return m ? a : b; }
+};
+
+/// Planes of cells: channels with rows of samples, or channels of every sample.
+struct pool_planes {
+  pool_sizes n;
+  i32 planes;
+  i64 inner;  // numbers a cell
+
+  pool_planes(const signature& s, bool batch_last)
+      : n(pool_sizes::of(s)),
+        planes(batch_last ? n.channels : n.batch * n.channels),
+        inner(batch_last ? n.batch : 1) {}
+
+  i64 x_plane() const { return i64{n.in_height} * n.in_width * inner; }
+  i64 y_plane() const { return i64{n.out_height} * n.out_width * inner; }
+};
+
+/// Indices [first, last) of the taps of window p that lie in the image, along one axis.
+struct tap_span {
+  i32 first, last;
+  i32 start;  // where tap 0 lies
+
+  tap_span(i32 p, i32 in, i32 kernel, i32 stride, i32 pad, i32 dilation)
+      : first(0), last(kernel), start(p * stride - pad) {
+    while (first < last && start + first * dilation < 0) ++first;
+    while (last > first && start + (last - 1) * dilation >= in) --last;
+  }
+};
+inline tap_span rows_of(const pool_sizes& n, i32 p) {
+  return tap_span(p, n.in_height, n.kernel_height, n.stride_height, n.pad_top, n.dilation_height);
+}
+inline tap_span columns_of(const pool_sizes& n, i32 q) {
+  return tap_span(q, n.in_width, n.kernel_width, n.stride_width, n.pad_left, n.dilation_width);
+}
+
+/// What an average over window (p, q) divides by.
+inline float divisor_of(const pool_sizes& n, i32 p, i32 q) {
+  tap_span rows = rows_of(n, p);
+  tap_span columns = columns_of(n, q);
+  if (n.count_include_pad != 0) {
+    rows.first = columns.first = 0;
+    rows.last = n.kernel_height;
+    columns.last = n.kernel_width;
+    const i32 bottom = n.in_height + n.pad_bottom;
+    const i32 right = n.in_width + n.pad_right;
+    while (rows.last > 0 && rows.start + (rows.last - 1) * n.dilation_height >= bottom) --rows.last;
+    while (columns.last > 0 && columns.start + (columns.last - 1) * n.dilation_width >= right) {
+      --columns.last;
+    }
+  }
+  const i32 count = (rows.last - rows.first) * (columns.last - columns.first);
+  return static_cast<float>(count > 0 ? count : 1);
+}
+
+/// Index may be null: then only the largest values are wanted.
+template <class Lanes, class T, class Index>
+void max_pool_row(const pool_planes& v, const T* x, T* y, Index* index, i32 p) {
+  const pool_sizes& n = v.n;
+  const tap_span rows = rows_of(n, p);
+  for (i32 q = 0; q < n.out_width; ++q) {
+    const tap_span columns = columns_of(n, q);
+    const i64 out = (i64{p} * n.out_width + q) * v.inner;
+    for (i64 i = 0; i < v.inner; i += Lanes::width) {
+      typename Lanes::value best = Lanes::set(-std::numeric_limits<float>::infinity());
+      typename Lanes::value winner = Lanes::set(0);
+      bool found = false;
+      for (i32 r = rows.first; r < rows.last; ++r) {
+        const T* const line = x + i64{rows.start + r * n.dilation_height} * n.in_width * v.inner + i;
+        for (i32 s = columns.first; s < columns.last; ++s) {
+          const auto value =
+              Lanes::load(line + i64{columns.start + s * n.dilation_width} * v.inner);
+          const auto place = Lanes::set(static_cast<float>(r * n.kernel_width + s));
+          if (!found) {
+            best = value;
+            winner = place;
+            found = true;
+            continue;
+          }
+          const auto wins = value > best;
+          best = Lanes::select(wins, value, best);
+          winner = Lanes::select(wins, place, winner);
+        }
+      }
+      Lanes::store(y + out + i, best);
+      if (index != nullptr) Lanes::store_index(index + out + i, winner);
+    }
+  }
+}
+
+template <class Lanes, class T, class Index>
+void max_pool_planes(const call& c) {
+  const pool_planes v(*c.sizes, Lanes::width > 1);
+  const T* const x = c.input<T>(0);
+  T* const y = c.output<T>(0);
+  Index* const index = c.output<Index>(1);
+  parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    for (i32 p = 0; p < v.n.out_height; ++p) {
+      max_pool_row<Lanes>(v, x + plane * v.x_plane(), y + plane * v.y_plane(),
+                          index == nullptr ? nullptr : index + plane * v.y_plane(), p);
+    }
+  });
+}
+
+template <bool BatchLast>
+using pool_lanes = std::conditional_t<BatchLast, sample_lanes, single_lane>;
+
+template <class T, bool BatchLast>
+void max_pool2d(const call& c) {
+  const pool_sizes n = pool_sizes::of(*c.sizes);
+  if (n.kernel_height * n.kernel_width <= 256) {
+    max_pool_planes<pool_lanes<BatchLast>, T, u8>(c);
+  } else {
+    max_pool_planes<pool_lanes<BatchLast>, T, i32>(c);
+  }
+}
+
+/// Windows that hold cell h of an axis: window `first` with tap `tap`, then every window_step
+/// windows further, tap_step taps earlier; `count` of them.
+struct window_span {
+  i32 first = 0;
+  i32 tap = 0;
+  i32 count = 0;
+
+  window_span(i32 cell, i32 out, i32 kernel, i32 stride, i32 pad, i32 dilation) {
+    for (i32 t = kernel - 1; t >= 0; --t) {
+      const i32 start = cell + pad - t * dilation;
+      if (start < 0 || start % stride != 0 || start / stride >= out) continue;
+      if (count == 0) {
+        first = start / stride;
+        tap = t;
+      }
+      ++count;
+    }
+  }
+};
+
+/// dx = sum over windows of term(address of the window's first number, place in it, divisor).
+template <class Lanes, class T, class Term>
+void pool_gradient_planes(const call& c, const Term& term) {
+  const pool_planes v(*c.sizes, Lanes::width > 1);
+  const pool_sizes& n = v.n;
+  T* const dx = c.output<T>(0);
+  const i32 tap_down = n.stride_height / std::gcd(n.stride_height, n.dilation_height);
+  const i32 tap_across = n.stride_width / std::gcd(n.stride_width, n.dilation_width);
+  const i32 step_down = n.dilation_height * tap_down / n.stride_height;
+  const i32 step_across = n.dilation_width * tap_across / n.stride_width;
+  parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    for (i32 h = 0; h < n.in_height; ++h) {
+      const window_span down(h, n.out_height, n.kernel_height, n.stride_height, n.pad_top,
+                             n.dilation_height);
+      for (i32 w = 0; w < n.in_width; ++w) {
+        const window_span across(w, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
+                                 n.dilation_width);
+        T* const to = dx + plane * v.x_plane() + (i64{h} * n.in_width + w) * v.inner;
+        for (i64 i = 0; i < v.inner; i += Lanes::width) {
+          typename Lanes::value sum = Lanes::set(0);
+          for (i32 a = 0; a < down.count; ++a) {
+            const i32 p = down.first + a * step_down;
+            for (i32 b = 0; b < across.count; ++b) {
+              const i32 q = across.first + b * step_across;
+              const i32 place =
+                  (down.tap - a * tap_down) * n.kernel_width + across.tap - b * tap_across;
+              sum = sum + term(plane * v.y_plane() + (i64{p} * n.out_width + q) * v.inner + i,
+                               place, p, q);
+            }
+          }
+          Lanes::store(to + i, sum);
+        }
+      }
+    }
+  });
+}
+
+template <class Lanes, class T, class Index>
+void max_pool_gradient_planes(const call& c) {
+  const T* const dy = c.input<T>(0);
+  const Index* const index = c.input<Index>(1);
+  pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32 place, i32, i32) {
+    const auto wins = Lanes::load_index(index + at) == Lanes::set(static_cast<float>(place));
+    return Lanes::select(wins, Lanes::load(dy + at), Lanes::set(0));
+  });
+}
+
+template <class T, bool BatchLast>
+void max_pool2d_gradient(const call& c) {
+  const pool_sizes n = pool_sizes::of(*c.sizes);
+  if (n.kernel_height * n.kernel_width <= 256) {
+    max_pool_gradient_planes<pool_lanes<BatchLast>, T, u8>(c);
+  } else {
+    max_pool_gradient_planes<pool_lanes<BatchLast>, T, i32>(c);
+  }
+}
+
+template <class T, bool BatchLast>
+void avg_pool2d(const call& c) {
+  using Lanes = pool_lanes<BatchLast>;
+  const pool_planes v(*c.sizes, BatchLast);
+  const pool_sizes& n = v.n;
+  parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    const T* const x = c.input<T>(0) + plane * v.x_plane();
+    T* const y = c.output<T>(0) + plane * v.y_plane();
+    for (i32 p = 0; p < n.out_height; ++p) {
+      const tap_span rows = rows_of(n, p);
+      for (i32 q = 0; q < n.out_width; ++q) {
+        const tap_span columns = columns_of(n, q);
+        const auto divisor = Lanes::set(divisor_of(n, p, q));
+        for (i64 i = 0; i < v.inner; i += Lanes::width) {
+          typename Lanes::value sum = Lanes::set(0);
+          for (i32 r = rows.first; r < rows.last; ++r) {
+            for (i32 s = columns.first; s < columns.last; ++s) {
+              const i64 cell = i64{rows.start + r * n.dilation_height} * n.in_width +
+                               columns.start + s * n.dilation_width;
+              sum = sum + Lanes::load(x + cell * v.inner + i);
+            }
+          }
+          Lanes::store(y + (i64{p} * n.out_width + q) * v.inner + i, sum / divisor);
+        }
+      }
+    }
+  });
+}
+
+template <class T, bool BatchLast>
+void avg_pool2d_gradient(const call& c) {
+  using Lanes = pool_lanes<BatchLast>;
+  const T* const dy = c.input<T>(0);
+  const pool_sizes n = pool_sizes::of(*c.sizes);
+  pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32, i32 p, i32 q) {
+    return Lanes::load(dy + at) / Lanes::set(divisor_of(n, p, q));
+  });
+}
+
+}  // namespace tessera::host

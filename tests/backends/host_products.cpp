@@ -1,0 +1,244 @@
+#include <tessera/backends/host.hpp>
+
+#include "host_support.hpp"
+
+// dense, conv2d and their gradients against sums in double over the defining formulas, in both
+// layouts and storage types, with sizes that do not fit any block.
+
+using namespace tessera;
+using namespace tessera::testing;
+
+namespace {
+
+std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
+
+void check_dense(const dense_sizes& n, element type) {
+  const bool last = n.batch % 16 == 0;
+  CAPTURE(n.batch, n.in, n.out, last, name_of(type));
+  const numbers x = random_numbers(i64{n.batch} * n.in, 1);
+  const numbers w = random_numbers(i64{n.out} * n.in, 2);
+  const numbers b = random_numbers(n.out, 3);
+  const numbers dy = random_numbers(i64{n.batch} * n.out, 4);
+  std::vector<bounded_sum> y(at(i64{n.batch} * n.out));
+  std::vector<bounded_sum> dx(x.size());
+  std::vector<bounded_sum> dw(w.size());
+  std::vector<bounded_sum> db(b.size());
+  for (i64 s = 0; s < n.batch; ++s) {
+    for (i64 o = 0; o < n.out; ++o) {
+      const double g = dy[at(s * n.out + o)];
+      y[at(s * n.out + o)].add(b[at(o)]);
+      db[at(o)].add(g);
+      for (i64 i = 0; i < n.in; ++i) {
+        y[at(s * n.out + o)].add(x[at(s * n.in + i)] * w[at(o * n.in + i)]);
+        dx[at(s * n.in + i)].add(g * w[at(o * n.in + i)]);
+        dw[at(o * n.in + i)].add(g * x[at(s * n.in + i)]);
+      }
+    }
+  }
+  for (const i32 threads : {1, 2}) {
+    CAPTURE(threads);
+    host_call forward(kind::dense, last);
+    forward.step.threads = threads;
+    n.write(forward.s);
+    forward.in(0, x, type, n.batch);
+    forward.in(1, w, type);
+    forward.in(2, b, type);
+    forward.out(0, i64{n.batch} * n.out, type, n.batch);
+    forward.run();
+    CHECK(excess(forward.result(0), y, n.in + 1, type) <= 0);
+
+    host_call data(kind::dense_data_gradient, last);
+    data.step.threads = threads;
+    n.write(data.s);
+    data.in(0, dy, type, n.batch);
+    data.in(1, w, type);
+    data.out(0, i64{n.batch} * n.in, type, n.batch);
+    data.run();
+    CHECK(excess(data.result(0), dx, n.out, type) <= 0);
+
+    host_call weight(kind::dense_weight_gradient, last);
+    weight.step.threads = threads;
+    n.write(weight.s);
+    weight.in(0, x, type, n.batch);
+    weight.in(1, dy, type, n.batch);
+    weight.out(0, i64{n.out} * n.in, type);
+    weight.run();
+    CHECK(excess(weight.result(0), dw, n.batch, type) <= 0);
+
+    host_call bias(kind::bias_gradient, last);
+    bias.step.threads = threads;
+    bias_sizes{n.batch, n.out, 1}.write(bias.s);
+    bias.in(1, dy, type, n.batch);
+    bias.out(0, n.out, type);
+    bias.run();
+    CHECK(excess(bias.result(0), db, n.batch, type) <= 0);
+  }
+}
+
+struct conv_case {
+  const char* what;
+  conv_sizes n;
+};
+
+/// Fills in the extents of the output.
+conv_sizes sized(conv_sizes n, i32 pad_bottom, i32 pad_right) {
+  const auto cells = [](i32 in, i32 pads, i32 kernel, i32 dilation, i32 stride) {
+    return (in + pads - (kernel - 1) * dilation - 1) / stride + 1;
+  };
+  n.out_height = cells(n.in_height, n.pad_top + pad_bottom, n.kernel_height, n.dilation_height,
+                       n.stride_height);
+  n.out_width = cells(n.in_width, n.pad_left + pad_right, n.kernel_width, n.dilation_width,
+                      n.stride_width);
+  return n;
+}
+
+void check_conv(const conv_sizes& n, element type) {
+  const bool last = n.batch % 16 == 0;
+  CAPTURE(n.batch, last, name_of(type));
+  const i64 x_size = i64{n.in_channels} * n.in_height * n.in_width;
+  const i64 y_size = i64{n.out_channels} * n.out_height * n.out_width;
+  const i64 w_count = i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
+  const numbers x = random_numbers(n.batch * x_size, 1);
+  const numbers w = random_numbers(w_count, 2);
+  const numbers b = random_numbers(n.out_channels, 3);
+  const numbers dy = random_numbers(n.batch * y_size, 4);
+  std::vector<bounded_sum> y(at(n.batch * y_size));
+  std::vector<bounded_sum> dx(x.size());
+  std::vector<bounded_sum> dw(w.size());
+  std::vector<bounded_sum> db(b.size());
+  for (i64 s = 0; s < n.batch; ++s) {
+    for (i64 o = 0; o < n.out_channels; ++o) {
+      const i64 group = o / n.group_out();
+      for (i64 p = 0; p < n.out_height; ++p) {
+        for (i64 q = 0; q < n.out_width; ++q) {
+          const std::size_t e = at(((s * n.out_channels + o) * n.out_height + p) * n.out_width + q);
+          y[e].add(b[at(o)]);
+          db[at(o)].add(dy[e]);
+          for (i64 c = 0; c < n.group_in(); ++c) {
+            for (i64 r = 0; r < n.kernel_height; ++r) {
+              for (i64 t = 0; t < n.kernel_width; ++t) {
+                const i64 h = p * n.stride_height + r * n.dilation_height - n.pad_top;
+                const i64 v = q * n.stride_width + t * n.dilation_width - n.pad_left;
+                if (h < 0 || h >= n.in_height || v < 0 || v >= n.in_width) continue;
+                const std::size_t xe = at(
+                    ((s * n.in_channels + group * n.group_in() + c) * n.in_height + h) * n.in_width +
+                    v);
+                const std::size_t we =
+                    at(((o * n.group_in() + c) * n.kernel_height + r) * n.kernel_width + t);
+                y[e].add(x[xe] * w[we]);
+                dx[xe].add(dy[e] * w[we]);
+                dw[we].add(dy[e] * x[xe]);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  const i64 taps = i64{n.kernel_height} * n.kernel_width;
+  for (const i32 threads : {1, 2}) {
+    CAPTURE(threads);
+    host_call forward(kind::conv2d, last);
+    forward.step.threads = threads;
+    n.write(forward.s);
+    forward.in(0, x, type, n.batch);
+    forward.in(1, w, type);
+    forward.in(2, b, type);
+    forward.out(0, n.batch * y_size, type, n.batch);
+    forward.run();
+    CHECK(excess(forward.result(0), y, n.group_in() * taps + 1, type) <= 0);
+
+    host_call data(kind::conv2d_data_gradient, last);
+    data.step.threads = threads;
+    n.write(data.s);
+    data.in(0, dy, type, n.batch);
+    data.in(1, w, type);
+    data.out(0, n.batch * x_size, type, n.batch);
+    data.run();
+    CHECK(excess(data.result(0), dx, n.group_out() * taps, type) <= 0);
+
+    host_call weight(kind::conv2d_weight_gradient, last);
+    weight.step.threads = threads;
+    n.write(weight.s);
+    weight.in(0, x, type, n.batch);
+    weight.in(1, dy, type, n.batch);
+    weight.out(0, w_count, type);
+    weight.run();
+    CHECK(excess(weight.result(0), dw, i64{n.batch} * n.out_height * n.out_width, type) <= 0);
+
+    host_call bias(kind::bias_gradient, last);
+    bias.step.threads = threads;
+    bias_sizes{n.batch, n.out_channels, n.out_height * n.out_width}.write(bias.s);
+    bias.in(1, dy, type, n.batch);
+    bias.out(0, n.out_channels, type);
+    bias.run();
+    CHECK(excess(bias.result(0), db, i64{n.batch} * n.out_height * n.out_width, type) <= 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("dense and its gradients are the sums they stand for", "[backends][host]") {
+  for (const element type : {element::f32, element::f16}) {
+    for (const i32 batch : {1, 2, 5, 7, 16, 32, 48, 80, 144}) {
+      check_dense({batch, 13, 10}, type);
+      check_dense({batch, 64, 64}, type);
+      check_dense({batch, 84, 17}, type);
+      check_dense({batch, 1, 1}, type);
+    }
+    check_dense({3, 300, 3}, type);
+    check_dense({16, 400, 120}, type);
+    check_dense({16, 2100, 4}, type);  // longer than a panel of half weights
+    check_dense({1, 4, 2100}, type);
+    check_dense({48, 3, 1500}, type);
+    check_dense({300, 30, 7}, type);  // more samples than a tile holds
+    check_dense({272, 30, 7}, type);
+  }
+}
+
+TEST_CASE("conv2d and its gradients are the sums they stand for", "[backends][host]") {
+  // batch, in channels, height, width, out channels, -, -, kernel, stride, pad, dilation, groups
+  const conv_case cases[] = {
+      {"lenet 1", sized({0, 1, 12, 12, 6, 0, 0, 5, 5, 1, 1, 2, 2, 1, 1, 1}, 2, 2)},
+      {"lenet 2", sized({0, 6, 8, 8, 16, 0, 0, 5, 5, 1, 1, 0, 0, 1, 1, 1}, 0, 0)},
+      {"3x3 pad", sized({0, 3, 7, 9, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1)},
+      {"1x1", sized({0, 5, 4, 6, 7, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 0, 0)},
+      {"1x1 stride", sized({0, 4, 7, 7, 3, 0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 1}, 0, 0)},
+      {"stride", sized({0, 2, 9, 10, 4, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 1, 1)},
+      {"stride 3, 2", sized({0, 4, 11, 10, 2, 0, 0, 4, 3, 3, 2, 1, 2, 1, 1, 1}, 2, 0)},
+      {"dilation", sized({0, 2, 10, 11, 3, 0, 0, 3, 2, 1, 1, 2, 1, 2, 3, 1}, 1, 2)},
+      {"both", sized({0, 3, 13, 14, 2, 0, 0, 3, 3, 2, 4, 2, 3, 3, 2, 1}, 3, 1)},
+      {"groups", sized({0, 6, 6, 5, 9, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 3}, 1, 1)},
+      {"depthwise", sized({0, 4, 6, 6, 4, 0, 0, 3, 3, 2, 1, 1, 1, 1, 1, 4}, 1, 0)},
+      {"asymmetric", sized({0, 2, 5, 6, 3, 0, 0, 2, 4, 1, 1, 3, 0, 1, 1, 1}, 0, 4)},
+      {"only padding", sized({0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 2, 2, 1, 1, 1}, 1, 2)},
+      {"1x7", sized({0, 3, 3, 9, 4, 0, 0, 1, 7, 1, 1, 0, 3, 1, 1, 1}, 0, 3)},
+      {"whole image", sized({0, 2, 17, 18, 3, 0, 0, 17, 18, 1, 1, 0, 0, 1, 1, 1}, 0, 0)},
+  };
+  for (conv_case one : cases) {
+    CAPTURE(one.what);
+    for (const element type : {element::f32, element::f16}) {
+      for (const i32 batch : {1, 3, 16, 32, 48}) {
+        one.n.batch = batch;
+        check_conv(one.n, type);
+      }
+    }
+  }
+}
+
+TEST_CASE("convolutions too deep for a panel of half weights are the same sums",
+          "[backends][host]") {
+  for (const element type : {element::f32, element::f16}) {
+    check_conv(sized({16, 170, 4, 3, 7, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1), type);
+    check_conv(sized({1, 170, 4, 3, 7, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1), type);
+    check_conv(sized({16, 1, 40, 41, 2, 0, 0, 40, 40, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);
+    check_conv(sized({1, 1, 40, 41, 2, 0, 0, 40, 40, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);
+  }
+}
+
+TEST_CASE("batch sizes of a thousand samples work", "[backends][host]") {
+  for (const element type : {element::f32, element::f16}) {
+    check_conv(sized({1024, 1, 3, 3, 2, 0, 0, 2, 2, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);
+    check_dense({1024, 9, 11}, type);
+  }
+}
