@@ -1,4 +1,4 @@
-#include <tessera/backends/host.hpp>
+#include <tessera/ops/sizes.hpp>
 
 #include "host_support.hpp"
 

@@ -11,11 +11,15 @@
 #include <random>
 #include <vector>
 
-#include <tessera/backends/host.hpp>
+#include <tessera/core/half.hpp>
+#include <tessera/ir/call.hpp>
 
 namespace tessera::testing {
 
 using numbers = std::vector<double>;
+
+/// host::find_kernel, compiled once for all tests (host_kernels.cpp).
+kernel find_host_kernel(const signature& s);
 
 /// Uniform numbers that floats and halves hold exactly: multiples of 2^-6 in [-2, 2].
 inline numbers random_numbers(i64 n, u32 seed) {
@@ -63,7 +67,7 @@ class host_call {
   }
 
   void run() {
-    const kernel k = host::find_kernel(s);
+    const kernel k = find_host_kernel(s);
     REQUIRE(k != nullptr);
     run(k);
   }
@@ -78,6 +82,8 @@ class host_call {
     }
     return values;
   }
+
+  double input_number(i32 slot, i64 i) const { return read(in_pointer_[slot], s.input_type(slot), i); }
 
   /// Bytes of an output, to compare bit by bit.
   std::vector<std::byte> bytes(i32 slot) const {

@@ -1,0 +1,86 @@
+#include <tessera/backends/host/kernels.hpp>
+
+#include "host_support.hpp"
+
+// Which kernels exist, and that a program's constants name the same ones as a search at run time.
+
+using namespace tessera;
+
+kernel tessera::testing::find_host_kernel(const signature& s) { return host::find_kernel(s); }
+
+namespace {
+
+constexpr signature dense_signature(element type, bool batch_last, bool fixed) {
+  signature s;
+  s.what = kind::dense;
+  s.fixed = fixed;
+  s.batch_last = batch_last;
+  s.set_type(0, type);
+  s.set_type(1, type);
+  s.set_type(2, type);
+  s.set_type(8, type);
+  dense_sizes{16, 5, 3}.write(s);
+  return s;
+}
+
+constexpr signature cast_signature(element from, element to) {
+  signature s;
+  s.what = kind::cast;
+  s.set_type(0, from);
+  s.set_type(8, to);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("every kind has a kernel in f32 and f16 and both layouts", "[backends][host]") {
+  for (i32 what = 1; what < static_cast<i32>(kind::count); ++what) {
+    for (const element type : {element::f32, element::f16}) {
+      for (const bool last : {false, true}) {
+        CAPTURE(what, name_of(type), last);
+        signature s;
+        s.what = static_cast<kind>(what);
+        s.batch_last = last;
+        s.set_type(0, type);
+        s.set_type(1, type);
+        s.set_type(8, type);
+        switch (s.what) {
+          case kind::softmax_cross_entropy:
+          case kind::mse:
+          case kind::update:
+          case kind::dense_weight_update:
+          case kind::conv2d_weight_update:
+          case kind::bias_update:
+          case kind::scaler_update: s.set_type(8, element::f32); break;
+          default: break;
+        }
+        CHECK(host::supports(s));
+        CHECK(testing::find_host_kernel(s) != nullptr);
+      }
+    }
+  }
+}
+
+TEST_CASE("f64, bf16 and mixed operands have no kernel", "[backends][host]") {
+  for (const element type : {element::f64, element::bf16, element::int32}) {
+    const signature s = dense_signature(type, true, false);
+    CHECK_FALSE(host::supports(s));
+    CHECK(testing::find_host_kernel(s) == nullptr);
+  }
+  signature mixed = dense_signature(element::f16, true, false);
+  mixed.set_type(1, element::f32);
+  CHECK(testing::find_host_kernel(mixed) == nullptr);
+  CHECK(testing::find_host_kernel(signature{}) == nullptr);
+}
+
+TEST_CASE("kernels are constants of a signature", "[backends][host]") {
+  constexpr signature last = dense_signature(element::f32, true, false);
+  constexpr signature first = dense_signature(element::f16, false, false);
+  STATIC_REQUIRE(host::kernel_of<last> != nullptr);
+  CHECK(host::kernel_of<last> == testing::find_host_kernel(last));
+  CHECK(host::kernel_of<first> == testing::find_host_kernel(first));
+  constexpr signature narrow = cast_signature(element::f32, element::f16);
+  constexpr signature widen = cast_signature(element::f16, element::f32);
+  CHECK(host::kernel_of<narrow> == testing::find_host_kernel(narrow));
+  CHECK(host::kernel_of<widen> == testing::find_host_kernel(widen));
+}
