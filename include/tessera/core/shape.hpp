@@ -16,8 +16,9 @@ struct shape {
   constexpr shape() = default;
 
   template <class... Extents>
-    requires(sizeof...(Extents) <= max_rank && sizeof...(Extents) > 0)
-  constexpr explicit(sizeof...(Extents) == 1) shape(Extents... extents)
+  requires(sizeof...(Extents) <= max_rank &&
+           sizeof...(Extents) > 0) constexpr explicit(sizeof...(Extents) == 1)
+      shape(Extents... extents)
       : rank(static_cast<i32>(sizeof...(Extents))), extent{static_cast<i32>(extents)...} {}
 
   constexpr i32 operator[](i32 axis) const { return extent[axis]; }

@@ -2,9 +2,9 @@
 
 // Texts that are put together while compiling: messages, names, shapes.
 
-#include <string_view>
 #include <tessera/core/shape.hpp>
 #include <tessera/core/types.hpp>
+#include <string_view>
 
 namespace tessera {
 

@@ -77,9 +77,9 @@ struct loss_scaling {
 
 struct attributes {
   window win;
-  i32 groups = 1;     // convolution
-  float rate = 0;     // dropout: probability of a zero
-  i32 salt = 0;       // dropout: which stream of random numbers
+  i32 groups = 1;  // convolution
+  float rate = 0;  // dropout: probability of a zero
+  i32 salt = 0;    // dropout: which stream of random numbers
   loss_attributes loss;
   update_rule update;
   loss_scaling scaling;

@@ -2,9 +2,9 @@
 
 // What a kernel is handed: addresses, sizes, attributes and the values of this step.
 
-#include <cstddef>
 #include <tessera/ir/attributes.hpp>
 #include <tessera/ir/signature.hpp>
+#include <cstddef>
 
 namespace tessera {
 

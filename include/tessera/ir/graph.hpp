@@ -17,12 +17,12 @@ namespace tessera {
 
 /// Where a tensor's bytes are and who gives it its first value.
 enum class role : u8 {
-  input,      // the batch: the caller fills it before a step
-  target,     // labels (i32) or wanted values: the caller fills it before a step
-  constant,   // weights of classes and the like: the caller fills it once
-  parameter,  // lives as long as the network; updated in place
-  working,    // 16-bit copy of a parameter, made anew in every step
-  state,      // lives as long as the network: optimizer state, step counters, loss scale
+  input,       // the batch: the caller fills it before a step
+  target,      // labels (i32) or wanted values: the caller fills it before a step
+  constant,    // weights of classes and the like: the caller fills it once
+  parameter,   // lives as long as the network; updated in place
+  working,     // 16-bit copy of a parameter, made anew in every step
+  state,       // lives as long as the network: optimizer state, step counters, loss scale
   activation,  // arena: outputs of the forward pass
   gradient,    // arena: gradients of activations and parameters
   saved,       // arena: pool indices and what else the backward pass needs
@@ -62,10 +62,10 @@ struct tensor {
   shape dims;  // batch first, whatever the layout
   element type = element::f32;
   role what = role::activation;
-  bool batched = false;     // the first extent counts samples
-  bool batch_last = false;  // layout: samples are innermost, (channels, height, width, batch)
+  bool batched = false;         // the first extent counts samples
+  bool batch_last = false;      // layout: samples are innermost, (channels, height, width, batch)
   bool differentiable = false;  // depends on a parameter, or on an input whose gradient is wanted
-  i32 of = -1;              // a view: the same bytes as that tensor, from its first byte on
+  i32 of = -1;                  // a view: the same bytes as that tensor, from its first byte on
   tensor_name name;
   initializer init = initializer::zeros;  // parameters
   i32 fan_in = 0;                         // parameters: for the initializer

@@ -58,8 +58,14 @@ constexpr graph_size size_of(const graph& g) { return {g.tensors.size(), g.opera
 
 template <graph_size Size>
 constexpr frozen_graph<Size.tensors, Size.operations> freeze(const graph& g) {
-  return {freeze<Size.tensors>(g.tensors), freeze<Size.operations>(g.operations),
-          g.input, g.output, g.target, g.loss, g.scaler, g.batch};
+  return {freeze<Size.tensors>(g.tensors),
+          freeze<Size.operations>(g.operations),
+          g.input,
+          g.output,
+          g.target,
+          g.loss,
+          g.scaler,
+          g.batch};
 }
 
 template <i32 Tensors, i32 Operations>

@@ -166,20 +166,17 @@ namespace detail {
 
 /// What is wrong with a network and its loss, empty where they fit together.
 template <class Network, class Loss>
-inline constexpr text<360> mistake =
-    spell(make_forward<Network, Loss>(1, purpose::training).wrong);
+inline constexpr text<360> mistake = spell(make_forward<Network, Loss>(1, purpose::training).wrong);
 
 template <class Network, class Loss>
-using mistake_of =
-    network_error<cut<mistake<Network, Loss>.size>(mistake<Network, Loss>)>;
+using mistake_of = network_error<cut<mistake<Network, Loss>.size>(mistake<Network, Loss>)>;
 
 // Each compiler prints the whole message in a form of its own: g++ beside a failed static_assert,
 // where clang cuts texts at 36 characters; clang beside a constraint that is not met, which takes
 // g++ twice the lines.
 #if defined(__clang__)
 template <class Mistake>
-  requires(Mistake::ok)
-struct network_fits {
+requires(Mistake::ok) struct network_fits {
   using type = Mistake;
 };
 #else

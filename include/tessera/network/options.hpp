@@ -19,7 +19,9 @@ struct job_options {
 };
 
 template <class O>
-concept job_option = precision<O> || requires { O::batch_size; };
+concept job_option = precision<O> || requires {
+  O::batch_size;
+};
 
 template <job_option... Options>
 constexpr job_options read_job_options() {

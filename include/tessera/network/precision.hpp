@@ -2,8 +2,8 @@
 
 // Precision as a type: fp32, fp64, mixed<fp16, ...>.
 
-#include <concepts>
 #include <tessera/passes/precision.hpp>
+#include <concepts>
 
 namespace tessera {
 
@@ -55,7 +55,9 @@ struct dynamic_scale {
 };
 
 template <class O>
-concept mixed_option = requires(loss_scaling& s) { O::apply(s); };
+concept mixed_option = requires(loss_scaling& s) {
+  O::apply(s);
+};
 
 /// 16-bit weights (working copies), activations and gradients; f32 accumulation, master weights,
 /// optimizer state and loss. Options: skip_step (default) or skip_tensor; dynamic_scale (default,

@@ -6,8 +6,8 @@
 // sample, without the batch; it reports a misfit through `fail`, after which everything appended is
 // ignored and only the first diagnostic counts.
 
-#include <concepts>
 #include <tessera/ops/ops.hpp>
+#include <concepts>
 
 namespace tessera {
 

@@ -70,7 +70,9 @@ struct initialized_by {
 };
 
 template <class O>
-concept layer_option = requires(layer_options& o) { O::apply(o); };
+concept layer_option = requires(layer_options& o) {
+  O::apply(o);
+};
 
 template <layer_option... Options>
 constexpr layer_options read_options(i32 kernel_height, i32 kernel_width) {

@@ -51,8 +51,8 @@ constexpr conv_sizes sizes_of_conv(const graph& g, const operation& op) {
   const shape& in = g.tensors[x].dims;
   const shape& out = g.tensors[y].dims;
   const window& w = op.attr.win;
-  return {in[0],       in[1],       in[2],          in[3],          out[1],        out[2],
-          out[3],      w.kernel[0], w.kernel[1],    w.stride[0],    w.stride[1],   w.pad_begin[0],
+  return {in[0],          in[1],         in[2],         in[3],         out[1],      out[2],
+          out[3],         w.kernel[0],   w.kernel[1],   w.stride[0],   w.stride[1], w.pad_begin[0],
           w.pad_begin[1], w.dilation[0], w.dilation[1], op.attr.groups};
 }
 

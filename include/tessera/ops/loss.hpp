@@ -74,7 +74,8 @@ constexpr void differentiate_loss(graph& g, const operation& forward, adjoints& 
   op.in[2] = g.scaler;
   op.in[3] = entropy ? forward.in[2] : -1;
   op.in[4] = a.of(forward.out[0]);
-  for (i32 side = 0; side < (entropy ? 1 : 2); ++side) {  // mse is symmetric: a target may learn too
+  for (i32 side = 0; side < (entropy ? 1 : 2);
+       ++side) {  // mse is symmetric: a target may learn too
     op.in[0] = forward.in[side];
     op.in[1] = forward.in[1 - side];
     if (!a.wanted(op.in[0])) continue;
@@ -87,8 +88,8 @@ constexpr void differentiate_loss(graph& g, const operation& forward, adjoints& 
 constexpr loss_sizes sizes_of_loss(const graph& g, const operation& op) {
   const shape& y = g.tensors[op.in[0]].dims;
   loss_sizes sizes{y[0], 1, 1};
-  const bool entropy = op.what == kind::softmax_cross_entropy ||
-                       op.what == kind::softmax_cross_entropy_gradient;
+  const bool entropy =
+      op.what == kind::softmax_cross_entropy || op.what == kind::softmax_cross_entropy_gradient;
   for (i32 axis = 1; axis < y.rank; ++axis) {
     (entropy && axis > 1 ? sizes.inner : sizes.classes) *= y[axis];
   }

@@ -95,7 +95,8 @@ constexpr i32 in_place_over(kind what, i32 slot) {
 }
 
 /// True where the sizes of an operation are worth a kernel of their own: its inner loops then have
-/// constant trip counts. Elementwise operations take their count at run time, one kernel serves all.
+/// constant trip counts. Elementwise operations take their count at run time, one kernel serves
+/// all.
 constexpr bool sizes_pay(kind what) {
   switch (what) {
     case kind::dense:
@@ -153,9 +154,7 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::overflow_test:
       elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);
       break;
-    default:
-      elementwise_sizes{static_cast<i32>(g.tensors[op.out[0]].dims.count())}.write(s);
-      break;
+    default: elementwise_sizes{static_cast<i32>(g.tensors[op.out[0]].dims.count())}.write(s); break;
   }
   return s;
 }

@@ -52,7 +52,8 @@ constexpr void differentiate_pool(graph& g, const operation& forward, adjoints& 
   const i32 dy = a.need(forward.out[0]);
   if (dy < 0 || !a.wanted(forward.in[0])) return;
   operation op = forward;
-  op.what = forward.what == kind::max_pool2d ? kind::max_pool2d_gradient : kind::avg_pool2d_gradient;
+  op.what =
+      forward.what == kind::max_pool2d ? kind::max_pool2d_gradient : kind::avg_pool2d_gradient;
   op.in[0] = dy;
   op.in[1] = forward.out[1];
   op.out[0] = a.make(forward.in[0], forward.layer);
@@ -66,9 +67,22 @@ constexpr pool_sizes sizes_of_pool(const graph& g, const operation& op) {
   const shape& x = g.tensors[forward ? op.in[0] : op.out[0]].dims;
   const shape& y = g.tensors[forward ? op.out[0] : op.in[0]].dims;
   const window& w = op.attr.win;
-  return {x[0],          x[1],          x[2],          x[3],          y[2],         y[3],
-          w.kernel[0],   w.kernel[1],   w.stride[0],   w.stride[1],   w.pad_begin[0],
-          w.pad_begin[1], w.pad_end[0], w.pad_end[1],  w.dilation[0], w.dilation[1],
+  return {x[0],
+          x[1],
+          x[2],
+          x[3],
+          y[2],
+          y[3],
+          w.kernel[0],
+          w.kernel[1],
+          w.stride[0],
+          w.stride[1],
+          w.pad_begin[0],
+          w.pad_begin[1],
+          w.pad_end[0],
+          w.pad_end[1],
+          w.dilation[0],
+          w.dilation[1],
           w.count_include_pad ? 1 : 0};
 }
 

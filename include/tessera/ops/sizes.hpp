@@ -32,10 +32,10 @@ struct conv_sizes {
             n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15]};
   }
   constexpr void write(signature& s) const {
-    const i32 all[] = {batch,         in_channels,    in_height,       in_width,
-                       out_channels,  out_height,     out_width,       kernel_height,
-                       kernel_width,  stride_height,  stride_width,    pad_top,
-                       pad_left,      dilation_height, dilation_width, groups};
+    const i32 all[] = {batch,        in_channels,     in_height,      in_width,
+                       out_channels, out_height,      out_width,      kernel_height,
+                       kernel_width, stride_height,   stride_width,   pad_top,
+                       pad_left,     dilation_height, dilation_width, groups};
     for (i32 i = 0; i < 16; ++i) s.n[i] = all[i];
   }
   constexpr i32 group_in() const { return in_channels / groups; }
@@ -55,14 +55,14 @@ struct pool_sizes {
 
   static constexpr pool_sizes of(const signature& s) {
     const i32* n = s.n;
-    return {n[0], n[1], n[2],  n[3],  n[4],  n[5],  n[6],  n[7], n[8],
+    return {n[0], n[1],  n[2],  n[3],  n[4],  n[5],  n[6],  n[7], n[8],
             n[9], n[10], n[11], n[12], n[13], n[14], n[15], n[16]};
   }
   constexpr void write(signature& s) const {
-    const i32 all[] = {batch,       channels,      in_height,    in_width,        out_height,
-                       out_width,   kernel_height, kernel_width, stride_height,   stride_width,
-                       pad_top,     pad_left,      pad_bottom,   pad_right,       dilation_height,
-                       dilation_width, count_include_pad};
+    const i32 all[] = {
+        batch,         channels,     in_height,       in_width,       out_height,       out_width,
+        kernel_height, kernel_width, stride_height,   stride_width,   pad_top,          pad_left,
+        pad_bottom,    pad_right,    dilation_height, dilation_width, count_include_pad};
     for (i32 i = 0; i < 17; ++i) s.n[i] = all[i];
   }
 };

@@ -18,8 +18,8 @@
 // The scaler is four f32: the scale, good steps in a row, 1 if this step overflowed, and how often
 // that has happened. skip_rule::step: overflow_test sets the third from every gradient and each
 // update looks at it first. skip_rule::tensor: an update whose own gradient is not finite sets it
-// and leaves its parameter alone. scaler_update ends the step: it adapts the scale (ir/attributes.hpp,
-// loss_scaling) and clears the third.
+// and leaves its parameter alone. scaler_update ends the step: it adapts the scale
+// (ir/attributes.hpp, loss_scaling) and clears the third.
 
 #include <tessera/ir/graph.hpp>
 

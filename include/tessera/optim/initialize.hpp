@@ -2,10 +2,10 @@
 
 // First values of parameters.
 
-#include <cmath>
-#include <span>
 #include <tessera/core/random.hpp>
 #include <tessera/ir/graph.hpp>
+#include <cmath>
+#include <span>
 
 namespace tessera {
 

@@ -10,8 +10,8 @@
 // What the constants mean stands beside `update_rule` in ir/attributes.hpp. The learning rate is a
 // value of each step (optim/schedule.hpp).
 
-#include <concepts>
 #include <tessera/ir/attributes.hpp>
+#include <concepts>
 
 namespace tessera {
 

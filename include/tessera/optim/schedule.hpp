@@ -2,9 +2,9 @@
 
 // Learning-rate schedules: the rate of step t = 0, 1, ...
 
+#include <tessera/core/types.hpp>
 #include <cmath>
 #include <numbers>
-#include <tessera/core/types.hpp>
 
 namespace tessera {
 
@@ -13,7 +13,8 @@ namespace tessera {
 /// constant        base
 /// step            base gamma^floor(t / period)
 /// cosine          t < warm_up: base (t + 1) / warm_up; then
-///                 lowest + (base - lowest) (1 + cos(pi min(1, (t - warm_up) / (total - warm_up)))) / 2
+///                 lowest + (base - lowest) (1 + cos(pi min(1, (t - warm_up) / (total - warm_up))))
+///                 / 2
 /// Source          Loshchilov, Hutter 2017 (cosine); Goyal et al. 2017 (warm-up)
 struct schedule {
   enum class form : u8 { constant, step, cosine };

@@ -28,8 +28,8 @@ struct liveness {
 constexpr liveness find_liveness(const graph& g, bool in_place = true) {
   const i32 tensors = g.tensors.size();
   const i32 operations = g.operations.size();
-  grow<i32> root(tensors);      // the tensor whose bytes it lies in
-  grow<i32> first(tensors);     // by tensor: the operation that writes it first
+  grow<i32> root(tensors);   // the tensor whose bytes it lies in
+  grow<i32> first(tensors);  // by tensor: the operation that writes it first
   grow<i32> last_read(tensors);
   for (i32 id = 0; id < tensors; ++id) {
     root[id] = id;

@@ -2,18 +2,18 @@
 
 // Reports as JSON.
 
-#include <string>
 #include <tessera/io/json.hpp>
 #include <tessera/report/plan.hpp>
+#include <string>
 
 namespace tessera {
 
 /// {"arena_bytes": ..., "lower_bound_bytes": ..., "no_reuse_bytes": ..., "parameter_bytes": ...,
 ///  "working_bytes": ..., "state_bytes": ..., "total_bytes": ...}
 inline io::json to_json(const memory_summary& m) {
-  return {{"arena_bytes", m.arena_bytes},         {"lower_bound_bytes", m.lower_bound_bytes},
-          {"no_reuse_bytes", m.no_reuse_bytes},   {"parameter_bytes", m.parameter_bytes},
-          {"working_bytes", m.working_bytes},     {"state_bytes", m.state_bytes},
+  return {{"arena_bytes", m.arena_bytes},       {"lower_bound_bytes", m.lower_bound_bytes},
+          {"no_reuse_bytes", m.no_reuse_bytes}, {"parameter_bytes", m.parameter_bytes},
+          {"working_bytes", m.working_bytes},   {"state_bytes", m.state_bytes},
           {"total_bytes", m.total_bytes}};
 }
 

@@ -2,9 +2,9 @@
 
 // Metrics as text: one line, and for a classifier its confusion matrix.
 
+#include <tessera/runtime/metrics.hpp>
 #include <iomanip>
 #include <ostream>
-#include <tessera/runtime/metrics.hpp>
 
 namespace tessera {
 

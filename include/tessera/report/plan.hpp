@@ -6,12 +6,12 @@
 //   ##############......   conv1.out        a row for every buffer, time across: # where it lives
 //   ..####..............   max_pool1.out
 
+#include <tessera/network/job.hpp>
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
 #include <span>
 #include <string>
-#include <tessera/network/job.hpp>
 #include <vector>
 
 namespace tessera {

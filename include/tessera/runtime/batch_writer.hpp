@@ -28,7 +28,8 @@ class batch_writer {
     std::fill(rows_.begin() + used * features_, rows_.end(), 0.0f);
     switch (input_.type) {
       case element::f32: return place(reinterpret_cast<float*>(data), [](float v) { return v; });
-      case element::f16: return place(reinterpret_cast<half*>(data), [](float v) { return to_half(v); });
+      case element::f16:
+        return place(reinterpret_cast<half*>(data), [](float v) { return to_half(v); });
       default: return place(reinterpret_cast<double*>(data), [](float v) { return double{v}; });
     }
   }
@@ -38,7 +39,8 @@ class batch_writer {
   void place(T* out, Convert convert) {
     const i64 batch = input_.dims[0];
     if (!input_.batch_last) {
-      for (i64 i = 0; i < batch * features_; ++i) out[i] = convert(rows_[static_cast<std::size_t>(i)]);
+      for (i64 i = 0; i < batch * features_; ++i)
+        out[i] = convert(rows_[static_cast<std::size_t>(i)]);
       return;
     }
     for (i64 f = 0; f < features_; ++f) {

@@ -3,11 +3,11 @@
 // Numbers in and out of tensors, whatever their element type and layout. For weights, tests and
 // results; not for the inside of a step.
 
-#include <cstring>
-#include <span>
 #include <tessera/core/bfloat16.hpp>
 #include <tessera/core/half.hpp>
 #include <tessera/ir/graph.hpp>
+#include <cstring>
+#include <span>
 #include <vector>
 
 namespace tessera {

@@ -3,11 +3,11 @@
 // The interpreter: runs a graph that is only known at run time, through the kernels' run-time
 // forms, on a plan made when it starts.
 
-#include <string>
 #include <tessera/core/error.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/runtime/element_access.hpp>
 #include <tessera/runtime/sequence.hpp>
+#include <string>
 
 namespace tessera {
 

@@ -2,10 +2,10 @@
 
 // The one block of memory that a program works in, allocated once and zeroed.
 
+#include <tessera/ir/memory.hpp>
 #include <algorithm>
 #include <cstddef>
 #include <new>
-#include <tessera/ir/memory.hpp>
 #include <utility>
 
 namespace tessera {

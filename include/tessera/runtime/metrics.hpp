@@ -12,7 +12,8 @@ class confusion {
  public:
   confusion() = default;
   explicit confusion(i32 classes)
-      : classes_(classes), counts_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
+      : classes_(classes),
+        counts_(static_cast<std::size_t>(classes) * static_cast<std::size_t>(classes)) {}
 
   void add(i32 truth, i32 predicted) { ++counts_[index(truth, predicted)]; }
   i64 operator()(i32 truth, i32 predicted) const { return counts_[index(truth, predicted)]; }

@@ -2,17 +2,18 @@
 
 // The predictor: a network that only computes outputs.
 
-#include <string>
 #include <tessera/core/error.hpp>
+#include <tessera/runtime/backends.hpp>
 #include <tessera/runtime/batch_writer.hpp>
 #include <tessera/runtime/program.hpp>
 #include <tessera/runtime/weights.hpp>
+#include <string>
 
 namespace tessera {
 
-/// Runs an inference job: predictor<inference<lenet, batch<1>>, host_backend>. Allocates in its
+/// Runs an inference job: predictor<inference<lenet, batch<1>>>. Allocates in its
 /// constructor only. Fill the weights (all zeros at first) before the first batch.
-template <class Job, backend Backend>
+template <class Job, backend Backend = host_backend>
 class predictor {
   using plan = typename Job::plan;
 
@@ -33,9 +34,9 @@ class predictor {
   predictor& operator=(const predictor&) = delete;
 
   weight_list weights() const {
-    return list_weights({plan::step_graph.tensors.items, static_cast<std::size_t>(Job::tensor_count)},
-                        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-                        bases_);
+    return list_weights(
+        {plan::step_graph.tensors.items, static_cast<std::size_t>(Job::tensor_count)},
+        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)}, bases_);
   }
 
   /// Outputs of up to a batch of samples. `samples` holds them one after another, row-major;

@@ -3,10 +3,10 @@
 // The compiled program of a job on a backend: a table of kernels, one per distinct signature, and
 // the sequence of calls over one block of memory.
 
-#include <array>
 #include <tessera/network/job.hpp>
 #include <tessera/runtime/element_access.hpp>
 #include <tessera/runtime/sequence.hpp>
+#include <array>
 #include <utility>
 
 namespace tessera {
@@ -43,9 +43,8 @@ sequence bind(const region_bases& bases) {
                                             &plan::signatures.of_operation.items[i],
                                             &plan::step_graph.operations.items[i]};
   }
-  return sequence(entries,
-                  {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-                  bases);
+  return sequence(
+      entries, {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)}, bases);
 }
 
 /// First values of every state tensor of a job.

@@ -2,10 +2,10 @@
 
 // A table of kernel calls with their addresses filled in: what is left of a network at run time.
 
-#include <span>
 #include <tessera/ir/call.hpp>
 #include <tessera/ir/graph.hpp>
 #include <tessera/runtime/bases.hpp>
+#include <span>
 #include <vector>
 
 namespace tessera {

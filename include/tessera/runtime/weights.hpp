@@ -2,12 +2,12 @@
 
 // The weights of a network: named views of its parameters.
 
-#include <span>
-#include <string>
 #include <tessera/core/random.hpp>
 #include <tessera/optim/initialize.hpp>
 #include <tessera/runtime/bases.hpp>
 #include <tessera/runtime/element_access.hpp>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace tessera {
@@ -28,7 +28,8 @@ inline weight_list list_weights(std::span<const tensor> tensors,
   for (std::size_t id = 0; id < tensors.size(); ++id) {
     const tensor& t = tensors[id];
     if (t.what != role::parameter) continue;
-    list.push_back({std::string(spell(t.name).view()), t,
+    list.push_back({std::string(spell(t.name).view()),
+                    t,
                     {bases.at(locations[id]), static_cast<std::size_t>(t.bytes())}});
   }
   return list;

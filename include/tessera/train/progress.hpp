@@ -2,10 +2,10 @@
 
 // What a fit tells while it runs.
 
+#include <tessera/core/types.hpp>
 #include <chrono>
 #include <cstdio>
 #include <functional>
-#include <tessera/core/types.hpp>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -45,8 +45,8 @@ inline void bar(const progress& p) {
     constexpr i64 width = 24;
     char cells[width + 1] = {};
     for (i64 i = 0; i < width; ++i) cells[i] = i < p.step * width / p.steps ? '#' : '.';
-    std::fprintf(stderr, "\repoch %d/%d [%s] loss %.4f  %.0f samples/s  %.0f s left \033[K%s", p.epoch,
-                 p.epochs, cells, p.loss, p.samples_per_second, p.seconds_left,
+    std::fprintf(stderr, "\repoch %d/%d [%s] loss %.4f  %.0f samples/s  %.0f s left \033[K%s",
+                 p.epoch, p.epochs, cells, p.loss, p.samples_per_second, p.seconds_left,
                  p.epoch_ends() ? "\n" : "");
   } else {
     std::fprintf(stderr, "epoch %d/%d  loss %.4f  %.0f samples/s\n", p.epoch, p.epochs, p.loss,

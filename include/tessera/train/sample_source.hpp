@@ -2,9 +2,9 @@
 
 // What a trainer reads: numbered samples with labels.
 
-#include <concepts>
 #include <tessera/core/shape.hpp>
 #include <tessera/core/types.hpp>
+#include <concepts>
 
 namespace tessera {
 
@@ -13,7 +13,7 @@ template <class S>
 concept sample_source = requires(const S& s, i64 index, float* out) {
   { s.size() } -> std::convertible_to<i64>;
   { s.sample_shape() } -> std::convertible_to<shape>;
-  { s.read(index, out) };
+  {s.read(index, out)};
   { s.label(index) } -> std::convertible_to<i32>;
 };
 

@@ -2,17 +2,18 @@
 
 // The trainer: parameters, state and memory of a job, and the loops around its step.
 
-#include <chrono>
-#include <string>
 #include <tessera/core/error.hpp>
 #include <tessera/data/batches.hpp>
 #include <tessera/optim/schedule.hpp>
+#include <tessera/runtime/backends.hpp>
 #include <tessera/runtime/batch_writer.hpp>
+#include <tessera/runtime/metrics.hpp>
 #include <tessera/runtime/program.hpp>
 #include <tessera/runtime/weights.hpp>
-#include <tessera/runtime/metrics.hpp>
 #include <tessera/train/progress.hpp>
 #include <tessera/train/sample_source.hpp>
+#include <chrono>
+#include <string>
 
 namespace tessera {
 
@@ -48,9 +49,10 @@ auto backend_state_for() {
 
 }  // namespace detail
 
-/// Trains `Job` on `Backend`. Allocates once, in its constructor: `Job::memory.total_bytes`, what
-/// its evaluation needs beyond that, and room for one batch of f32 rows; a step allocates nothing.
-template <class Job, backend Backend>
+/// Trains `Job` on `Backend`, this machine's processor unless another is named. Allocates once, in
+/// its constructor: `Job::memory.total_bytes`, what its evaluation needs beyond that, and room for
+/// one batch of f32 rows; a step allocates nothing.
+template <class Job, backend Backend = host_backend>
 class trainer {
   using plan = typename Job::plan;
   using evaluation_job = typename Job::evaluation_job;
@@ -79,9 +81,9 @@ class trainer {
 
   /// Named views of the parameters (the f32 masters under mixed precision).
   weight_list weights() const {
-    return list_weights({plan::step_graph.tensors.items, static_cast<std::size_t>(Job::tensor_count)},
-                        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-                        bases_);
+    return list_weights(
+        {plan::step_graph.tensors.items, static_cast<std::size_t>(Job::tensor_count)},
+        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)}, bases_);
   }
 
   /// Runs one step on the batch that lies in input and target. `valid` samples count.
@@ -93,7 +95,9 @@ class trainer {
   }
 
   /// The loss of the last step, before its update.
-  double loss() const { return read(plan::step_graph, plan::where.locations, plan::step_graph.loss); }
+  double loss() const {
+    return read(plan::step_graph, plan::where.locations, plan::step_graph.loss);
+  }
 
   /// The loss scale that the next step will use; 1 without loss scaling.
   double loss_scale() const {
@@ -213,11 +217,7 @@ class trainer {
   }
 
   /// What the backend has counted, on backends that count.
-  auto& counters()
-    requires(requires { typename Backend::state; })
-  {
-    return counters_;
-  }
+  auto& counters() requires(requires { typename Backend::state; }) { return counters_; }
 
  private:
   static constexpr bool counts = requires { typename Backend::state; };
@@ -240,8 +240,8 @@ class trainer {
     const shape& wanted = Job::network::input;
     const shape found = source.sample_shape();
     if (found.count() != wanted.count()) {
-      throw error(std::string(spell_all<160>("trainer: expected samples of shape ", wanted,
-                                             ", got ", found).view()));
+      throw error(std::string(
+          spell_all<160>("trainer: expected samples of shape ", wanted, ", got ", found).view()));
     }
   }
 

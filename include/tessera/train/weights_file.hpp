@@ -2,10 +2,10 @@
 
 // Weights in and out: safetensors files under the names and in the layouts of the network.
 
-#include <algorithm>
-#include <string>
 #include <tessera/io/safetensors.hpp>
 #include <tessera/runtime/weights.hpp>
+#include <algorithm>
+#include <string>
 #include <vector>
 
 namespace tessera {

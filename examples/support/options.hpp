@@ -1,0 +1,137 @@
+#pragma once
+
+// The options that every example understands, and how a program ends when one is wrong.
+
+#include <tessera/core/error.hpp>
+#include <tessera/core/types.hpp>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace examples {
+
+struct options {
+  std::string data;  // folder of the data set; empty: the example makes its own
+  tessera::i32 epochs = 1;
+  tessera::u64 seed = 1;
+  std::string precision = "fp32";
+  std::string backend = "host";
+  std::string machine = "ipu_mk1";
+  tessera::i32 threads = 1;
+  std::string load;
+  std::string save;
+  std::string report;
+  bool quiet = false;
+  std::string model;  // examples with more than one network
+};
+
+inline constexpr const char* usage =
+    "  --data DIR         folder of the data set (default: $TESSERA_DATA/NAME, else made data)\n"
+    "  --epochs N         how often to go through the training data; 0 only evaluates\n"
+    "  --seed N           of weights, order and dropout; the same seed gives the same bits\n"
+    "  --precision P      fp32, fp16 (mixed)\n"
+    "  --backend B        host, model (the accelerator model)\n"
+    "  --machine NAME     of the accelerator model\n"
+    "  --threads N        no result depends on it\n"
+    "  --load FILE        weights to start from (safetensors)\n"
+    "  --save FILE        where to put the trained weights (safetensors)\n"
+    "  --report FILE      where to put the figures (JSON)\n"
+    "  --quiet            no progress\n";
+
+template <class Number>
+Number parse_number(std::string_view option, std::string_view text, Number least) {
+  Number number{};
+  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (wrong != std::errc{} || end != text.data() + text.size() || number < least) {
+    throw tessera::error(std::string(option) + ": expected a whole number of at least " +
+                         std::to_string(least) + ", got \"" + std::string(text) + "\"");
+  }
+  return number;
+}
+
+inline void check_choice(std::string_view option, std::string_view given,
+                         std::initializer_list<std::string_view> choices) {
+  std::string known;
+  for (const std::string_view choice : choices) {
+    if (choice == given) return;
+    known += (known.empty() ? "" : ", ") + std::string(choice);
+  }
+  throw tessera::error(std::string(option) + ": expected one of " + known + ", got \"" +
+                       std::string(given) + "\"");
+}
+
+/// Reads the command line over the defaults in `o`. `set` is the name of the example's data set.
+inline options parse(int argc, char** argv, options o, const char* set) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& name = arguments[i];
+    if (name == "--help") {
+      std::printf("%s\n%s%s", argv[0], usage,
+                  o.model.empty() ? "" : "  --model M          which network\n");
+      std::exit(0);
+    }
+    if (name == "--quiet") {
+      o.quiet = true;
+      continue;
+    }
+    const auto value = [&]() -> const std::string& {
+      if (i + 1 >= arguments.size()) throw tessera::error(name + ": expected a value after it");
+      return arguments[++i];
+    };
+    if (name == "--data") {
+      o.data = value();
+      if (!std::filesystem::is_directory(o.data)) {
+        throw tessera::error("--data: there is no folder \"" + o.data + "\"");
+      }
+    } else if (name == "--epochs") {
+      o.epochs = parse_number<tessera::i32>(name, value(), 0);
+    } else if (name == "--seed") {
+      o.seed = parse_number<tessera::u64>(name, value(), 0);
+    } else if (name == "--threads") {
+      o.threads = parse_number<tessera::i32>(name, value(), 1);
+    } else if (name == "--precision") {
+      o.precision = value();
+      check_choice(name, o.precision, {"fp32", "fp16", "bf16", "half"});
+    } else if (name == "--backend") {
+      o.backend = value();
+      check_choice(name, o.backend, {"host", "model"});
+    } else if (name == "--machine") {
+      o.machine = value();
+    } else if (name == "--load") {
+      o.load = value();
+    } else if (name == "--save") {
+      o.save = value();
+    } else if (name == "--report") {
+      o.report = value();
+    } else if (name == "--model" && !o.model.empty()) {
+      o.model = value();
+    } else {
+      throw tessera::error("unknown option \"" + name + "\"; --help lists those there are");
+    }
+  }
+  const char* const sets = std::getenv("TESSERA_DATA");
+  if (o.data.empty() && sets != nullptr && *sets != 0) {
+    const std::filesystem::path folder = std::filesystem::path(sets) / set;
+    if (std::filesystem::is_directory(folder)) o.data = folder.string();
+  }
+  return o;
+}
+
+/// Runs an example; anything wrong with its input is one line on stderr and exit code 2.
+template <class Body>
+int run(const char* name, Body body) {
+  try {
+    body();
+    return 0;
+  } catch (const std::exception& wrong) {
+    std::fprintf(stderr, "%s: %s\n", name, wrong.what());
+    return 2;
+  }
+}
+
+}  // namespace examples

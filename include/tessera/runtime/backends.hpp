@@ -1,0 +1,44 @@
+#pragma once
+
+// The backends as types: what a trainer or a predictor runs on.
+//
+//   trainer<job>                                  this machine's processor
+//   trainer<job, on<accelerator::ipu_mk1>>        a model of an accelerator, which counts
+//
+// The reference backend, plain loops that also know f64, is included by name:
+// backends/reference.hpp.
+
+#include <tessera/backends/accelerator.hpp>
+#include <tessera/backends/host.hpp>
+
+namespace tessera {
+
+/// This machine's processor.
+struct host_backend {
+  template <signature S>
+  static constexpr kernel kernel_of = host::kernel_of<S>;
+};
+
+/// The accelerator model with the arithmetic and the costs of machine `M`.
+template <machine M>
+struct on {
+  static constexpr tessera::machine model = M;
+
+  template <signature S>
+  static constexpr kernel kernel_of = accelerator::kernel_of<M, S>;
+
+  /// Counts what the machine would have spent; one for every trainer.
+  using state = accelerator::counters;
+
+  /// Counters with the buffers that operations of these signatures work in.
+  static state make_state(const signature* s, i32 count) {
+    i64 scratch = 0;
+    for (i32 i = 0; i < count; ++i) {
+      const i64 bytes = accelerator::scratch_bytes(s[i]);
+      scratch = bytes > scratch ? bytes : scratch;
+    }
+    return state(scratch);
+  }
+};
+
+}  // namespace tessera

@@ -1,0 +1,48 @@
+#pragma once
+
+// The price of a job on a machine, as constants.
+
+#include <tessera/backends/accelerator.hpp>
+#include <tessera/network/job.hpp>
+#include <utility>
+
+namespace tessera {
+
+namespace detail {
+
+/// One constant per distinct signature: each gets a fresh allowance of evaluation steps.
+template <machine M, signature S>
+inline constexpr accelerator::operation_price price_of = accelerator::price(M, S);
+
+template <class Job, machine M, std::size_t... Index>
+constexpr accelerator::step_price add_prices(std::index_sequence<Index...>) {
+  accelerator::step_price total;
+  const accelerator::operation_price all[] = {
+      price_of<M, Job::plan::signatures.of_operation.items[Index]>...};
+  for (const accelerator::operation_price& one : all) total += one;
+  return total;
+}
+
+}  // namespace detail
+
+/// What one step of `Job` costs on machine `M`: cycles, bytes, energy. The counters of a run read
+/// the same.
+template <class Job, machine M>
+inline constexpr accelerator::step_price cost = detail::add_prices<Job, M>(
+    std::make_index_sequence<static_cast<std::size_t>(Job::operation_count)>{});
+
+namespace detail {
+
+template <class Job, machine M>
+inline constexpr text<360> misfit = accelerator::misfit(Job::memory, cost<Job, M>.peak_tile_bytes,
+                                                        M);
+
+}  // namespace detail
+
+/// Met where every tile of `M` holds its share of the step and its largest vertex. Where it is not,
+/// a static_assert prints how much a tile needs, how much it has, and what helps.
+template <class Job, machine M>
+concept fits = network_error < cut < detail::misfit<Job, M>
+.size > (detail::misfit<Job, M>) > ::ok;
+
+}  // namespace tessera

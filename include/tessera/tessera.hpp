@@ -1,0 +1,11 @@
+#pragma once
+
+// The library: networks, training, the host backend and the accelerator model. Needs the standard
+// library and xsimd. Data sets, reports and Eigen maps are included by name: data.hpp, report.hpp.
+
+#include <tessera/network.hpp>
+#include <tessera/optim.hpp>
+#include <tessera/runtime.hpp>
+#include <tessera/runtime/backends.hpp>
+#include <tessera/runtime/price.hpp>
+#include <tessera/train.hpp>
