@@ -84,11 +84,18 @@ constexpr i64 fused_gradient_elements(const signature& s) {
   }
 }
 
-/// Bytes of scratch that the kernel of `s` works with: the gradient of a fused update, which a real
-/// machine keeps on the tiles that made it.
+/// Bytes of scratch that the kernel of `s` works with, on any machine: the gradient of a fused
+/// update, which a real machine keeps on the tiles that made it; the weights of a product in f32,
+/// each vertex' sums padded to whole groups of four.
 constexpr i64 scratch_bytes(const signature& s) {
   const i64 elements = fused_gradient_elements(s);
-  return elements == 0 ? 0 : aligned(elements * bytes_of(s.input_type(1)));
+  if (elements > 0) return aligned(elements * bytes_of(s.input_type(1)));
+  const problem p = problem_of(s);
+  if (p.what != family::forward && p.what != family::data_gradient) return 0;
+  const i32 axis_k = p.transposed ? axis_o : axis_c;
+  const i64 cols = i64{p.extent[axis_g]} * p.extent[p.transposed ? axis_c : axis_o];
+  const i64 sums = ceil_div(p.extent[axis_k], p.grain[axis_k]);
+  return aligned(cols * (i64{p.extent[axis_k]} * p.taps + 3 * sums) * 4);
 }
 
 /// The most that any of `count` operations needs.
@@ -99,6 +106,13 @@ constexpr i64 scratch_bytes(const signature* s, i32 count) {
     if (bytes > most) most = bytes;
   }
   return most;
+}
+
+/// Scratch for a call: the counters' own, or one per thread where nothing is counted.
+inline std::byte* scratch_of(const call& c, i64 bytes) {
+  if (c.step->backend != nullptr) return static_cast<counters*>(c.step->backend)->scratch(bytes);
+  thread_local counters uncounted;
+  return uncounted.scratch(bytes);
 }
 
 /// One vertex as it is executed: its blocks by number, their places and sizes.

@@ -2,20 +2,24 @@
 
 // Matrix operations on the model: dense and conv2d, their gradients, both layouts.
 //
-// A vertex fetches its slices into two panels, as the exchange brings them to its tile, and sums:
+// A vertex fetches its slices into panels, as the exchange brings them to its tile, and sums:
 //
 //   fields   [k][row]   rows side by side in lanes: positions (weight gradient: output channels)
 //   weights  [col][k]   broadcast one by one: output channels (input channels; channels x kernel)
 //   sums     [col][row] f32, k in the order stated below, by the machine's order of accumulation
 //
 //   operation         k of one vertex                         partial sums are added by
-//   forward           input channel, kernel row, column       blocks of input channels
-//   data gradient     output channel, kernel row, column      blocks of output channels
+//   forward           kernel row, column, input channel       blocks of input channels
+//   data gradient     kernel row, column, output channel      blocks of output channels
 //   weight gradient   output row, column, sample              blocks of rows, columns, samples
 //
 // each in rising order. Cells of the padding, and those that a stride leaves out, are zeros that
-// take part. The bias is added to the complete sum; then one rounding. Panels are cut to 64 rows, 32
-// columns and 256 k, which changes nothing: a sum goes on where it stopped.
+// take part; four in a row that are zeros for all rows of a piece are left out, which changes no
+// bit of a sum of finite numbers. The bias is added to the complete sum; then one rounding.
+//
+// Weights are put into f32 and into this order once per call, since all positions share them.
+// Panels are cut to 64 rows, 32 columns and 256 k, which changes nothing: a sum goes on where it
+// stopped.
 
 #include <tessera/backends/accelerator/counters.hpp>
 #include <tessera/backends/accelerator/vector.hpp>
@@ -52,27 +56,40 @@ struct panels {
   alignas(64) float sums[max_cols * max_rows];
   alignas(64) float totals[max_cols * max_rows];
   run runs[max_k];
+  i64 offsets[max_k];      // of each run's cell at the current kernel cell; -1: a zero
+  i32 groups[max_k / 4];   // fields 4 i .. 4 i + 3 meet weights groups[i] .. groups[i] + 3
+
+  /// Groups that follow one another from k = 0 on.
+  void number_groups() {
+    for (i32 i = 0; i < max_k / 4; ++i) groups[i] = 4 * i;
+  }
 };
 
-/// Adds `depth` (a multiple of 4) products to the sums of R lanes of rows and C columns.
+/// Weights of a product: column c's begin at `first + c * stride`.
+struct weight_columns {
+  const float* first;
+  i64 stride;
+};
+
+/// Adds the products of `count` groups of four to the sums of R lanes of rows and C columns.
 template <accumulation Order, i32 R, i32 C>
-inline void multiply_block(const float* fields, i64 row_stride, const float* weights, i32 depth,
-                           float* sums) {
+inline void multiply_block(const float* fields, i64 row_stride, const weight_columns& weights,
+                           const i32* groups, i32 count, float* sums) {
   lanes acc[C][R];
 #pragma GCC unroll 8
   for (i32 c = 0; c < C; ++c) {
 #pragma GCC unroll 8
     for (i32 r = 0; r < R; ++r) acc[c][r] = load(sums + c * panels::max_rows + r * lane_count);
   }
-  for (i32 k = 0; k < depth; k += 4) {
-    const float* f = fields + k * row_stride;
+  for (i32 i = 0; i < count; ++i) {
+    const float* f = fields + 4 * i * row_stride;
+    const float* w = weights.first + groups[i];
 #pragma GCC unroll 8
     for (i32 c = 0; c < C; ++c) {
-      const float* w = weights + c * panels::weight_stride + k;
-      const lanes w0 = set(w[0]);
-      const lanes w1 = set(w[1]);
-      const lanes w2 = set(w[2]);
-      const lanes w3 = set(w[3]);
+      const lanes w0 = set(w[c * weights.stride]);
+      const lanes w1 = set(w[c * weights.stride + 1]);
+      const lanes w2 = set(w[c * weights.stride + 2]);
+      const lanes w3 = set(w[c * weights.stride + 3]);
 #pragma GCC unroll 8
       for (i32 r = 0; r < R; ++r) {
         const lanes f0 = load(f + r * lane_count);
@@ -103,32 +120,34 @@ inline void multiply_block(const float* fields, i64 row_stride, const float* wei
 
 /// All columns for R lanes of rows, C at a time.
 template <accumulation Order, i32 R, i32 C>
-inline void multiply_rows(const float* fields, i64 row_stride, const float* weights, i32 depth,
-                          i32 cols, float* sums) {
+inline void multiply_rows(const panels& p, i32 row, i32 rows, i32 cols,
+                          const weight_columns& weights, i32 count, float* sums) {
+  const auto columns_from = [&](i32 c) {
+    return weight_columns{weights.first + c * weights.stride, weights.stride};
+  };
   i32 c = 0;
   for (; c + C <= cols; c += C) {
-    multiply_block<Order, R, C>(fields, row_stride, weights + c * panels::weight_stride, depth,
-                                sums + c * panels::max_rows);
+    multiply_block<Order, R, C>(p.fields + row, rows, columns_from(c), p.groups, count,
+                                sums + c * panels::max_rows + row);
   }
   for (; c < cols; ++c) {
-    multiply_block<Order, R, 1>(fields, row_stride, weights + c * panels::weight_stride, depth,
-                                sums + c * panels::max_rows);
+    multiply_block<Order, R, 1>(p.fields + row, rows, columns_from(c), p.groups, count,
+                                sums + c * panels::max_rows + row);
   }
 }
 
-/// sums[col][row] += the products of the panels; rows a multiple of 16, depth of 4.
+/// sums[col][row] += the products of `count` groups of four; rows are whole lanes.
 template <accumulation Order>
-inline void multiply(const panels& p, i32 rows, i32 cols, i32 depth, float* sums) {
+inline void multiply(panels& p, i32 rows, i32 cols, const weight_columns& weights, i32 count) {
   // 8 sums in registers: the adds of one sum wait for each other, 8 keep the units busy.
-  constexpr i32 wide = 32 / lane_count;
-  constexpr i32 narrow = 16 / lane_count;
   i32 r = 0;
-  for (; r + 32 <= rows; r += 32) {
-    multiply_rows<Order, wide, 2>(p.fields + r, rows, p.weights, depth, cols, sums + r);
+  for (; r + 4 * lane_count <= rows; r += 4 * lane_count) {
+    multiply_rows<Order, 4, 2>(p, r, rows, cols, weights, count, p.sums);
   }
-  for (; r + 16 <= rows; r += 16) {
-    multiply_rows<Order, narrow, 4>(p.fields + r, rows, p.weights, depth, cols, sums + r);
+  for (; r + 2 * lane_count <= rows; r += 2 * lane_count) {
+    multiply_rows<Order, 2, 4>(p, r, rows, cols, weights, count, p.sums);
   }
+  if (r < rows) multiply_rows<Order, 1, 4>(p, r, rows, cols, weights, count, p.sums);
 }
 
 /// One matrix operation, as the vertices of its mapping.
@@ -150,9 +169,11 @@ class product {
 
   void operator()() {
     const mapping& map = run_.blocks();
+    if (what() != family::weight_gradient) arrange_weights();
     const i32 order[] = {axis_g, axis_o, axis_c, axis_h, axis_w, axis_b};  // slowest first
     run_.run(map.output_blocks(), [&](i64 first, i64 last, recorder& r) {
       panels p;
+      p.number_groups();
       for (i64 block = first; block < last; ++block) {
         vertex v;
         i64 rest = block;
@@ -273,114 +294,159 @@ class product {
     std::memset(p.sums, 0, static_cast<std::size_t>(cols) * panels::max_rows * sizeof(float));
   }
 
-  void multiply_panels(panels& p, i32 rows, i32 cols, i32 depth) const {
+  void multiply_panels(panels& p, i32 rows, i32 cols, const weight_columns& weights,
+                       i32 groups) const {
     if (run_.on.matrix.order == accumulation::chain) {
-      multiply<accumulation::chain>(p, rows, cols, depth, p.sums);
+      multiply<accumulation::chain>(p, rows, cols, weights, groups);
     } else {
-      multiply<accumulation::block4>(p, rows, cols, depth, p.sums);
+      multiply<accumulation::block4>(p, rows, cols, weights, groups);
     }
   }
 
   // --- forward and data gradient: a piece of positions x channels ---------------------------------
 
+  /// The weights in f32, column by column: for every block of channels (kernel row, column,
+  /// channel), filled up with zeros to a multiple of 4.
+  void arrange_weights() {
+    const problem& of = map().of;
+    const bool back = of.transposed;
+    const i32 axis_k = back ? axis_o : axis_c;
+    const i64 columns = of.extent[back ? axis_c : axis_o];
+    const i64 in = of.extent[axis_c];
+    const i64 out = of.extent[axis_o];
+    const i64 taps = of.taps;
+    const i32 blocks = map().count(axis_k);
+    block_stride_ = (map().block[axis_k] * taps + 3) / 4 * 4;
+    column_stride_ =
+        (blocks - 1) * block_stride_ + (map().size(axis_k, blocks - 1) * taps + 3) / 4 * 4;
+    arranged_ = reinterpret_cast<float*>(
+        scratch_of(c_, of.extent[axis_g] * columns * column_stride_ * i64{sizeof(float)}));
+    const T* weights = c_.input<T>(1);
+    for (i64 g = 0; g < of.extent[axis_g]; ++g) {
+      for (i64 column = 0; column < columns; ++column) {
+        for (i32 block = 0; block < blocks; ++block) {
+          float* to = arranged_ + (g * columns + column) * column_stride_ + block * block_stride_;
+          const i64 first = map().begin(axis_k, block);
+          const i64 size = map().size(axis_k, block);
+          const T* from = back ? weights + ((g * out + first) * in + column) * taps
+                               : weights + ((g * out + column) * in + first) * taps;
+          const i64 step = back ? in * taps : taps;  // from channel to channel
+          i64 k = 0;
+          if (step == 1) {
+            fetch(from, to, size);
+            k = size;
+          } else {
+            for (i64 tap = 0; tap < taps; ++tap) {
+              for (i64 channel = 0; channel < size; ++channel) {
+                to[k++] = fetch(from[channel * step + tap]);
+              }
+            }
+          }
+          for (; k % 4 != 0; ++k) to[k] = 0;
+        }
+      }
+    }
+  }
+
   void image_piece(panels& p, vertex& v, i32 g, row_piece piece, i32 col, i32 cols) {
     const problem& of = map().of;
     const bool back = of.transposed;
     const i32 axis_k = back ? axis_o : axis_c;
+    const i32 axis_col = back ? axis_c : axis_o;
     const i32 rows = static_cast<i32>(padded(piece.rows));
     const i64 partials = map().partials();
+    const i64 column = i64{g} * of.extent[axis_col] + v.begin[axis_col] + col;
     for (i64 i = 0; i < partials; ++i) {
       place_partial(v, i);
       clear_sums(p, cols);
-      const i32 k_begin = v.begin[axis_k] * of.taps;
-      const i32 k_end = k_begin + v.size[axis_k] * of.taps;
-      for (i32 k = k_begin; k < k_end; k += panels::max_k) {
-        const i32 depth = smaller(k_end - k, panels::max_k);
-        const i32 whole = (depth + 3) / 4 * 4;
-        fetch_fields(p, piece, rows, g, k, depth, whole);
-        fetch_weights(p, v, g, col, cols, k, depth, whole);
-        multiply_panels(p, rows, cols, whole);
+      const weight_columns weights{
+          arranged_ + column * column_stride_ + v.block[axis_k] * block_stride_, column_stride_};
+      const i64 channels = v.size[axis_k];
+      const T* image = c_.input<T>(0) +
+                       (i64{g} * of.extent[axis_k] + v.begin[axis_k]) * far_.channel;
+      const i64 depth = channels * of.taps;
+      i32 groups = 0;
+      i32 r = 0;
+      i32 s = 0;
+      i64 channel = 0;
+      bool live = find_cells(p, piece, r, s);
+      const auto next_cell = [&] {
+        channel = 0;
+        if (++s == of.kernel[1]) s = 0, ++r;
+        if (r < of.kernel[0]) live = find_cells(p, piece, r, s);
+      };
+      for (i64 k = 0; k < depth;) {
+        if (!live && channel + 4 <= channels) {
+          channel += 4;
+          k += 4;
+          if (channel == channels) next_cell();
+          continue;
+        }
+        bool any = false;
+        for (i64 j = 0; j < 4; ++j, ++k) {
+          float* to = p.fields + (i64{4} * groups + j) * rows;
+          if (k < depth && live) {
+            any = true;
+            fetch_row(p, piece, image + channel * far_.channel, to, rows);
+          } else {
+            std::memset(to, 0, static_cast<std::size_t>(rows) * sizeof(float));
+          }
+          if (++channel == channels) next_cell();
+        }
+        if (!any) continue;
+        p.groups[groups++] = static_cast<i32>(k - 4);
+        if (groups == panels::max_k / 4) {
+          multiply_panels(p, rows, cols, weights, groups);
+          groups = 0;
+        }
       }
+      if (groups > 0) multiply_panels(p, rows, cols, weights, groups);
       if (partials > 1) add_partial(p, i == 0, rows, cols);
     }
-    write_image(p, v, piece, g, col, cols, partials > 1 ? p.totals : p.sums);
+    write_image(p, piece, column, cols, partials > 1 ? p.totals : p.sums);
   }
 
-  void fetch_fields(panels& p, row_piece piece, i32 rows, i32 g, i32 k, i32 depth, i32 whole) {
-    const problem& of = map().of;
-    const T* image = c_.input<T>(0);
-    const i64 channels = of.transposed ? of.extent[axis_o] : of.extent[axis_c];
-    for (i32 i = 0; i < whole; ++i) {
-      float* to = p.fields + i64{i} * rows;
-      if (i >= depth) {
-        std::memset(to, 0, static_cast<std::size_t>(rows) * sizeof(float));
-        continue;
-      }
-      const i32 channel = (k + i) / of.taps;
-      const i32 tap = (k + i) % of.taps;
-      const i32 r = tap / of.kernel[1];
-      const i32 s = tap % of.kernel[1];
-      const T* from = image + (g * channels + channel) * far_.channel;
-      i32 at = 0;
-      for (i32 j = 0; j < piece.runs; ++j) {
-        const run& run = p.runs[j];
-        i64 y = 0;
-        i64 x = 0;
-        if (cell_at(run.h, run.w, r, s, y, x)) {
-          fetch(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
-        } else {
-          std::memset(to + at, 0, static_cast<std::size_t>(run.length) * sizeof(float));
-        }
-        at += run.length;
-      }
-      for (; at < rows; ++at) to[at] = 0;
+  /// Finds the cell that every run of a piece meets at kernel cell (r, s). False where all are
+  /// zeros.
+  bool find_cells(panels& p, row_piece piece, i32 r, i32 s) const {
+    bool any = false;
+    for (i32 j = 0; j < piece.runs; ++j) {
+      const run& run = p.runs[j];
+      i64 y = 0;
+      i64 x = 0;
+      const bool exists = cell_at(run.h, run.w, r, s, y, x);
+      p.offsets[j] =
+          exists ? y * far_.row + x * far_.column + run.n * far_.sample : -1;
+      any = any || exists;
     }
+    return any;
   }
 
-  void fetch_weights(panels& p, const vertex& v, i32 g, i32 col, i32 cols, i32 k, i32 depth,
-                     i32 whole) {
-    const problem& of = map().of;
-    const T* weights = c_.input<T>(1);
-    const i64 out = of.extent[axis_o];
-    const i64 in = of.extent[axis_c];
-    const i64 taps = of.taps;
-    for (i32 j = 0; j < cols; ++j) {
-      float* to = p.weights + j * panels::weight_stride;
-      if (!of.transposed) {
-        const i64 o = v.begin[axis_o] + col + j;
-        fetch(weights + (g * out + o) * in * taps + k, to, depth);
+  /// One k of the fields: a channel's cells at the offsets found.
+  void fetch_row(const panels& p, row_piece piece, const T* image, float* to, i32 rows) const {
+    i32 at = 0;
+    for (i32 j = 0; j < piece.runs; ++j) {
+      const i32 length = p.runs[j].length;
+      if (p.offsets[j] >= 0) {
+        fetch_run(image + p.offsets[j], to + at, length);
       } else {
-        const i64 c = v.begin[axis_c] + col + j;
-        for (i32 i = 0; i < depth;) {
-          const i64 o = (k + i) / taps;
-          const i64 tap = (k + i) % taps;
-          const i32 length = smaller(taps - tap, depth - i);
-          const T* from = weights + ((g * out + o) * in + c) * taps + tap;
-          if (length == 1) {
-            to[i] = fetch(*from);
-          } else {
-            fetch(from, to + i, length);
-          }
-          i += length;
-        }
+        std::memset(to + at, 0, static_cast<std::size_t>(length) * sizeof(float));
       }
-      for (i32 i = depth; i < whole; ++i) to[i] = 0;
+      at += length;
     }
+    for (; at < rows; ++at) to[at] = 0;
   }
 
-  void write_image(panels& p, const vertex& v, row_piece piece, i32 g, i32 col, i32 cols,
-                   float* sums) {
-    const problem& of = map().of;
-    const i32 axis_col = of.transposed ? axis_c : axis_o;
-    const T* bias = of.transposed || !c_.sizes->has_input(2) ? nullptr : c_.input<T>(2);
+  void write_image(panels& p, row_piece piece, i64 column, i32 cols, float* sums) {
+    const T* bias =
+        map().of.transposed || !c_.sizes->has_input(2) ? nullptr : c_.input<T>(2);
     for (i32 j = 0; j < cols; ++j) {
-      const i64 channel = i64{g} * of.extent[axis_col] + v.begin[axis_col] + col + j;
       float* sum = sums + j * panels::max_rows;
       if (bias != nullptr) {
-        const lanes b = set(fetch(bias[channel]));
+        const lanes b = set(fetch(bias[column + j]));
         for (i32 r = 0; r < piece.rows; r += lane_count) store(sum + r, load(sum + r) + b);
       }
-      T* to = out_ + channel * near_.channel;
+      T* to = out_ + (column + j) * near_.channel;
       i32 at = 0;
       for (i32 i = 0; i < piece.runs; ++i) {
         const run& run = p.runs[i];
@@ -405,7 +471,7 @@ class product {
         const i32 whole = (piece.rows + 3) / 4 * 4;
         fetch_gradients(p, v, piece, whole, g, row, rows, wide);
         fetch_cells(p, v, piece, whole, g, col, cols);
-        multiply_panels(p, wide, cols, whole);
+        multiply_panels(p, wide, cols, {p.weights, panels::weight_stride}, whole / 4);
         k += piece.rows;
       }
       if (partials > 1) add_partial(p, i == 0, wide, cols);
@@ -426,7 +492,7 @@ class product {
       i32 at = 0;
       for (i32 j = 0; j < piece.runs; ++j) {
         const run& run = p.runs[j];
-        fetch(from + run.h * near_.row + run.w * near_.column + run.n * near_.sample, line + at,
+        fetch_run(from + run.h * near_.row + run.w * near_.column + run.n * near_.sample, line + at,
               run.length);
         at += run.length;
       }
@@ -453,7 +519,7 @@ class product {
         i64 y = 0;
         i64 x = 0;
         if (cell_at(run.h, run.w, r, s, y, x)) {
-          fetch(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
+          fetch_run(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
         } else {
           std::memset(to + at, 0, static_cast<std::size_t>(run.length) * sizeof(float));
         }
@@ -481,6 +547,9 @@ class product {
   T* out_;
   image_view far_;
   image_view near_;
+  float* arranged_ = nullptr;  // weights of forward and data gradient
+  i64 block_stride_ = 0;
+  i64 column_stride_ = 0;
 };
 
 /// dense, conv2d, their gradients of data and of weights.

@@ -139,18 +139,10 @@ void run_update(const machine& m, const call& c) {
   if (apply) ++applied;
 }
 
-/// Room for the gradient of a fused update.
-inline std::byte* gradient_scratch(const call& c) {
-  const i64 bytes = scratch_bytes(*c.sizes);
-  if (c.step->backend != nullptr) return static_cast<counters*>(c.step->backend)->scratch(bytes);
-  thread_local counters own;  // nothing is counted, but the buffer has to be somewhere
-  return own.scratch(bytes);
-}
-
 /// dense_weight_update, conv2d_weight_update, bias_update: (x, dy, scaler) -> as update.
 template <class T>
 void run_fused_update(const machine& m, const call& c) {
-  T* gradient = reinterpret_cast<T*>(gradient_scratch(c));
+  T* gradient = reinterpret_cast<T*>(scratch_of(c, scratch_bytes(*c.sizes)));
   const i64 n = fused_gradient_elements(*c.sizes);
   if (c.sizes->what == kind::bias_update) {
     run_bias_gradient<T>(m, c, gradient);

@@ -27,10 +27,8 @@ inline constexpr i32 lane_count = 8;
 inline constexpr i32 lane_count = 4;
 #endif
 
-/// Buffers that are worked on in lanes are padded to a multiple of this, whatever the host.
-inline constexpr i32 lane_padding = 16;
-
-constexpr i64 padded(i64 n) { return (n + lane_padding - 1) / lane_padding * lane_padding; }
+/// Rows that are worked on for `n` of them: whole lanes, the rest zeros that nobody reads.
+constexpr i64 padded(i64 n) { return (n + lane_count - 1) / lane_count * lane_count; }
 
 using lanes = float __attribute__((vector_size(4 * lane_count)));
 using whole_lanes = i32 __attribute__((vector_size(4 * lane_count)));
@@ -75,6 +73,23 @@ inline void fetch(const float* from, float* to, i64 n) {
 }
 inline float fetch(half x) { return to_float(x); }
 inline float fetch(float x) { return x; }
+
+/// fetch() for the short runs of which panels are made: usually 16 or 32 values.
+inline void fetch_run(const half* from, float* to, i64 n) {
+#if defined(__F16C__) && defined(__AVX__)
+  if (n % 8 == 0) {
+    for (i64 i = 0; i < n; i += 8) {
+      const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
+      _mm256_storeu_ps(to + i, _mm256_cvtph_ps(x));
+    }
+    return;
+  }
+#endif
+  for (i64 i = 0; i < n; ++i) to[i] = to_float(from[i]);
+}
+inline void fetch_run(const float* from, float* to, i64 n) {
+  for (i64 i = 0; i < n; ++i) to[i] = from[i];
+}
 
 /// Stores f32 results: one rounding for halves, as the machine rounds.
 inline void put(rounding round, const float* from, half* to, i64 n) {
