@@ -1,5 +1,6 @@
 // Golden checks of 16-bit numbers: conversions, rounding rules, dot products in stated orders.
 
+#include <tessera/backends/accelerator.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/core/random.hpp>
 #include <goldens/checks.hpp>
@@ -139,6 +140,27 @@ void check_stochastic_rounding(const golden_case& c, findings& f) {
 
 namespace {
 
+/// A machine of one tile, where no sum is cut into parts.
+constexpr machine one_tile(accumulation order) {
+  machine m = accelerator::small_array;
+  m.matrix.order = order;
+  return m;
+}
+
+template <accumulation Order>
+kernel find_dense(const signature& s) {
+  constexpr signature halves = [] {
+    signature h;
+    h.what = kind::dense;
+    for (const i32 slot : {0, 1, 8}) h.set_type(slot, element::f16);
+    return h;
+  }();
+  return s.what == kind::dense ? accelerator::kernel_of<one_tile(Order), halves> : nullptr;
+}
+
+const backend chain_machine{"chain", &find_dense<accumulation::chain>, true};
+const backend block4_machine{"block4", &find_dense<accumulation::block4>, true};
+
 /// y = a b^T of halves through a backend's dense kernel, stored as `type`.
 std::vector<double> product(const backend& b, const golden_tensor& x, const golden_tensor& w,
                             element type) {
@@ -162,12 +184,17 @@ void check_fp16_dot(const golden_case& c, findings& f) {
   const i64 n = attrs.get<i64>("n");
   attrs.get<i32>("lanes");
   attrs.all_must_be_asked();
+  f.leave_out("no kernel sums pairwise, in lanes, in blocks of 16 or in fp16");
   const golden_tensor a = c.tensor("inputs", "a");
   const golden_tensor b = c.tensor("inputs", "b");
   if (a.count() != n) f.note("\"n\" is not the vectors' length");
-  f.leave_out("in order only; no kernel sums in the other orders");
   f.compare("outputs", "sequential", product(reference_backend, a, b, element::f32));
   f.compare("outputs", "sequential_to_half", product(reference_backend, a, b, element::f16));
+  f.compare("outputs", "sequential_to_half", product(chain_machine, a, b, element::f16));
+  // The model stores halves: the sum in blocks of four, rounded.
+  const auto sum = static_cast<float>(c.tensor("outputs", "block4").values.at(0));
+  f.compare(c.tolerance("block4"), "block4", {static_cast<double>(to_float(to_half(sum)))},
+            product(block4_machine, a, b, element::f16));
 }
 
 void check_fp16_gemm(const golden_case& c, findings& f) {
@@ -181,6 +208,7 @@ void check_fp16_gemm(const golden_case& c, findings& f) {
   attrs.all_must_be_asked();
   f.compare("outputs", "y", product(reference_backend, a, b, element::f32));
   f.compare("outputs", "y_half", product(reference_backend, a, b, element::f16));
+  f.compare("outputs", "y_half", product(chain_machine, a, b, element::f16));
 }
 
 void check_half_arithmetic(const golden_case& c, findings& f) {

@@ -1,11 +1,9 @@
 #pragma once
 
-// The backends that tests run their graphs on.
+// The backends that tests run their graphs on. The table itself is compiled once per test program,
+// in the one source that includes backends_table.hpp: it takes all kernels of all backends.
 
 #include <tessera/backends/reference.hpp>
-#if __has_include(<tessera/backends/host.hpp>)
-#include <tessera/backends/host.hpp>
-#endif
 #include <tessera/runtime/interpreter.hpp>
 
 #include <vector>
@@ -21,15 +19,9 @@ struct backend {
 
 inline const backend reference_backend{"reference", &reference::find_kernel, true};
 
-inline const std::vector<backend>& backends() {
-  static const std::vector<backend> all {
-    reference_backend,
-#if __has_include(<tessera/backends/host.hpp>)
-        {"host", &host::find_kernel, false},
-#endif
-  };
-  return all;
-}
+/// The reference first, then the host, then the accelerator model: ipu_mk1, which sums in blocks of
+/// four, and small_array, which sums in order on one tile.
+const std::vector<backend>& backends();
 
 /// The layouts of a batch to try on a backend: samples outermost, and innermost where it may be.
 inline std::vector<bool> layouts(const backend& b, i32 batch) {
