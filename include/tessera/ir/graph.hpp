@@ -44,17 +44,20 @@ enum class initializer : u8 {
   torch_uniform
 };
 
-/// "conv2.weight" in three parts: layer, its number among its kind (0: none), part of it.
+/// "conv2.weight.gradient" in pieces: layer, its number among its kind (0: none), part of it, and
+/// what belongs to that part.
 struct tensor_name {
   const char* layer = "";
   i32 ordinal = 0;
   const char* part = "";
+  const char* of_part = "";
 };
 
 constexpr text<64> spell(const tensor_name& name) {
   text<64> joined(name.layer);
   if (name.ordinal > 0) joined.append(name.ordinal);
   if (*name.part != 0) joined.append('.').append(name.part);
+  if (*name.of_part != 0) joined.append('.').append(name.of_part);
   return joined;
 }
 

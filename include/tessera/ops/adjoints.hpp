@@ -26,7 +26,9 @@ class adjoints {
     t.what = role::gradient;
     t.differentiable = false;
     t.of = -1;
-    t.name = {layer.layer, layer.ordinal, t.parameter >= 0 ? t.name.part : "gradient"};
+    t.name = t.parameter >= 0
+                 ? tensor_name{t.name.layer, t.name.ordinal, t.name.part, "gradient"}
+                 : tensor_name{layer.layer, layer.ordinal, "gradient"};
     return g_.add(t);
   }
 

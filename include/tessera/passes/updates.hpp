@@ -19,7 +19,7 @@ constexpr i32 append_state(graph& g, i32 parameter, const char* part, float fill
   t.differentiable = false;
   t.fill = fill;
   t.parameter = parameter;
-  t.name.part = part;
+  t.name.of_part = part;
   return g.add(t);
 }
 

@@ -16,11 +16,15 @@
 
 namespace tessera {
 
-/// The tensors of a job's plan, in the order of its graph.
+/// The tensors of a job's plan, in the order of its graph. Those that have no bytes at all, such as
+/// gradients consumed by a fused update, are left out.
 template <class Job>
 std::vector<placed_tensor> list_plan() {
   std::vector<placed_tensor> rows;
-  for (i32 id = 0; id < Job::tensor_count; ++id) rows.push_back(Job::placement(id));
+  for (i32 id = 0; id < Job::tensor_count; ++id) {
+    const placed_tensor row = Job::placement(id);
+    if (row.at.where != region::none) rows.push_back(row);
+  }
   return rows;
 }
 
