@@ -4,7 +4,7 @@
 // expect: momentum_sgd
 // expect: does not satisfy 'layer_option'|layer_option<Options>.*evaluated to 'false'
 
-#include <tessera/network.hpp>
+#include <tessera/nn.hpp>
 
 using namespace tessera;
 

@@ -61,7 +61,8 @@ constexpr grow<i64> crowds(const buffer* b, i32 count) {
 /// bytes.
 constexpr i64 place_in_order(buffer* b, i32 count, placement_order order) {
   const bool best_fit = order == placement_order::crowd;
-  grow<i64> key = best_fit ? crowds(b, count) : grow<i64>(count);
+  grow<i64> key(count);
+  if (best_fit) key = crowds(b, count);
   grow<i32> turn(count);
   for (i32 i = 0; i < count; ++i) {
     turn[i] = i;
