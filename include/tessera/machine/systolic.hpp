@@ -9,9 +9,10 @@
 //
 // Mode `scalesim`: folds follow one another without overlap, cycles = folds x per fold with
 // per fold = T + R + C - 2 (outputs) or 2 R + C + T - 2 (weights, inputs).
-// Mode `pipelined`: a fold starts as soon as the array takes it. Outputs: it drains R rows while the
-// next fills, folds x max(T, R) + R + C - 2; weights and inputs: the next fold's operand loads R
-// rows under the T of this one, folds x max(T, R) + R + C - 2 + R.
+// Mode `pipelined`: a fold starts as soon as the array takes it. It occupies the array for
+// max(T, R) cycles: outputs drain R rows while the next fold fills; weights and inputs load R rows
+// of the next fold's operand under the T of this one. The last fold takes its own time:
+// cycles = (folds - 1) x max(T, R) + per fold.
 //
 // Writes with stationary weights or inputs are partial sums: all but the first of the rf folds over
 // K read them back, which is `partial_reads`.
@@ -37,7 +38,7 @@ struct cost {
   i64 time = 0;          // T
   i64 row_folds = 0;
   i64 col_folds = 0;
-  i64 cycles_per_fold = 0;  // mode scalesim
+  i64 cycles_per_fold = 0;  // of one that is alone
   i64 cycles = 0;
   // words
   i64 a_reads = 0;
@@ -65,7 +66,7 @@ constexpr cost price(const product& p, i64 rows, i64 cols, dataflow flow, fold_m
     c.cycles = c.folds() * c.cycles_per_fold;
   } else {
     const i64 distance = c.time > rows ? c.time : rows;
-    c.cycles = c.folds() * distance + rows + cols - 2 + (outputs ? 0 : rows);
+    c.cycles = (c.folds() - 1) * distance + c.cycles_per_fold;
   }
   const i64 a = p.m * p.k;
   const i64 b = p.k * p.n;

@@ -79,8 +79,8 @@ inline lanes tanh(lanes x) {
   const lanes e = exp(magnitude + magnitude);
   const lanes large = set(1.0f) - set(2.0f) / (e + set(1.0f));
   const whole_lanes sign = bits_of(x) & static_cast<i32>(0x80000000u);
-  // -0 goes the way of the small ones and keeps its sign.
-  return select(magnitude < set(0.625f), small, from_bits(bits_of(large) | sign));
+  const lanes y = select(magnitude < set(0.625f), small, large);
+  return from_bits(bits_of(y) | sign);  // small ones have it, but for -0
 }
 
 inline lanes sigmoid(lanes x) { return set(1.0f) / (set(1.0f) + exp(-x)); }

@@ -110,7 +110,7 @@ constexpr cell_span span_of(const problem& p, i32 axis, i32 first, i32 size) {
   }
   if (begin < 0) begin = 0;
   if (end > p.cells[axis]) end = p.cells[axis];
-  return {begin, end > begin ? end - begin : 0};
+  return end > begin ? cell_span{begin, end - begin} : cell_span{};
 }
 
 /// The problem that `s` states.

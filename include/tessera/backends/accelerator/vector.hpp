@@ -39,7 +39,7 @@ inline lanes load(const float* p) {
   return v;
 }
 inline void store(float* p, lanes v) { std::memcpy(p, &v, sizeof v); }
-inline lanes set(float x) { return lanes{} + x; }
+inline lanes set(float x) { return x - lanes{}; }  // adding to 0 would lose the sign of -0
 
 /// a b + c with one rounding.
 inline lanes fma(lanes a, lanes b, lanes c) {
