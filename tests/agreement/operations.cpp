@@ -1,0 +1,328 @@
+// Every operation, forward and backward, on every backend: the same results as the plain loops.
+//
+// What agreement means, per element, against the reference backend with the same element types:
+//   exact    relu, max pooling, dropout, sums of two: one rounding of one value, equal bit for bit
+//   sum      2 (n + 2) 2^-24 sum |products|: each of two orders of an n-term f32 sum is off by at
+//            most n 2^-24 of the sum of magnitudes (Higham, Accuracy and Stability, ch. 4), which
+//            is had by running the same graph on magnitudes; bias and division add 2
+//   smooth   functions of the mathematical library against own polynomials: 16 places of f32,
+//            and one for every loss that is added up
+// With halves each result is rounded once more, and two sums on either side of a tie become
+// neighbours: 2^-10 of the value.
+
+#include <support/backends.hpp>
+#include <support/catch.hpp>
+#include <support/graphs.hpp>
+#include <tessera/passes/precision.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::testing;
+
+constexpr tensor_name layer{"test", 0, ""};
+constexpr double place = 0x1p-24;  // half a unit in the last place of an f32 in [1, 2)
+
+enum class agreement { exact, sum, smooth };
+
+window make_window(i32 kernel, i32 stride, i32 pad, i32 dilation = 1) {
+  window w;
+  for (i32 axis = 0; axis < 2; ++axis) {
+    w.kernel[axis] = kernel;
+    w.stride[axis] = stride;
+    w.pad_begin[axis] = w.pad_end[axis] = pad;
+    w.dilation[axis] = dilation;
+  }
+  return w;
+}
+
+i32 input(graph& g, const shape& dims, bool last) {
+  return add_tensor(g, dims, {.batch_last = last, .differentiable = true});
+}
+
+struct operation_case {
+  const char* name;
+  agreement how;
+  i32 (*build)(graph&, i32 batch, bool last);  // returns the output
+};
+
+template <i32 In, i32 Out>
+i32 build_dense(graph& g, i32 batch, bool last) {
+  const i32 x = input(g, shape(batch, In), last);
+  return ops::dense(g, x, add_weight(g, shape(Out, In)),
+                    add_weight(g, shape(Out), element::f32, "bias"), layer);
+}
+
+i32 build_conv(graph& g, i32 batch, bool last, const shape& image, i32 out, const window& w,
+               i32 groups = 1, bool bias = true) {
+  const i32 x = input(g, image.batch_of(batch), last);
+  const i32 weight = add_weight(g, shape(out, image[0] / groups, w.kernel[0], w.kernel[1]));
+  const i32 b = bias ? add_weight(g, shape(out), element::f32, "bias") : -1;
+  return ops::conv2d(g, x, weight, b, w, groups, layer);
+}
+
+i32 build_pool(graph& g, i32 batch, bool last, kind what, const shape& image, window w,
+               bool ceil = false, bool pad = false) {
+  w.ceil_mode = ceil;
+  w.count_include_pad = pad;
+  return ops::pool2d(g, what, input(g, image.batch_of(batch), last), w, layer);
+}
+
+template <kind What>
+i32 build_unary(graph& g, i32 batch, bool last) {
+  attributes attr;
+  attr.rate = 0.4f;
+  attr.salt = 5;
+  return ops::unary(g, What, input(g, shape(batch, 3, 7), last), layer, attr);
+}
+
+i32 build_entropy(graph& g, i32 batch, bool last, i32 classes, bool spatial, bool weighted,
+                  const loss_attributes& attr) {
+  const i32 z =
+      spatial ? input(g, shape(batch, classes, 2, 3), last) : input(g, shape(batch, classes), last);
+  const shape dims = spatial ? shape(batch, 2, 3) : shape(batch);
+  const i32 t =
+      add_tensor(g, dims, {.what = role::target, .type = element::int32, .batch_last = last});
+  const i32 v =
+      weighted ? add_tensor(g, shape(classes), {.what = role::constant, .batched = false}) : -1;
+  return ops::softmax_cross_entropy(g, z, t, v, attr);
+}
+
+i32 build_mse(graph& g, i32 batch, bool last, reduction reduce) {
+  const i32 y = input(g, shape(batch, 7), last);
+  const i32 t = add_tensor(g, shape(batch, 7), {.what = role::target, .batch_last = last});
+  return ops::mse(g, y, t, {.reduce = reduce, .weight = 0.5f});
+}
+
+const operation_case cases[] = {
+    {"dense 1 to 1", agreement::sum, build_dense<1, 1>},
+    {"dense 7 to 3", agreement::sum, build_dense<7, 3>},
+    {"dense 33 to 19", agreement::sum, build_dense<33, 19>},
+    {"dense 400 to 120", agreement::sum, build_dense<400, 120>},
+    {"conv2d 5x5 of 1x28x28, padding 2", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv(g, n, last, shape(1, 28, 28), 6, make_window(5, 1, 2));
+     }},
+    {"conv2d 5x5 of 6x14x14", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv(g, n, last, shape(6, 14, 14), 16, make_window(5, 1, 0));
+     }},
+    {"conv2d 1x1", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv(g, n, last, shape(5, 3, 3), 7, make_window(1, 1, 0));
+     }},
+    {"conv2d 3x3, stride 2, groups 2, no bias", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv(g, n, last, shape(4, 9, 7), 6, make_window(3, 2, 1), 2, false);
+     }},
+    {"conv2d 3x3, dilation 2, depthwise", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv(g, n, last, shape(3, 8, 11), 3, make_window(3, 1, 2, 2), 3);
+     }},
+    {"conv2d 1x7, uneven padding, stride 3 down", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       window w = make_window(1, 1, 0);
+       w.kernel[1] = 7;
+       w.stride[0] = 3;
+       w.pad_begin[1] = 2;
+       w.pad_end[1] = 4;
+       return build_conv(g, n, last, shape(2, 8, 9), 5, w);
+     }},
+    {"relu", agreement::exact, build_unary<kind::relu>},
+    {"dropout", agreement::exact, build_unary<kind::dropout>},
+    {"tanh", agreement::smooth, build_unary<kind::tanh>},
+    {"sigmoid", agreement::smooth, build_unary<kind::sigmoid>},
+    {"add", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 a = input(g, shape(n, 5, 3), last);
+       return ops::add(g, a, input(g, shape(n, 5, 3), last), layer);
+     }},
+    {"max_pool2d 2x2", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::max_pool2d, shape(6, 28, 28), make_window(2, 2, 0));
+     }},
+    {"max_pool2d of the whole plane", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::max_pool2d, shape(3, 5, 5), make_window(5, 5, 0));
+     }},
+    {"max_pool2d, padding, ceil_mode, overlap", agreement::sum,  // gradients add up
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::max_pool2d, shape(2, 7, 10), make_window(3, 2, 1), true);
+     }},
+    {"max_pool2d, dilation", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::max_pool2d, shape(1, 9, 8), make_window(2, 1, 0, 3));
+     }},
+    {"avg_pool2d 2x2", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::avg_pool2d, shape(6, 28, 28), make_window(2, 2, 0));
+     }},
+    {"avg_pool2d of the whole plane", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::avg_pool2d, shape(3, 5, 5), make_window(5, 5, 0));
+     }},
+    {"avg_pool2d, padding counted, overlap", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::avg_pool2d, shape(2, 7, 9), make_window(3, 2, 1), true,
+                         true);
+     }},
+    {"avg_pool2d, padding not counted, ceil_mode", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_pool(g, n, last, kind::avg_pool2d, shape(2, 7, 10), make_window(3, 2, 1), true);
+     }},
+    {"softmax_cross_entropy of 10", agreement::smooth,
+     [](graph& g, i32 n, bool last) { return build_entropy(g, n, last, 10, false, false, {}); }},
+    {"softmax_cross_entropy of 2, smoothing, weights, sum", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return build_entropy(g, n, last, 2, false, true,
+                            {.reduce = reduction::sum, .label_smoothing = 0.1f});
+     }},
+    {"softmax_cross_entropy over positions, one class ignored, none", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return build_entropy(g, n, last, 5, true, false,
+                            {.reduce = reduction::none, .ignore_index = 2});
+     }},
+    {"softmax_cross_entropy over positions, weights, smoothing", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return build_entropy(g, n, last, 5, true, true, {.label_smoothing = 0.2f, .weight = 2});
+     }},
+    {"mse", agreement::smooth,
+     [](graph& g, i32 n, bool last) { return build_mse(g, n, last, reduction::mean); }},
+    {"mse, sum", agreement::smooth,
+     [](graph& g, i32 n, bool last) { return build_mse(g, n, last, reduction::sum); }},
+    {"mse, none", agreement::smooth,
+     [](graph& g, i32 n, bool last) { return build_mse(g, n, last, reduction::none); }},
+};
+
+/// The longest sum of an operation or its gradients.
+i64 longest_sum(const graph& g) {
+  i64 n = 1;
+  for (const operation& op : g.operations) {
+    const signature s = ops::sign(g, op);
+    if (op.what == kind::dense) {
+      const auto d = dense_sizes::of(s);
+      n = std::max({n, i64{d.batch}, i64{d.in}, i64{d.out}});
+    }
+    if (op.what == kind::conv2d) {
+      const auto c = conv_sizes::of(s);
+      const i64 kernel = i64{c.kernel_height} * c.kernel_width;
+      n = std::max({n, kernel * c.group_in(), kernel * c.group_out(),
+                    i64{c.batch} * c.out_height * c.out_width});
+    }
+    if (op.what == kind::max_pool2d || op.what == kind::avg_pool2d) {
+      const auto p = pool_sizes::of(s);
+      n = std::max(n, i64{p.kernel_height} * p.kernel_width);
+    }
+    if (op.what == kind::softmax_cross_entropy || op.what == kind::mse) {
+      const auto l = loss_sizes::of(s);
+      n = i64{l.batch} * l.inner * (op.what == kind::mse ? l.classes : 1);
+    }
+  }
+  return n;
+}
+
+/// One graph of the table in one precision and layout, with what to fill and what to compare.
+struct prepared {
+  graph g;
+  std::vector<i32> fill;
+  std::vector<i32> compare;
+  i64 terms = 1;
+
+  prepared(const operation_case& c, i32 batch, bool last, element type) {
+    const i32 y = c.build(g, batch, last);
+    terms = longest_sum(g);
+    const bool loss = g.tensors[y].what == role::result;
+    const i32 tensors = g.tensors.size();
+    differentiated d = differentiate_from(g, loss ? std::vector<i32>{} : std::vector<i32>{y});
+    keep(g, y);
+    passes::assign_precision(
+        g, {.storage = type, .master = element::f32, .loss = element::f32, .scaling = {}});
+    compare.push_back(y);
+    for (i32 id = 0; id < tensors; ++id) {
+      const role what = g.tensors[id].what;
+      const bool given = what == role::input || what == role::parameter;
+      if (given && d.gradients[id] >= 0) compare.push_back(d.gradients[id]);
+      if (given || what == role::target || what == role::constant) fill.push_back(id);
+    }
+    for (const i32 id : d.seeds) fill.push_back(id);
+  }
+
+  /// Everything compared, after one step. `magnitudes`: of all values that go in.
+  std::vector<std::vector<double>> run(const backend& b, bool magnitudes, i32 threads,
+                                       i32 valid) const {
+    interpreter net(g, b.find);
+    random_stream random(g.operations.size());
+    i32 classes = 1;
+    for (const operation& op : g.operations) {
+      if (op.what == kind::softmax_cross_entropy) classes = g.tensors[op.in[0]].dims[1];
+    }
+    for (const i32 id : fill) {
+      std::vector<double> values(static_cast<std::size_t>(g.tensors[id].dims.count()));
+      for (double& v : values) {
+        v = 2 * static_cast<double>(random.next_uniform()) - 1;
+        if (g.tensors[id].type == element::int32) v = random.next_below(static_cast<u32>(classes));
+        if (magnitudes || g.tensors[id].what == role::constant) v = std::abs(v);
+      }
+      net.write(id, values);
+    }
+    net.run({.seed = 9, .step = 3, .valid = valid, .threads = threads});
+    std::vector<std::vector<double>> results;
+    for (const i32 id : compare) results.push_back(net.read(id));
+    return results;
+  }
+};
+
+/// What an element may be off by.
+double allowed(agreement how, const tensor& t, i64 terms, double value, double magnitude) {
+  const bool half_type = t.type == element::f16;
+  const double rounding = half_type ? 0x1p-10 * std::abs(value) + 0x1p-24 : 0;
+  switch (how) {
+    case agreement::exact: return 0;
+    case agreement::sum: return 2 * static_cast<double>(terms + 2) * place * magnitude + rounding;
+    // A gradient reads a rounded output: with halves its own neighbours count.
+    case agreement::smooth:
+      return (half_type ? 4 * 0x1p-11 : static_cast<double>(16 + terms) * place) *
+                 (1 + std::abs(value)) +
+             rounding;
+  }
+  return 0;
+}
+
+TEST_CASE("every operation agrees on all backends, in both layouts, in f32 and f16",
+          "[agreement]") {
+  for (const operation_case& c : cases) {
+    for (const i32 batch : {1, 5, 32}) {
+      for (const element type : {element::f32, element::f16}) {
+        for (const bool last : {false, true}) {
+          const prepared p(c, batch, last, type);
+          const i32 valid = batch > 4 ? batch - 2 : batch;
+          const auto want = p.run(reference_backend, false, 1, valid);
+          const auto size = p.run(reference_backend, true, 1, valid);
+          for (const backend& b : backends()) {
+            if (last && layouts(b, batch).size() == 1) continue;
+            INFO(c.name << ", batch " << batch << ", " << name_of(type)
+                        << (last ? ", samples innermost, " : ", ") << b.name);
+            const auto got = p.run(b, false, 1, valid);
+            for (std::size_t k = 0; k < want.size(); ++k) {
+              const tensor& t = p.g.tensors[p.compare[k]];
+              double worst = 0;  // share of what is allowed
+              for (std::size_t i = 0; i < want[k].size(); ++i) {
+                const double off = std::abs(got[k][i] - want[k][i]);
+                const double limit = allowed(c.how, t, p.terms, want[k][i], size[k][i]);
+                if (!(off <= limit)) worst = std::max(worst, limit > 0 ? off / limit : INFINITY);
+              }
+              INFO("tensor " << spell(t.name).view());
+              CHECK(worst == 0);
+            }
+            CHECK(p.run(b, false, 3, valid) == got);  // no result depends on the threads
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
