@@ -26,7 +26,7 @@ concept job_option = precision<O> || requires {
 template <job_option... Options>
 constexpr job_options read_job_options() {
   job_options o;
-  const auto apply = [&]<class O>(O*) {
+  [[maybe_unused]] const auto apply = [&]<class O>(O*) {
     if constexpr (precision<O>) {
       o.precision = O::policy;
     } else {
