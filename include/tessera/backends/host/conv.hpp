@@ -102,23 +102,26 @@ void conv_rows_batch_last(const conv_view<T>& v, i32 group, i32 first, i32 rows,
   p.y_step = v.width.run_step * batch;
   const T* const from = v.from + group * i64{v.depth} * v.from_plane() * batch;
   T* const to = v.to + (group * i64{v.rows} + first) * p.y_row;
-  for (i32 row = first_row; row < last_row; ++row) {
-    const tap_range down = v.height.taps(row);
-    for (i32 phase = 0; phase < v.width.run_step && phase < v.width.to; ++phase) {
-      for (i32 column = phase; column < v.width.to; column += p.positions * v.width.run_step) {
-        const tap_range across = v.width.taps(column);
-        p.positions = v.width.run(column, across);
+  p.sum.weight[1] = i64{v.height.tap_step} * v.width.kernel;
+  p.sum.weight[2] = v.width.tap_step;
+  p.sum.x[0] = v.from_plane() * batch;
+  p.sum.x[1] = i64{v.height.cell_step} * v.width.from * batch;
+  p.sum.x[2] = v.width.cell_step * batch;
+  p.weight_row = panel.row;
+  p.sum.weight[0] = panel.depth_step;
+  column_runs runs(v.width);
+  while (runs.next()) {
+    for (i32 row = first_row; row < last_row; ++row) {
+      const tap_range down = v.height.taps(row);
+      for (i32 i = 0; i < runs.count; ++i) {
+        const column_run& run = runs.all[i];
+        p.positions = run.positions;
         p.sum.count[0] = v.depth;
         p.sum.count[1] = down.count;
-        p.sum.count[2] = across.count;
-        p.sum.weight[1] = i64{v.height.tap_step} * v.width.kernel;
-        p.sum.weight[2] = v.width.tap_step;
-        p.sum.x[0] = v.from_plane() * batch;
-        p.sum.x[1] = i64{v.height.cell_step} * v.width.from * batch;
-        p.sum.x[2] = v.width.cell_step * batch;
-        p.x = from + (i64{down.at} * v.width.from + across.at) * batch;
-        p.y = to + (i64{row} * v.width.to + column) * batch;
-        const i64 tap = i64{down.first} * v.width.kernel + across.first;
+        p.sum.count[2] = run.taps.count;
+        p.x = from + (i64{down.at} * v.width.from + run.taps.at) * batch;
+        p.y = to + (i64{row} * v.width.to + run.column) * batch;
+        const i64 tap = i64{down.first} * v.width.kernel + run.taps.first;
         if constexpr (sizeof(T) == 2) {
           if (!fits) {
             run_deep_product(p, v, weight, rows, tap, panel);
@@ -126,8 +129,6 @@ void conv_rows_batch_last(const conv_view<T>& v, i32 group, i32 first, i32 rows,
           }
         }
         p.weight = panel.weight + tap;
-        p.weight_row = panel.row;
-        p.sum.weight[0] = panel.depth_step;
         run_product(p, rows);
       }
     }

@@ -45,6 +45,7 @@ struct conv_axis {
       return at >= 0 && at < from ? at : -1;
     }
     const i32 at = position + pad - s * dilation;
+    if (stride == 1) return at >= 0 && at < from ? at : -1;
     if (at < 0 || at % stride != 0) return -1;
     return at / stride < from ? at / stride : -1;
   }
@@ -88,6 +89,43 @@ struct conv_axis {
         cell_step(back ? -dilation_of / std::gcd(stride_of, dilation_of) : dilation_of),
         run_step(back ? stride_of : 1),
         run_cell(back ? 1 : stride_of) {}
+};
+
+/// Positions column, column + run_step, ... with the same taps.
+struct column_run {
+  i32 column, positions;
+  tap_range taps;
+};
+
+/// All runs of an axis, up to 64 at a time: `next` finds the following ones until there are none.
+class column_runs {
+ public:
+  static constexpr i32 most = 64;
+
+  explicit column_runs(const conv_axis& axis) : axis_(axis) {}
+
+  column_run all[most];
+  i32 count = 0;
+
+  bool next() {
+    for (count = 0; count < most && phase_ < axis_.run_step && phase_ < axis_.to;) {
+      if (column_ >= axis_.to) {
+        column_ = ++phase_;
+        continue;
+      }
+      column_run& run = all[count++];
+      run.column = column_;
+      run.taps = axis_.taps(column_);
+      run.positions = axis_.run(column_, run.taps);
+      column_ += run.positions * axis_.run_step;
+    }
+    return count > 0;
+  }
+
+ private:
+  const conv_axis& axis_;
+  i32 phase_ = 0;
+  i32 column_ = 0;
 };
 
 }  // namespace tessera::host

@@ -49,7 +49,7 @@ template <class T, i32 Channels, i32 Taps>
       for (i32 o = 0; o < Channels; ++o) gradient[o] = load(dy[o] + n);
       TESSERA_UNROLL
       for (i32 t = 0; t < Taps; ++t) {
-        const vec value = load(x[t] + n);
+        const vec value = keep(load(x[t] + n));
         TESSERA_UNROLL
         for (i32 o = 0; o < Channels; ++o) sum[o][t] = fma(gradient[o], value, sum[o][t]);
       }
@@ -143,20 +143,21 @@ void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels
   k.dy_channel = dy_plane;
   k.dy_step = batch;
   k.x_step = n.stride_width * batch;
-  k.batch = n.batch;
   k.sums_channel = i64{box.count()} * simd::lanes;
   const T* const dy = v.dy + (i64{group} * n.group_out() + o0) * dy_plane +
                       i64{p} * n.out_width * batch;
   const T* const x = v.x + (i64{group} * n.group_in() + box.channel0) * x_plane;
   const i32 most_taps = channels == 4 ? 3 : 6;
   // One call: taps [t, t + taps) along the blocked direction, positions [first, last).
+  const bool one_line = n.stride_width == 1;  // neighbouring positions are one long row of samples
   const auto correlate_range = [&](i32 channel, i32 r, i32 s, i32 taps, position_range q) {
     if (q.first >= q.last) return;
     const i32 h = p * n.stride_height + (box.r0 + r) * n.dilation_height - n.pad_top;
     const i32 w = q.first * n.stride_width + (box.s0 + s) * n.dilation_width - n.pad_left;
     k.dy = dy + q.first * batch;
     k.x = x + channel * x_plane + (i64{h} * n.in_width + w) * batch;
-    k.positions = q.last - q.first;
+    k.positions = one_line ? 1 : q.last - q.first;
+    k.batch = one_line ? (q.last - q.first) * n.batch : n.batch;
     k.sums = sums + ((i64{channel} * box.rows + r) * box.columns + s) * simd::lanes;
     run_correlation(k, channels, taps);
   };
@@ -174,30 +175,24 @@ void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels
       }
       continue;
     }
-    const row_blocks blocks(box.columns, most_taps);
+    // Runs of positions whose kernel columns meet a cell, those columns in blocks.
     k.x_tap = n.dilation_width * batch;
     k.sums_tap = simd::lanes;
-    for (i32 channel = 0; channel < box.channels; ++channel) {
-      for (i32 b = 0; b < blocks.count; ++b) {
-        const i32 s0 = blocks.first(b);
-        const i32 taps = blocks.rows(b);
-        // Where all taps meet a cell they go together, beyond that each by itself.
-        position_range shared{0, n.out_width};
-        for (i32 s = s0; s < s0 + taps; ++s) {
-          const position_range own = positions_of(v.width, box.s0 + s);
-          if (own.first > shared.first) shared.first = own.first;
-          if (own.last < shared.last) shared.last = own.last;
-        }
-        if (shared.first > shared.last) shared.last = shared.first;
-        correlate_range(channel, r, s0, taps, shared);
-        for (i32 s = s0; s < s0 + taps; ++s) {
-          const position_range own = positions_of(v.width, box.s0 + s);
-          const i32 left_end = own.last < shared.first ? own.last : shared.first;
-          const i32 right_start = own.first > shared.last ? own.first : shared.last;
-          correlate_range(channel, r, s, 1, {own.first, left_end});
-          correlate_range(channel, r, s, 1, {right_start, own.last});
+    for (i32 q = 0; q < n.out_width;) {
+      const tap_range across = v.width.taps(q);
+      const i32 positions = v.width.run(q, across);
+      const i32 low = across.first > box.s0 ? across.first - box.s0 : 0;
+      const i32 end = across.first + across.count - box.s0;
+      const i32 high = end < box.columns ? end : box.columns;
+      if (low < high) {
+        const row_blocks blocks(high - low, most_taps);
+        for (i32 channel = 0; channel < box.channels; ++channel) {
+          for (i32 b = 0; b < blocks.count; ++b) {
+            correlate_range(channel, r, low + blocks.first(b), blocks.rows(b), {q, q + positions});
+          }
         }
       }
+      q += positions;
     }
   }
 }

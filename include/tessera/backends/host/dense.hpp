@@ -106,8 +106,12 @@ void dense_data_gradient_batch_last(const call& c, const dense_sizes& n) {
     } else {
       run_long_product(p, rows, 1, 8, [&](i64 tap, i64 count, float* panel) {
         for (i64 o = 0; o < count; ++o) {
-          const T* const from = weight + (tap + o) * n.in + first;
-          for (i32 r = 0; r < rows; ++r) panel[o * 8 + r] = simd::as_float(from[r]);
+          const half* const from = weight + (tap + o) * n.in + first;
+          if (first + 8 <= n.in) {  // the last rows would read past the weights
+            widen(from, panel + o * 8, 8);
+          } else {
+            for (i32 r = 0; r < rows; ++r) panel[o * 8 + r] = to_float(from[r]);
+          }
         }
       });
     }
@@ -166,6 +170,16 @@ void dense_dots(const call& c, const dense_sizes& n, i64 first, i64 sample) {
   float dots[8];
   dot_block<T, Outs, Samples>(weight, x, n.in, dots);
   const T* const bias = c.input<T>(2);
+  if constexpr (Outs == 8 && simd::lanes <= 8) {
+    if (first + Outs <= n.out) {
+      T* const y = c.output<T>(0) + sample * n.out + first;
+      for (i32 o = 0; o < Outs; o += simd::lanes) {
+        const simd::vec b = bias == nullptr ? simd::zero() : simd::load(bias + first + o);
+        simd::store(y + o, simd::load(dots + o) + b);
+      }
+      return;
+    }
+  }
   for (i32 s = 0; s < Samples; ++s) {
     T* const y = c.output<T>(0) + (sample + s) * n.out + first;
     for (i32 o = 0; o < Outs && first + o < n.out; ++o) {
@@ -239,14 +253,16 @@ void dense_data_gradient(const call& c) {
 
 /// Samples [sample, sample + count) of dy for `rows` outputs, as product weights: row step
 /// `count`, tap step 1.
-template <class T, bool BatchLast>
-void widen_outputs(const T* dy, const dense_sizes& n, i64 first, i32 rows, i64 sample, i64 count,
+template <bool BatchLast>
+void widen_outputs(const half* dy, const dense_sizes& n, i64 first, i32 rows, i64 sample, i64 count,
                    float* to) {
   for (i32 r = 0; r < rows; ++r) {
-    for (i64 s = 0; s < count; ++s) {
-      const i64 at = BatchLast ? (first + r) * n.batch + sample + s
-                               : (sample + s) * n.out + first + r;
-      to[r * count + s] = simd::as_float(dy[at]);
+    if constexpr (BatchLast) {
+      widen(dy + (first + r) * n.batch + sample, to + r * count, count);
+    } else {
+      for (i64 s = 0; s < count; ++s) {
+        to[r * count + s] = to_float(dy[(sample + s) * n.out + first + r]);
+      }
     }
   }
 }
@@ -315,15 +331,15 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
         for (i32 block = 0; block < blocks.count; ++block) {
           const i64 first = blocks.first(block);
           product<float, float> p;
-          if (sizeof(T) == 4) {
+          if constexpr (sizeof(T) == 4) {
             const i64 row = BatchLast ? n.batch : 1;
             const i64 tap = BatchLast ? 1 : n.out;
-            p.weight = reinterpret_cast<const float*>(dy) + (o0 + first) * row + sample * tap;
+            p.weight = dy + (o0 + first) * row + sample * tap;
             p.weight_row = row;
             p.sum.weight[2] = tap;
           } else {
-            widen_outputs<T, BatchLast>(dy, n, o0 + first, blocks.rows(block), sample, count,
-                                        weights);
+            widen_outputs<BatchLast>(dy, n, o0 + first, blocks.rows(block), sample, count,
+                                     weights);
             p.weight = weights;
             p.weight_row = count;
             p.sum.weight[2] = 1;
@@ -352,9 +368,15 @@ void dense_weight_gradient(const call& c) {
 template <class T, bool BatchLast>
 void dense_weight_update(const call& c) {
   const dense_sizes n = dense_sizes::of(*c.sizes);
-  update_with(
-      c, i64{n.out} * n.in, sizeof(T) == 2,
-      [&](gradient_sink& sink) { dense_weight<T, BatchLast>(c, n, sink); }, [] { return false; });
+  const auto produce = [&](gradient_sink& sink) {
+    if constexpr (!BatchLast) {
+      if (n.batch == 1 && sink.applies()) {
+        return sink.take_outer(c.input<T>(1), n.out, c.input<T>(0), n.in);
+      }
+    }
+    dense_weight<T, BatchLast>(c, n, sink);
+  };
+  update_with(c, i64{n.out} * n.in, sizeof(T) == 2, produce, [] { return false; });
 }
 
 }  // namespace tessera::host

@@ -7,6 +7,7 @@
 // gather: a cell of dx sums over the windows that hold it, from the first on, so overlapping
 // windows need no buffer and 16-bit results are rounded once.
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <type_traits>
@@ -101,14 +102,56 @@ inline float divisor_of(const pool_sizes& n, i32 p, i32 q) {
   return static_cast<float>(count > 0 ? count : 1);
 }
 
+/// A window without clipped taps: where they lie from its first cell on.
+struct window_offsets {
+  static constexpr i32 most = 64;
+  i32 count = 0;
+  i64 at[most];
+
+  explicit window_offsets(const pool_planes& v) {
+    const pool_sizes& n = v.n;
+    if (n.kernel_height * n.kernel_width > most) return;
+    for (i32 r = 0; r < n.kernel_height; ++r) {
+      for (i32 s = 0; s < n.kernel_width; ++s) {
+        at[count++] = (i64{r} * n.dilation_height * n.in_width + s * n.dilation_width) * v.inner;
+      }
+    }
+  }
+};
+
+/// One output cell of max pooling whose taps are all inside. `first`: the window's first cell.
+template <class Lanes, class T, class Index>
+void max_pool_whole(const window_offsets& window, const T* first, T* y, Index* index, i64 inner) {
+  for (i64 i = 0; i < inner; i += Lanes::width) {
+    auto best = Lanes::load(first + i);
+    auto winner = Lanes::set(0);
+    for (i32 tap = 1; tap < window.count; ++tap) {
+      const auto value = Lanes::load(first + window.at[tap] + i);
+      const auto wins = value > best;
+      best = Lanes::select(wins, value, best);
+      winner = Lanes::select(wins, Lanes::set(static_cast<float>(tap)), winner);
+    }
+    Lanes::store(y + i, best);
+    if (index != nullptr) Lanes::store_index(index + i, winner);
+  }
+}
+
 /// Index may be null: then only the largest values are wanted.
 template <class Lanes, class T, class Index>
-void max_pool_row(const pool_planes& v, const T* x, T* y, Index* index, i32 p) {
+void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x, T* y, Index* index, i32 p) {
   const pool_sizes& n = v.n;
   const tap_span rows = rows_of(n, p);
   for (i32 q = 0; q < n.out_width; ++q) {
     const tap_span columns = columns_of(n, q);
     const i64 out = (i64{p} * n.out_width + q) * v.inner;
+    if (window.count > 0 &&
+        rows.last - rows.first + columns.last - columns.first ==
+            n.kernel_height + n.kernel_width) {
+      const T* const first = x + (i64{rows.start} * n.in_width + columns.start) * v.inner;
+      max_pool_whole<Lanes>(window, first, y + out, index == nullptr ? nullptr : index + out,
+                            v.inner);
+      continue;
+    }
     for (i64 i = 0; i < v.inner; i += Lanes::width) {
       typename Lanes::value best = Lanes::set(-std::numeric_limits<float>::infinity());
       typename Lanes::value winner = Lanes::set(0);
@@ -142,9 +185,10 @@ void max_pool_planes(const call& c) {
   const T* const x = c.input<T>(0);
   T* const y = c.output<T>(0);
   Index* const index = c.output<Index>(1);
+  const window_offsets window(v);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
     for (i32 p = 0; p < v.n.out_height; ++p) {
-      max_pool_row<Lanes>(v, x + plane * v.x_plane(), y + plane * v.y_plane(),
+      max_pool_row<Lanes>(window, v, x + plane * v.x_plane(), y + plane * v.y_plane(),
                           index == nullptr ? nullptr : index + plane * v.y_plane(), p);
     }
   });
@@ -220,9 +264,58 @@ void pool_gradient_planes(const call& c, const Term& term) {
   });
 }
 
+/// True where no cell belongs to two windows.
+inline bool windows_apart(const pool_sizes& n) {
+  return n.dilation_height == 1 && n.dilation_width == 1 && n.kernel_height <= n.stride_height &&
+         n.kernel_width <= n.stride_width;
+}
+
+/// The gradient of windows that lie apart: each is read once and its cells written, the cells
+/// between windows zeroed before. part(dy vector's address, divisor) gives what term(place) needs.
+template <class Lanes, class T, class Part>
+void pool_gradient_apart(const call& c, const Part& part) {
+  const pool_planes v(*c.sizes, Lanes::width > 1);
+  const pool_sizes& n = v.n;
+  const bool covered = n.kernel_height == n.stride_height && n.kernel_width == n.stride_width &&
+                       n.pad_top == 0 && n.pad_left == 0 &&
+                       n.out_height * n.stride_height >= n.in_height &&
+                       n.out_width * n.stride_width >= n.in_width;
+  parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    T* const dx = c.output<T>(0) + plane * v.x_plane();
+    if (!covered) std::fill_n(dx, v.x_plane(), T{});
+    for (i32 p = 0; p < n.out_height; ++p) {
+      const tap_span rows = rows_of(n, p);
+      for (i32 q = 0; q < n.out_width; ++q) {
+        const tap_span columns = columns_of(n, q);
+        const i64 at = plane * v.y_plane() + (i64{p} * n.out_width + q) * v.inner;
+        const i64 cell = (i64{rows.start} * n.in_width + columns.start) * v.inner;
+        for (i64 i = 0; i < v.inner; i += Lanes::width) {
+          const auto term = part(at + i, p, q);
+          for (i32 r = rows.first; r < rows.last; ++r) {
+            T* const line = dx + cell + i64{r} * n.in_width * v.inner + i;
+            for (i32 s = columns.first; s < columns.last; ++s) {
+              Lanes::store(line + s * v.inner, term(r * n.kernel_width + s));
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
 template <class Lanes, class T, class Index>
 void max_pool_gradient_planes(const call& c) {
   const T* const dy = c.input<T>(0);
+  if (windows_apart(pool_sizes::of(*c.sizes))) {
+    const Index* const places = c.input<Index>(1);
+    return pool_gradient_apart<Lanes, T>(c, [&](i64 at, i32, i32) {
+      const auto value = Lanes::load(dy + at);
+      const auto winner = Lanes::load_index(places + at);
+      return [value, winner](i32 place) {
+        return Lanes::select(winner == Lanes::set(static_cast<float>(place)), value, Lanes::set(0));
+      };
+    });
+  }
   const Index* const index = c.input<Index>(1);
   pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32 place, i32, i32) {
     const auto wins = Lanes::load_index(index + at) == Lanes::set(static_cast<float>(place));
@@ -274,6 +367,12 @@ void avg_pool2d_gradient(const call& c) {
   using Lanes = pool_lanes<BatchLast>;
   const T* const dy = c.input<T>(0);
   const pool_sizes n = pool_sizes::of(*c.sizes);
+  if (windows_apart(n)) {
+    return pool_gradient_apart<Lanes, T>(c, [&](i64 at, i32 p, i32 q) {
+      const auto value = Lanes::load(dy + at) / Lanes::set(divisor_of(n, p, q));
+      return [value](i32) { return value; };
+    });
+  }
   pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32, i32 p, i32 q) {
     return Lanes::load(dy + at) / Lanes::set(divisor_of(n, p, q));
   });

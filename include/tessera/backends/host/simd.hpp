@@ -195,14 +195,60 @@ inline vec fnma(vec a, vec b, vec c) {
 
 inline vec select(mask m, vec yes, vec no) { return xsimd::select(m, yes, no); }
 
-/// a > b ? a : b and a < b ? a : b: b where either is NaN.
-inline vec larger(vec a, vec b) { return select(a > b, a, b); }
-inline vec smaller(vec a, vec b) { return select(a < b, a, b); }
+/// a > b ? a : b and a < b ? a : b: b where either is NaN. What maxps and minps do.
+inline vec larger(vec a, vec b) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_max_ps(0xffff, a, b);
+#elif defined(TESSERA_SIMD_AVX2)
+  return _mm256_max_ps(a, b);
+#else
+  return select(a > b, a, b);
+#endif
+}
+inline vec smaller(vec a, vec b) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_min_ps(0xffff, a, b);
+#elif defined(TESSERA_SIMD_AVX2)
+  return _mm256_min_ps(a, b);
+#else
+  return select(a < b, a, b);
+#endif
+}
+
+/// The same value, in a register: keeps g++ from reading it from memory in each of its uses.
+inline vec keep(vec x) {
+#if defined(TESSERA_SIMD_AVX512) && defined(__GNUC__)
+  __m512 held = x;
+  asm("" : "+v"(held));
+  return held;
+#elif defined(TESSERA_SIMD_AVX2) && defined(__GNUC__)
+  __m256 held = x;
+  asm("" : "+x"(held));
+  return held;
+#else
+  return x;
+#endif
+}
+
+/// Rounded to nearest half, ties to even, and widened again.
+inline vec round_to_half(vec x) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_cvtph_ps(
+      0xffff, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(TESSERA_SIMD_AVX2) && defined(__F16C__)
+  return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+  half stored[lanes];
+  store(stored, x);
+  return load(stored);
+#endif
+}
 
 inline vec absolute(vec x) { return xsimd::abs(x); }
 inline vec root(vec x) { return xsimd::sqrt(x); }
 
-inline mask is_nan(vec x) { return x != x; }
+/// Not x != x: xsimd 8.1 compares NaN as equal with AVX.
+inline mask is_nan(vec x) { return xsimd::isnan(x); }
 
 /// The nearest whole number, ties to even; |x| < 2^22.
 inline vec round_nearest(vec x) {
@@ -236,6 +282,27 @@ inline vec power_of_two(vec n) {
   store(all, n);
   for (float& one : all) {
     one = std::bit_cast<float>(static_cast<u32>(static_cast<i32>(one) + 127) << 23);
+  }
+  return load(all);
+#endif
+}
+
+/// 1.5 2^23: a small number added to it is rounded to a whole one, which the low bits then hold.
+inline constexpr float whole_number_shift = 12582912.0f;
+
+/// 2^n for shifted = whole_number_shift + n, n from -126 to 127.
+inline vec power_of_shifted(vec shifted) {
+#if defined(TESSERA_SIMD_AVX512)
+  const __m512i exponent = _mm512_maskz_slli_epi32(0xffff, _mm512_castps_si512(shifted), 23);
+  return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(127 << 23)));
+#elif defined(TESSERA_SIMD_AVX2)
+  const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(127 << 23)));
+#else
+  float all[lanes];
+  store(all, shifted);
+  for (float& one : all) {
+    one = std::bit_cast<float>((std::bit_cast<u32>(one) << 23) + (u32{127} << 23));
   }
   return load(all);
 #endif

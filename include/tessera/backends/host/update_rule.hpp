@@ -26,16 +26,16 @@ namespace tessera::host {
 struct update_constants {
   optimizer_kind what;
   bool keeps_velocity;  // sgd with momentum
-  bool first;           // sgd: the velocity starts as the gradient
   bool nesterov;
   bool amsgrad;
-  bool divides;  // the loss scale is no power of two
-  float scale;   // g / scale where `divides`, else g * inverse_scale: both exact alike
+  bool divides;         // the loss scale is no power of two
+  float scale;          // g / scale where `divides`, else g * inverse_scale: both exact alike
   float inverse_scale;
   float rate;
   float weight_decay;
   float momentum;
-  float new_share;  // 1 - dampening
+  float old_share;  // what the velocity keeps of itself, and takes of the gradient
+  float new_share;
   float beta1, rest1, beta2, rest2;
   float adam_rate;        // learning rate / (1 - beta1^t)
   float root_correction;  // sqrt(1 - beta2^t)
@@ -48,18 +48,19 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   update_constants k{};
   k.what = rule.what;
   k.keeps_velocity = rule.momentum != 0;
-  k.first = applied == 0;
   k.nesterov = rule.nesterov;
   k.amsgrad = rule.amsgrad;
   int exponent = 0;
   const float inverse = 1 / scale;
   k.divides = std::frexp(scale, &exponent) != 0.5f || !std::isnormal(inverse);
   k.scale = scale;
-  k.inverse_scale = inverse;
+  k.inverse_scale = k.divides ? 1 : inverse;  // divided before, where it divides
   k.rate = rate;
   k.weight_decay = rule.weight_decay;
+  // The velocity starts as the gradient.
   k.momentum = rule.momentum;
-  k.new_share = 1 - rule.dampening;
+  k.old_share = applied == 0 ? 0 : rule.momentum;
+  k.new_share = applied == 0 ? 1 : 1 - rule.dampening;
   if (rule.what != optimizer_kind::adam) return k;
   // In double: 1 - beta^t loses what float has of beta.
   k.beta1 = rule.beta1;
@@ -83,88 +84,143 @@ struct parameter_block {
 
 namespace detail {
 
-inline simd::vec scaled(const update_constants& k, simd::vec g) {
-  return k.divides ? g / simd::set(k.scale) : g * simd::set(k.inverse_scale);
-}
+/// sgd as vectors see it; Momentum and Nesterov are constants of the loop.
+template <bool Momentum, bool Nesterov>
+struct sgd_step {
+  static constexpr i32 states = Momentum ? 1 : 0;
 
-/// One vector of SGD; `v` is ignored without momentum.
-inline void sgd_step(const update_constants& k, simd::vec g, simd::vec& w, simd::vec& v) {
-  using namespace simd;
-  g = fma(set(k.weight_decay), w, scaled(k, g));
-  if (k.keeps_velocity) {
-    v = k.first ? g : fma(set(k.momentum), v, set(k.new_share) * g);
-    g = k.nesterov ? fma(set(k.momentum), v, g) : v;
+  explicit sgd_step(const update_constants& k)
+      : scale(k.inverse_scale),
+        rate(k.rate),
+        decay(k.weight_decay),
+        momentum(k.momentum),
+        old_share(k.old_share),
+        new_share(k.new_share) {}
+
+  void operator()(simd::vec g, simd::vec& w, simd::vec (&state)[3]) const {
+    g = simd::fma(decay, w, scale * g);
+    if constexpr (Momentum) {
+      state[0] = simd::fma(old_share, state[0], new_share * g);
+      g = Nesterov ? simd::fma(momentum, state[0], g) : state[0];
+    }
+    w = simd::fnma(rate, g, w);
   }
-  w = fnma(set(k.rate), g, w);
+
+  simd::vec scale, rate, decay, momentum, old_share, new_share;
+};
+
+template <bool Amsgrad>
+struct adam_step {
+  static constexpr i32 states = Amsgrad ? 3 : 2;
+
+  explicit adam_step(const update_constants& k)
+      : scale(k.inverse_scale),
+        rate(k.adam_rate),
+        decay(k.weight_decay),
+        beta1(k.beta1),
+        rest1(k.rest1),
+        beta2(k.beta2),
+        rest2(k.rest2),
+        correction(k.root_correction),
+        epsilon(k.epsilon) {}
+
+  void operator()(simd::vec g, simd::vec& w, simd::vec (&state)[3]) const {
+    g = simd::fma(decay, w, scale * g);
+    state[0] = simd::fma(beta1, state[0], rest1 * g);
+    state[1] = simd::fma(beta2, state[1], rest2 * g * g);
+    simd::vec second = state[1];
+    if constexpr (Amsgrad) second = state[2] = simd::larger(state[2], state[1]);
+    w = w - rate * state[0] / (simd::root(second) / correction + epsilon);
+  }
+
+  simd::vec scale, rate, decay, beta1, rest1, beta2, rest2, correction, epsilon;
+};
+
+/// The gradient of an update, row by row and vector by vector: from memory, or the outer product of
+/// dy and x, rounded to half where they are halves.
+struct gradient_in_memory {
+  const float* g;
+
+  static constexpr i64 rows() { return 1; }
+  gradient_in_memory row(i64) const { return *this; }
+  simd::vec all(i64 i) const { return simd::load(g + i); }
+  simd::vec some(i64 i, i32 n) const { return simd::load_partial(g + i, n); }
+};
+
+template <class T>
+struct outer_row {
+  const T* x;
+  simd::vec factor;
+
+  static simd::vec stored(simd::vec g) { return sizeof(T) == 2 ? simd::round_to_half(g) : g; }
+  simd::vec all(i64 i) const { return stored(factor * simd::load(x + i)); }
+  simd::vec some(i64 i, i32 n) const { return stored(factor * simd::load_partial(x + i, n)); }
+};
+template <class T>
+struct outer_product {
+  const T* x;
+  const T* dy;
+  i64 outs;
+
+  i64 rows() const { return outs; }
+  outer_row<T> row(i64 o) const { return {x, simd::set(simd::as_float(dy[o]))}; }
+};
+
+/// Rows of n elements, the first at `at`. By value, so that the constants stay in registers.
+template <class Step, class Gradient>
+void run_update(const Step step, const parameter_block p, const Gradient gradient, i64 at, i64 n) {
+  using namespace simd;
+  for (i64 row = 0; row < gradient.rows(); ++row, at += n) {
+    const auto g = gradient.row(row);
+    float* const w = p.weight + at;
+    float* state[3] = {};
+    TESSERA_UNROLL
+    for (i32 s = 0; s < Step::states; ++s) state[s] = p.state[s] + at;
+    vec values[3] = {zero(), zero(), zero()};
+    i64 i = 0;
+    for (; i + lanes <= n; i += lanes) {
+      vec weight = load(w + i);
+      TESSERA_UNROLL
+      for (i32 s = 0; s < Step::states; ++s) values[s] = load(state[s] + i);
+      step(g.all(i), weight, values);
+      TESSERA_UNROLL
+      for (i32 s = 0; s < Step::states; ++s) store(state[s] + i, values[s]);
+      store(w + i, weight);
+    }
+    if (i == n) continue;
+    const i32 rest = static_cast<i32>(n - i);
+    vec weight = load_partial(w + i, rest);
+    TESSERA_UNROLL
+    for (i32 s = 0; s < Step::states; ++s) values[s] = load_partial(state[s] + i, rest);
+    step(g.some(i, rest), weight, values);
+    TESSERA_UNROLL
+    for (i32 s = 0; s < Step::states; ++s) store_partial(state[s] + i, values[s], rest);
+    store_partial(w + i, weight, rest);
+  }
 }
 
-inline void adam_step(const update_constants& k, simd::vec g, simd::vec& w, simd::vec& m,
-                      simd::vec& v, simd::vec& largest) {
-  using namespace simd;
-  g = fma(set(k.weight_decay), w, scaled(k, g));
-  m = fma(set(k.beta1), m, set(k.rest1) * g);
-  v = fma(set(k.beta2), v, set(k.rest2) * g * g);
-  vec second = v;
-  if (k.amsgrad) second = largest = larger(largest, v);
-  const vec divisor = root(second) / set(k.root_correction) + set(k.epsilon);
-  w = w - set(k.adam_rate) * m / divisor;
+template <class Gradient>
+void choose_update(const update_constants& k, const parameter_block& p, const Gradient& g, i64 at,
+                   i64 n) {
+  if (k.what == optimizer_kind::sgd) {
+    if (!k.keeps_velocity) return run_update(sgd_step<false, false>(k), p, g, at, n);
+    if (!k.nesterov) return run_update(sgd_step<true, false>(k), p, g, at, n);
+    return run_update(sgd_step<true, true>(k), p, g, at, n);
+  }
+  if (k.what != optimizer_kind::adam) return;
+  if (k.amsgrad) return run_update(adam_step<true>(k), p, g, at, n);
+  run_update(adam_step<false>(k), p, g, at, n);
 }
 
 }  // namespace detail
 
-/// One optimizer step on n elements from `at` on, with the gradient g[0..n).
+/// One optimizer step on n elements from `at` on, with the gradient g[0..n), which it may change.
 [[gnu::noinline]] inline void apply_update(const update_constants& k, const parameter_block& p,
-                                           const float* g, i64 at, i64 n) {
-  using namespace simd;
-  float* const w = p.weight + at;
-  if (k.what == optimizer_kind::sgd) {
-    float* const v = k.keeps_velocity ? p.state[0] + at : w;
-    i64 i = 0;
-    for (; i + lanes <= n; i += lanes) {
-      vec wi = load(w + i);
-      vec vi = load(v + i);
-      detail::sgd_step(k, load(g + i), wi, vi);
-      if (k.keeps_velocity) store(v + i, vi);
-      store(w + i, wi);
-    }
-    if (i < n) {
-      const i32 rest = static_cast<i32>(n - i);
-      vec wi = load_partial(w + i, rest);
-      vec vi = load_partial(v + i, rest);
-      detail::sgd_step(k, load_partial(g + i, rest), wi, vi);
-      if (k.keeps_velocity) store_partial(v + i, vi, rest);
-      store_partial(w + i, wi, rest);
-    }
-    return;
+                                           float* g, i64 at, i64 n) {
+  if (k.divides) {
+    for (i64 i = 0; i < n; ++i) g[i] /= k.scale;
   }
-  if (k.what != optimizer_kind::adam) return;
-  float* const m = p.state[0] + at;
-  float* const v = p.state[1] + at;
-  float* const largest = k.amsgrad ? p.state[2] + at : v;
-  i64 i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    vec wi = load(w + i);
-    vec mi = load(m + i);
-    vec vi = load(v + i);
-    vec li = load(largest + i);
-    detail::adam_step(k, load(g + i), wi, mi, vi, li);
-    store(w + i, wi);
-    store(m + i, mi);
-    if (k.amsgrad) store(largest + i, li);
-    store(v + i, vi);
-  }
-  if (i < n) {
-    const i32 rest = static_cast<i32>(n - i);
-    vec wi = load_partial(w + i, rest);
-    vec mi = load_partial(m + i, rest);
-    vec vi = load_partial(v + i, rest);
-    vec li = load_partial(largest + i, rest);
-    detail::adam_step(k, load_partial(g + i, rest), wi, mi, vi, li);
-    store_partial(w + i, wi, rest);
-    store_partial(m + i, mi, rest);
-    if (k.amsgrad) store_partial(largest + i, li, rest);
-    store_partial(v + i, vi, rest);
-  }
+  detail::choose_update(k, p, detail::gradient_in_memory{g}, at, n);
 }
 
 /// True where all n are finite.
@@ -223,6 +279,15 @@ class gradient_sink {
   void take_rows(float* g, i64 g_step, i64 at, i64 step, i32 rows, i64 n) {
     if (g_step == n && step == n) return take(g, at, rows * n);
     for (i32 r = 0; r < rows; ++r) take(g + r * g_step, at + r * step, n);
+  }
+
+  /// True where pieces are applied at once and need no division by an odd loss scale.
+  bool applies() const { return goal_ == goal::apply && !constants_->divides; }
+
+  /// The whole gradient as the outer product of dy and x; only where `applies`.
+  template <class T>
+  void take_outer(const T* dy, i64 outs, const T* x, i64 in) {
+    detail::choose_update(*constants_, parameter_, detail::outer_product<T>{x, dy, outs}, 0, in);
   }
 
   bool overflow() const { return overflow_.load(std::memory_order_relaxed); }

@@ -1,0 +1,217 @@
+#include <tessera/backends/host/simd.hpp>
+
+#include "host_support.hpp"
+
+// Every operation of the door to SIMD against scalars, lane by lane, with special values.
+
+using namespace tessera;
+using namespace tessera::testing;
+namespace simd = tessera::host::simd;
+using simd::lanes;
+using simd::vec;
+
+namespace {
+
+struct lane_values {
+  float of[lanes];
+
+  explicit lane_values(vec x) { simd::store(of, x); }
+  float operator[](i32 i) const { return of[i]; }
+};
+
+/// Numbers of all signs and magnitudes; no two lanes alike.
+vec sample(i32 seed, float* copy) {
+  for (i32 i = 0; i < lanes; ++i) {
+    copy[i] = static_cast<float>((i * 7 + seed * 5) % 23 - 11) * 0.37f + static_cast<float>(i) / 64;
+  }
+  return simd::load(copy);
+}
+
+bool same_bits(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<u32>(a) == std::bit_cast<u32>(b);
+}
+
+const float specials[] = {0.0f,  -0.0f,       1.0f,         -1.0f, 3.5f, -2.5f,
+                          1e30f, -HUGE_VALF, HUGE_VALF, NAN,   1e-40f};
+
+}  // namespace
+
+TEST_CASE("vectors load and store floats and halves, whole and in part", "[backends][host]") {
+  float from[lanes + 1];
+  half halves[lanes + 1];
+  for (i32 i = 0; i <= lanes; ++i) {
+    from[i] = static_cast<float>(i) * 1.25f - 3;
+    halves[i] = to_half(from[i]);
+  }
+  const lane_values a(simd::load(from + 1));
+  const lane_values b(simd::load(halves + 1));
+  for (i32 i = 0; i < lanes; ++i) {
+    CHECK(a[i] == from[i + 1]);
+    CHECK(b[i] == from[i + 1]);
+  }
+  for (i32 n = 1; n <= lanes; ++n) {
+    const std::unique_ptr<float[]> exact(new float[static_cast<std::size_t>(n)]);
+    const std::unique_ptr<half[]> exact_half(new half[static_cast<std::size_t>(n)]);
+    std::copy(from, from + n, exact.get());
+    std::copy(halves, halves + n, exact_half.get());
+    const lane_values part(simd::load_partial(exact.get(), n));
+    const lane_values half_part(simd::load_partial(exact_half.get(), n));
+    for (i32 i = 0; i < lanes; ++i) {
+      CHECK(part[i] == (i < n ? from[i] : 0));
+      CHECK(half_part[i] == (i < n ? from[i] : 0));
+    }
+    float to[lanes];
+    half half_to[lanes];
+    std::fill(to, to + lanes, 99.0f);
+    std::fill(half_to, half_to + lanes, to_half(99.0f));
+    simd::store_partial(to, simd::load(from), n);
+    simd::store_partial(half_to, simd::load(from), n);
+    for (i32 i = 0; i < lanes; ++i) {
+      CHECK(to[i] == (i < n ? from[i] : 99));
+      CHECK(to_float(half_to[i]) == (i < n ? from[i] : 99));
+    }
+  }
+}
+
+TEST_CASE("halves are rounded to nearest even when stored", "[backends][host]") {
+  const float tricky[] = {65519, 65520, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 0x1p-25f, 0x1.8p-25f, -0.0f,
+                          NAN};
+  for (const float x : tricky) {
+    half to[lanes];
+    simd::store(to, simd::set(x));
+    const lane_values rounded(simd::round_to_half(simd::set(x)));
+    for (i32 i = 0; i < lanes; ++i) {
+      CHECK(same_bits(to_float(to[i]), to_float(portable::to_half(x))));
+      CHECK(same_bits(rounded[i], to_float(portable::to_half(x))));
+    }
+  }
+}
+
+TEST_CASE("bytes and integers become floats and come back", "[backends][host]") {
+  u8 bytes[lanes];
+  i32 integers[lanes];
+  for (i32 i = 0; i < lanes; ++i) {
+    bytes[i] = static_cast<u8>(255 - 16 * i);
+    integers[i] = i % 2 == 0 ? -1000003 * i : 1000003 * i;
+  }
+  const lane_values a(simd::load_u8(bytes));
+  const lane_values b(simd::load_i32(integers));
+  u8 bytes_back[lanes];
+  i32 integers_back[lanes];
+  simd::store_u8(bytes_back, simd::load_u8(bytes));
+  simd::store_i32(integers_back, simd::load_i32(integers));
+  for (i32 i = 0; i < lanes; ++i) {
+    CHECK(a[i] == static_cast<float>(bytes[i]));
+    CHECK(b[i] == static_cast<float>(integers[i]));
+    CHECK(bytes_back[i] == bytes[i]);
+    CHECK(integers_back[i] == integers[i]);
+  }
+}
+
+TEST_CASE("arithmetic is that of scalars", "[backends][host]") {
+  float a[lanes];
+  float b[lanes];
+  float c[lanes];
+  const vec va = sample(1, a);
+  const vec vb = sample(2, b);
+  const vec vc = sample(3, c);
+  const lane_values add(va + vb), subtract(va - vb), multiply(va * vb), divide(va / vb);
+  const lane_values fused(simd::fma(va, vb, vc)), negative(simd::fnma(va, vb, vc));
+  const lane_values root(simd::root(simd::absolute(va))), size(simd::absolute(va));
+  const lane_values kept(simd::keep(va));
+  for (i32 i = 0; i < lanes; ++i) {
+    CHECK(add[i] == a[i] + b[i]);
+    CHECK(subtract[i] == a[i] - b[i]);
+    CHECK(multiply[i] == a[i] * b[i]);
+    CHECK(divide[i] == a[i] / b[i]);
+    CHECK(root[i] == std::sqrt(std::abs(a[i])));
+    CHECK(size[i] == std::abs(a[i]));
+    CHECK(kept[i] == a[i]);
+#if defined(__FMA__)
+    CHECK(fused[i] == std::fma(a[i], b[i], c[i]));
+    CHECK(negative[i] == std::fma(-a[i], b[i], c[i]));
+#else
+    CHECK(fused[i] == Approx(a[i] * b[i] + c[i]).margin(1e-5));
+    CHECK(negative[i] == Approx(c[i] - a[i] * b[i]).margin(1e-5));
+#endif
+  }
+}
+
+TEST_CASE("fma rounds once", "[backends][host]") {
+#if defined(__FMA__)
+  // (1 + 2^-12)^2 - 1 - 2^-11 is 2^-24; a product rounded first loses it.
+  const vec x = simd::set(1 + 0x1p-12f);
+  CHECK(lane_values(simd::fma(x, x, simd::set(-1 - 0x1p-11f)))[0] == 0x1p-24f);
+  CHECK(lane_values(simd::fnma(x, x, simd::set(1 + 0x1p-11f)))[0] == -0x1p-24f);
+#endif
+}
+
+TEST_CASE("selections keep the second operand where one is NaN", "[backends][host]") {
+  for (const float a : specials) {
+    for (const float b : specials) {
+      CAPTURE(a, b);
+      CHECK(same_bits(lane_values(simd::larger(simd::set(a), simd::set(b)))[0], a > b ? a : b));
+      CHECK(same_bits(lane_values(simd::smaller(simd::set(a), simd::set(b)))[0], a < b ? a : b));
+      CHECK(same_bits(lane_values(simd::copy_sign(simd::set(a), simd::set(b)))[0],
+                      std::copysign(a, b)));
+      CHECK(same_bits(
+          lane_values(simd::select(simd::set(a) < simd::set(b), simd::set(1), simd::set(2)))[0],
+          a < b ? 1.0f : 2.0f));
+    }
+    CHECK(simd::any(simd::is_nan(simd::set(a))) == std::isnan(a));
+  }
+}
+
+TEST_CASE("rounding and powers of two are exact", "[backends][host]") {
+  for (const float x : {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 0.49999997f, 100.3f, -100.7f, 4000000.0f}) {
+    CHECK(lane_values(simd::round_nearest(simd::set(x)))[0] == std::nearbyint(x));
+  }
+  for (i32 n = -126; n <= 127; ++n) {
+    const float power = std::ldexp(1.0f, n);
+    const float number = static_cast<float>(n);
+    CHECK(lane_values(simd::power_of_two(simd::set(number)))[lanes - 1] == power);
+    CHECK(lane_values(simd::power_of_shifted(simd::set(simd::whole_number_shift + number)))[0] ==
+          power);
+  }
+}
+
+TEST_CASE("lanes are summed and compared across", "[backends][host]") {
+  float a[lanes];
+  const vec va = sample(4, a);
+  double total = 0;
+  float largest = a[0];
+  for (const float x : a) {
+    total += static_cast<double>(x);
+    largest = std::max(largest, x);
+  }
+  CHECK(simd::sum(va) == Approx(total).margin(1e-5));
+  CHECK(simd::largest_lane(va) == largest);
+  vec eight[8];
+  double wanted[8] = {};
+  for (i32 k = 0; k < 8; ++k) {
+    eight[k] = sample(k, a);
+    for (const float x : a) wanted[k] += static_cast<double>(x);
+  }
+  float sums[8];
+  simd::sums(eight, sums);
+  for (i32 k = 0; k < 8; ++k) CHECK(sums[k] == Approx(wanted[k]).margin(1e-5));
+}
+
+TEST_CASE("a block of 8 x 8 is transposed", "[backends][host]") {
+  float from[8 * 9];
+  half halves[8 * 9];
+  for (i32 i = 0; i < 72; ++i) {
+    from[i] = static_cast<float>(i);
+    halves[i] = to_half(from[i]);
+  }
+  float to[8 * 11];
+  float to_from_halves[8 * 11];
+  simd::transpose_8x8(from, 9, to, 11);
+  simd::transpose_8x8(halves, 9, to_from_halves, 11);
+  for (i32 i = 0; i < 8; ++i) {
+    for (i32 j = 0; j < 8; ++j) {
+      CHECK(to[j * 11 + i] == from[i * 9 + j]);
+      CHECK(to_from_halves[j * 11 + i] == from[i * 9 + j]);
+    }
+  }
+}
