@@ -192,9 +192,9 @@ class execution {
   /// thread, and settles the counts. Results and counts are the same for any number of threads.
   template <class Work>
   void run(i64 count, const Work& work) {
-    const i32 threads = c_.step->threads < 1 ? 1 : c_.step->threads;
     tally all;
 #ifdef _OPENMP
+    const i32 threads = c_.step->threads;
     if (threads > 1 && count > 1) {
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
       for (i32 t = 0; t < threads; ++t) {
