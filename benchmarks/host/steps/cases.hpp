@@ -1,0 +1,60 @@
+#pragma once
+
+// The cases: one function each, in a translation unit of its own, because a case compiles several
+// whole training steps.
+
+#include <support/rounds.hpp>
+#include <peers/network.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace steps {
+
+inline constexpr float timing_rate = 1e-5f;  // keeps the weights where numbers are ordinary
+
+/// A contestant and how far its loss may be from the first one's after the checked steps.
+struct entry {
+  bench::contestant who;
+  std::function<void(float)> step;
+  double tolerance;
+  double loss = 0;                   // after the checked steps
+  std::shared_ptr<void> keeps = {};  // what the step reads
+};
+
+using entries = std::vector<entry>;
+
+entries lenet5_b32();
+entries lenet5_b1();
+entries large_mlp_b32();
+entries large_mlp_b1();
+entries small_mlp_b32();
+entries small_mlp_b1();
+
+template <class Trainer>
+entry make_entry(const std::string& name, std::shared_ptr<Trainer> t, double tolerance) {
+  return {{name, [t] { t->step(timing_rate); }, [t] { return static_cast<double>(t->loss()); }},
+          [t](float rate) { t->step(rate); },
+          tolerance};
+}
+
+// f32 sums in another order, and 16-bit storage: what that changes in a loss after 20 steps.
+inline constexpr double f32_tolerance = 1e-3;
+inline constexpr double f16_tolerance = 1e-2;
+
+// libtorch's contestant, or none where it is not installed. Its headers cost many seconds, so they
+// have a translation unit of their own as well.
+entries torch_lenet5(const peers::weight_values& weights, int batch, const float* x,
+                     const int* labels);
+entries torch_mlp(const std::vector<int>& sizes, const peers::weight_values& weights, int batch,
+                  const float* x, const int* labels);
+
+/// Makes libtorch use one thread.
+void limit_torch();
+
+/// Version and BLAS library, or "not installed".
+std::string torch_name();
+
+}  // namespace steps

@@ -1,0 +1,12 @@
+// The large perceptron, 784-500-250-10.
+
+#include <host/steps/mlp.hpp>
+
+namespace steps {
+
+using large_mlp = mlp_parts<784, 500, 250>;
+
+entries large_mlp_b32() { return mlp<32, large_mlp>(); }
+entries large_mlp_b1() { return mlp<1, large_mlp>(); }
+
+}  // namespace steps
