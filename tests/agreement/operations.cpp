@@ -251,7 +251,7 @@ struct prepared {
   }
 
   /// Everything compared, after one step. `magnitudes`: of all values that go in.
-  std::vector<std::vector<double>> run(const backend& b, bool magnitudes, i32 threads,
+  std::vector<std::vector<double>> run(const graph_backend& b, bool magnitudes, i32 threads,
                                        i32 valid) const {
     interpreter net(g, b.find);
     random_stream random(g.operations.size());
@@ -301,7 +301,7 @@ TEST_CASE("every operation agrees on all backends, in both layouts, in f32 and f
           const i32 valid = batch > 4 ? batch - 2 : batch;
           const auto want = p.run(reference_backend, false, 1, valid);
           const auto size = p.run(reference_backend, true, 1, valid);
-          for (const backend& b : backends()) {
+          for (const graph_backend& b : backends()) {
             if (last && layouts(b, batch).size() == 1) continue;
             INFO(c.name << ", batch " << batch << ", " << name_of(type)
                         << (last ? ", samples innermost, " : ", ") << b.name);

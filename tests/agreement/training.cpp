@@ -87,7 +87,7 @@ struct random_training {
   }
 
   /// Losses and, in the end, all parameters and the loss scale.
-  std::vector<std::vector<double>> train(const backend& b, bool in_place,
+  std::vector<std::vector<double>> train(const graph_backend& b, bool in_place,
                                          std::vector<std::vector<double>>* first = nullptr) const {
     interpreter net(g, b.find, {.in_place = in_place});
     random_stream random(77);
@@ -168,7 +168,7 @@ TEST_CASE("random networks train alike on all backends, with and without memory 
         change = std::max(change, largest_difference(want[1 + k], first[k]));
       }
       REQUIRE(change > 1e-5);
-      for (const backend& b : backends()) {
+      for (const graph_backend& b : backends()) {
         INFO(p.name << ", seed " << seed << ", " << b.name);
         const auto got = net.train(b, true);
         for (std::size_t k = 0; k < want.size(); ++k) {

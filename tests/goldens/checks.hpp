@@ -58,7 +58,7 @@ using golden_check = void (*)(const golden_case&, findings&);
 /// Calls run(backend, batch_last) for every backend and layout that a batch may have there.
 template <class Run>
 void on_all_backends(findings& f, i32 batch, Run run) {
-  for (const backend& b : backends()) {
+  for (const graph_backend& b : backends()) {
     for (const bool last : layouts(b, batch)) {
       f.set_where(std::string(b.name) + (last ? ", samples innermost: " : ": "));
       run(b, last);

@@ -158,11 +158,11 @@ kernel find_dense(const signature& s) {
   return s.what == kind::dense ? accelerator::kernel_of<one_tile(Order), halves> : nullptr;
 }
 
-const backend chain_machine{"chain", &find_dense<accumulation::chain>, true};
-const backend block4_machine{"block4", &find_dense<accumulation::block4>, true};
+const graph_backend chain_machine{"chain", &find_dense<accumulation::chain>, true};
+const graph_backend block4_machine{"block4", &find_dense<accumulation::block4>, true};
 
 /// y = a b^T of halves through a backend's dense kernel, stored as `type`.
-std::vector<double> product(const backend& b, const golden_tensor& x, const golden_tensor& w,
+std::vector<double> product(const graph_backend& b, const golden_tensor& x, const golden_tensor& w,
                             element type) {
   graph g;
   const i32 in = add_tensor(g, x.dims_as(2), {.type = element::f16});

@@ -34,6 +34,7 @@ mixed_run read_run(attribute_reader& attrs) {
     r.rule.beta2 = betas.at(1);
     r.rule.epsilon = attrs.get<float>("eps");
   }
+  r.rule.weight_decay = attrs.get<float>("weight_decay", 0.0f);
   r.rate = attrs.get<float>("lr");
   r.loss_weight = attrs.get<float>("loss_weight");
   r.steps = attrs.get<i32>("steps");
@@ -102,7 +103,7 @@ struct mixed_graph {
 
 bool starts_with_step0(const std::string& name) { return name.rfind("step0/", 0) == 0; }
 
-void run_case(const golden_case& c, findings& f, const backend& b, const golden_net& forward,
+void run_case(const golden_case& c, findings& f, const graph_backend& b, const golden_net& forward,
               const mixed_run& r) {
   const mixed_graph m(forward, r);
   const golden_net& net = m.net;
@@ -162,7 +163,7 @@ void count_unequal(findings& f, const std::string& what, const std::vector<doubl
 }
 
 /// Every layer alone, from the tensors of the first step that the case stores.
-void check_locally(const golden_case& c, findings& f, const backend& b, const golden_net& net,
+void check_locally(const golden_case& c, findings& f, const graph_backend& b, const golden_net& net,
                    bool last) {
   std::string stored_x = "step0/a0";
   for (const net_layer& l : net.layers) {
@@ -200,7 +201,7 @@ void check_mixed(const golden_case& c, findings& f, attribute_reader& attrs, Mak
   const mixed_run r = read_run(attrs);
   attrs.all_must_be_asked();
   const i32 batch = static_cast<i32>(c.tensor("inputs", "x").dims[0]);
-  on_all_backends(f, batch, [&](const backend& b, bool last) {
+  on_all_backends(f, batch, [&](const graph_backend& b, bool last) {
     golden_net net;
     make(net, last, r.loss_weight);
     run_case(c, f, b, net, r);

@@ -10,7 +10,7 @@ namespace {
 /// Builds a case's network into an empty golden_net.
 using net_maker = std::function<void(golden_net&, bool batch_last)>;
 
-void check_gradients_of(const golden_case& c, findings& f, const backend& b, golden_net net) {
+void check_gradients_of(const golden_case& c, findings& f, const graph_backend& b, golden_net net) {
   const grow<i32> gradients = passes::differentiate(net.g);
   for (const net_layer& l : net.layers) {
     keep(net.g, gradients[l.weight]);
@@ -28,7 +28,7 @@ void check_gradients_of(const golden_case& c, findings& f, const backend& b, gol
   }
 }
 
-void check_training_of(const golden_case& c, findings& f, const backend& b, golden_net net,
+void check_training_of(const golden_case& c, findings& f, const graph_backend& b, golden_net net,
                        const update_rule& rule, attribute_reader attrs, const std::string& name) {
   const float rate = attrs.get<float>("lr");
   const i32 steps = attrs.get<i32>("steps");
@@ -52,7 +52,8 @@ void check_training_of(const golden_case& c, findings& f, const backend& b, gold
 void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const net_maker& make) {
   attrs.get<std::string>("architecture");
   const i32 batch = static_cast<i32>(c.tensor("inputs", "x").dims[0]);
-  on_all_backends(f, batch, [&](const backend& b, bool last) {
+  if (attrs.get<i32>("batch", batch) != batch) f.note("\"batch\" is not x's");
+  on_all_backends(f, batch, [&](const graph_backend& b, bool last) {
     golden_net net;
     make(net, last);
     check_gradients_of(c, f, b, net);
@@ -63,6 +64,7 @@ void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const
       rule.momentum = sgd.get<float>("momentum");
       rule.weight_decay = sgd.get<float>("weight_decay");
       rule.nesterov = sgd.get<bool>("nesterov");
+      rule.dampening = sgd.get<float>("dampening", 0.0f);
       check_training_of(c, f, b, net, rule, sgd, "sgd");
     }
     if (attrs.has("adam")) {
@@ -73,6 +75,8 @@ void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const
       rule.beta1 = betas.at(0);
       rule.beta2 = betas.at(1);
       rule.epsilon = adam.get<float>("eps");
+      rule.weight_decay = adam.get<float>("weight_decay", 0.0f);
+      rule.amsgrad = adam.get<bool>("amsgrad", false);
       check_training_of(c, f, b, net, rule, adam, "adam");
     }
   });
@@ -93,7 +97,6 @@ void check_net_lenet5(const golden_case& c, findings& f) {
   attribute_reader attrs = c.attributes();
   const kind activation = attrs.choice("activation", activations);
   const kind pool = attrs.choice("pool", pools);
-  if (attrs.get<i64>("batch") != c.tensor("inputs", "x").dims[0]) f.note("\"batch\" is not x's");
   check_net(c, f, attrs,
             [&](golden_net& net, bool last) { build_lenet5(net, c, activation, pool, last); });
 }

@@ -50,7 +50,7 @@ class case_graph {
   }
 
   /// Differentiates, runs once and compares everything the case has.
-  void run(const backend& b, findings& f) {
+  void run(const graph_backend& b, findings& f) {
     std::vector<i32> from;
     for (const entry& e : output_) {
       if (case_.has("grad_outputs", e.name)) from.push_back(e.id);
@@ -100,7 +100,7 @@ class case_graph {
 /// Builds, runs and compares a case on all backends and layouts.
 template <class Build>
 void check_operation(const golden_case& c, findings& f, i32 batch, Build build) {
-  on_all_backends(f, batch, [&](const backend& b, bool last) {
+  on_all_backends(f, batch, [&](const graph_backend& b, bool last) {
     case_graph net(c, last);
     attribute_reader attrs = c.attributes();
     build(net, attrs);
@@ -203,7 +203,7 @@ reduction read_reduction(attribute_reader& attrs) {
 /// Dropout with a mask given from outside: the operation draws its own, so it is run with seed
 /// after seed until every element has been kept or dropped once as the case wants; that run's
 /// value and gradient of the element are compared.
-void check_dropout_mask(const golden_case& c, findings& f, const backend& b, bool last,
+void check_dropout_mask(const golden_case& c, findings& f, const graph_backend& b, bool last,
                         float rate) {
   graph g;
   const golden_tensor x = c.tensor("inputs", "x");
@@ -301,7 +301,7 @@ void check_dropout(const golden_case& c, findings& f) {
   const float rate = attrs.get<float>("p");
   const bool train = attrs.get<bool>("train");
   attrs.all_must_be_asked();
-  on_all_backends(f, batch_of(c), [&](const backend& b, bool last) {
+  on_all_backends(f, batch_of(c), [&](const graph_backend& b, bool last) {
     if (train) return check_dropout_mask(c, f, b, last, rate);
     case_graph net(c, last);
     const i32 x = net.input("x");

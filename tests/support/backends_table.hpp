@@ -8,8 +8,8 @@
 
 namespace tessera::testing {
 
-const std::vector<backend>& backends() {
-  static const std::vector<backend> all{
+const std::vector<graph_backend>& backends() {
+  static const std::vector<graph_backend> all{
       reference_backend,
       {"host", &host::find_kernel, false},
       {"ipu_mk1", &accelerator::find_kernel<accelerator::ipu_mk1>, true},
