@@ -8,9 +8,9 @@ namespace {
 using namespace tessera;
 using namespace tessera::testing;
 
-using lenet = network<image<1, 28, 28>, conv<6, 5, pad<2>>, tessera::tanh, max_pool<2>,
-                      conv<16, 5>, tessera::tanh, max_pool<2>, flatten, dense<120>, tessera::tanh,
-                      dense<84>, tessera::tanh, dense<10>>;
+using lenet = network<image<1, 28, 28>, conv<6, 5, pad<2>>, tessera::tanh, max_pool<2>, conv<16, 5>,
+                      tessera::tanh, max_pool<2>, flatten, dense<120>, tessera::tanh, dense<84>,
+                      tessera::tanh, dense<10>>;
 
 template <class... Options>
 using lenet_job = training<lenet, softmax_cross_entropy, sgd, batch<32>, Options...>;
@@ -31,7 +31,8 @@ TEST_CASE("The memory of a LeNet-5 training step is a constant", "[network]") {
 TEST_CASE("The regions of a plan add up to what a trainer allocates", "[network]") {
   constexpr memory_summary m = in_f32::memory;
   // 5 weights and 5 biases in f32, each from a multiple of 64 bytes on.
-  STATIC_REQUIRE(m.parameter_bytes == 640 + 64 + 9600 + 64 + 192'000 + 512 + 40'320 + 384 + 3392 + 64);
+  STATIC_REQUIRE(m.parameter_bytes ==
+                 640 + 64 + 9600 + 64 + 192'000 + 512 + 40'320 + 384 + 3392 + 64);
   STATIC_REQUIRE(m.input_bytes == 32 * 28 * 28 * 4);
   STATIC_REQUIRE(m.target_bytes == 128);
   STATIC_REQUIRE(m.working_bytes == 0);
@@ -119,8 +120,8 @@ void check_plan(const graph& g) {
 
 template <class Job>
 void check_training() {
-  check_plan<Job>(make_training<typename Job::network, typename Job::loss>(Job::options,
-                                                                           Job::update));
+  check_plan<Job>(
+      make_training<typename Job::network, typename Job::loss>(Job::options, Job::update));
 }
 
 TEST_CASE("Constant and run-time plans are the same, and replay without a fault", "[network]") {

@@ -111,16 +111,15 @@ TEST_CASE("Shapes follow from the formulas", "[nn]") {
 }
 
 TEST_CASE("Parameters are counted and named by layer", "[nn]") {
-  constexpr auto lenet =
-      build<image<1, 28, 28>, conv<6, 5, pad<2>>, tessera::tanh, max_pool<2>, conv<16, 5>,
-            tessera::tanh, max_pool<2>, flatten, dense<120>, tessera::tanh, dense<84>,
-            tessera::tanh, dense<10>>();
+  constexpr auto lenet = build<image<1, 28, 28>, conv<6, 5, pad<2>>, tessera::tanh, max_pool<2>,
+                               conv<16, 5>, tessera::tanh, max_pool<2>, flatten, dense<120>,
+                               tessera::tanh, dense<84>, tessera::tanh, dense<10>>();
   STATIC_REQUIRE(lenet.message.empty());
   STATIC_REQUIRE(lenet.output == shape(2, 10));
   STATIC_REQUIRE(lenet.parameters == 61'706);
   STATIC_REQUIRE(lenet.named == 10);
-  const char* const names[] = {"conv1.weight", "conv1.bias",    "conv2.weight",  "conv2.bias",
-                               "dense1.weight", "dense1.bias",  "dense2.weight", "dense2.bias",
+  const char* const names[] = {"conv1.weight",  "conv1.bias",  "conv2.weight",  "conv2.bias",
+                               "dense1.weight", "dense1.bias", "dense2.weight", "dense2.bias",
                                "dense3.weight", "dense3.bias"};
   for (int i = 0; i < 10; ++i) CHECK(lenet.names[i] == names[i]);
   STATIC_REQUIRE(build<image<4, 8, 8>, conv<8, 3, groups<2>>>().parameters == 8 * 2 * 9 + 8);
@@ -130,8 +129,8 @@ TEST_CASE("Parameters are counted and named by layer", "[nn]") {
 
 TEST_CASE("A chain is its layers", "[nn]") {
   constexpr auto flat = build<input<7>, dense<9>, relu, dense<9>, relu, dense<3>>();
-  constexpr auto nested = build<input<7>, chain<dense<9>, relu>, chain<chain<dense<9>, relu>>,
-                                dense<3>>();
+  constexpr auto nested =
+      build<input<7>, chain<dense<9>, relu>, chain<chain<dense<9>, relu>>, dense<3>>();
   STATIC_REQUIRE(flat.operations == nested.operations);
   STATIC_REQUIRE(flat.parameters == nested.parameters);
   STATIC_REQUIRE(nested.names[4] == "dense3.weight");

@@ -94,8 +94,8 @@ TEST_CASE("A life cut short is found wherever its bytes are given away", "[passe
       cut.born += 1;
     }
     passes::place(live.buffers.data(), count);
-    const passes::step_plan plan = passes::locate(g, live.buffers.data(), count,
-                                                  live.buffer_of.data(), live.no_reuse_bytes);
+    const passes::step_plan plan =
+        passes::locate(g, live.buffers.data(), count, live.buffer_of.data(), live.no_reuse_bytes);
     grow<buffer> placed = truth;
     for (i32 i = 0; i < count; ++i) {
       placed[i].offset = live.buffers[i].offset;
@@ -180,7 +180,7 @@ TEST_CASE("An operand that is read again keeps its bytes", "[passes]") {
   keep(g, twice);
   const passes::liveness live = passes::find_liveness(g);
   CHECK(live.buffer_of[a] != live.buffer_of[b]);
-  CHECK(live.buffer_of[c] == live.buffer_of[a]);  // the sum goes over its first operand
+  CHECK(live.buffer_of[c] == live.buffer_of[a]);      // the sum goes over its first operand
   CHECK(live.buffer_of[twice] != live.buffer_of[c]);  // both operands are the same bytes
 }
 
@@ -209,7 +209,9 @@ TEST_CASE("In place or not, training gives the same bits", "[passes]") {
     fill_randomly(with, seed);
     fill_randomly(without, seed);
     for (u64 step = 0; step < 3; ++step) {
-      const step_values values{.learning_rate = 0.05f, .seed = seed, .step = step,
+      const step_values values{.learning_rate = 0.05f,
+                               .seed = seed,
+                               .step = step,
                                .valid = step == 2 && g.batch > 1 ? g.batch - 1 : g.batch};
       with.run(values);
       without.run(values);
@@ -218,7 +220,8 @@ TEST_CASE("In place or not, training gives the same bits", "[passes]") {
         const bool lasts = t.what == role::parameter || t.what == role::state || id == g.loss;
         if (!lasts) continue;
         ++compared;
-        if (std::memcmp(with.data(id), without.data(id), static_cast<std::size_t>(t.bytes())) != 0) {
+        if (std::memcmp(with.data(id), without.data(id), static_cast<std::size_t>(t.bytes())) !=
+            0) {
           FAIL("seed " << seed << ", step " << step << ": tensor " << id << " differs");
         }
       }

@@ -205,8 +205,7 @@ TEST_CASE("Training steps of known networks are placed at their lower bound", "[
   int at_bound = 0;
   double worst = 1;
   std::string missed;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(testing::data_file("memory"))) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing::data_file("memory"))) {
     const std::string name = entry.path().filename().string();
     if (entry.path().extension() != ".csv" || name.starts_with("minimalloc")) continue;
     std::vector<buffer> buffers = read_instance(entry.path().string());

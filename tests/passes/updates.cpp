@@ -116,9 +116,7 @@ TEST_CASE("Mixed precision stores, accumulates and updates in the types it names
       case role::parameter: CHECK(t.type == element::f32); break;
       case role::result: CHECK(t.type == element::f32); break;
       case role::target: CHECK(t.type == element::int32); break;
-      case role::state:
-        CHECK(t.type == (t.dims.rank == 0 ? element::int32 : element::f32));
-        break;
+      case role::state: CHECK(t.type == (t.dims.rank == 0 ? element::int32 : element::f32)); break;
       default: break;
     }
   }
@@ -185,7 +183,6 @@ TEST_CASE("A gradient that somebody else reads is not fused away", "[passes]") {
                                       dense_data_gradient, dense_weight_gradient,
                                       tessera::kind::add, update});
 }
-
 
 TEST_CASE("Contributions of several readers are summed", "[passes]") {
   // y = x w; loss = sum ((y + y) + tanh(y) - target)^2 at one value: written out.

@@ -146,14 +146,14 @@ class plan_validator {
     const i64 bytes = g_.tensors[id].bytes();
     for (i64 k = 0; k < bytes; ++k) {
       if (holder[k] == expected) continue;
-      return wrong(id, when, "finds tensor " + std::to_string(holder[k]) + " in its byte " +
-                                 std::to_string(k));
+      return wrong(
+          id, when,
+          "finds tensor " + std::to_string(holder[k]) + " in its byte " + std::to_string(k));
     }
   }
 
   bool overlap(i32 a, i32 b) const {
-    return at_[a].where == at_[b].where &&
-           at_[a].offset < at_[b].offset + g_.tensors[b].bytes() &&
+    return at_[a].where == at_[b].where && at_[a].offset < at_[b].offset + g_.tensors[b].bytes() &&
            at_[b].offset < at_[a].offset + g_.tensors[a].bytes();
   }
 
@@ -169,8 +169,8 @@ class plan_validator {
       for (i32 k = 0; k < operation::max_inputs; ++k) {
         const i32 in = op.in[k];
         if (in < 0 || !overlap(out, in)) continue;
-        const bool same_bytes = at_[in].offset == at_[out].offset &&
-                                g_.tensors[in].bytes() == g_.tensors[out].bytes();
+        const bool same_bytes =
+            at_[in].offset == at_[out].offset && g_.tensors[in].bytes() == g_.tensors[out].bytes();
         if (!same_bytes || !may_overwrite(op.what, o, k)) {
           wrong(out, when, "is written over operand " + std::to_string(k) + " while it is read");
         }

@@ -21,7 +21,8 @@ struct random_graph_options {
 /// Draws a forward graph that ends in a loss, and turns it into a step.
 class random_graph {
  public:
-  explicit random_graph(u64 seed, const random_graph_options& o = {}) : random_(seed), options_(o) {}
+  explicit random_graph(u64 seed, const random_graph_options& o = {})
+      : random_(seed), options_(o) {}
 
   graph make() {
     const i32 batches[] = {1, 2, 3, 5, 16};
@@ -53,8 +54,8 @@ class random_graph {
   tensor_name next(const char* kind) { return {kind, ++count_, ""}; }
 
   i32 weight(const shape& of, const tensor_name& layer, const char* part) {
-    return ops::parameter(g_, of, {layer.layer, layer.ordinal, part},
-                          initializer::glorot_uniform, 4, 4);
+    return ops::parameter(g_, of, {layer.layer, layer.ordinal, part}, initializer::glorot_uniform,
+                          4, 4);
   }
 
   i32 dense(i32 x, i32 out) {

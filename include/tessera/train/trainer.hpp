@@ -30,7 +30,7 @@ struct threads {
 struct fit_options {
   i32 epochs = 1;
   schedule learning_rate = 1e-3;
-  progress_function progress;  // called after every step
+  progress_function progress = {};  // called after every step
 };
 
 namespace detail {
