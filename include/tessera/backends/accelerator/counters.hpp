@@ -134,7 +134,8 @@ class recorder {
   recorder(const machine& m, const signature& s, const mapping& map)
       : m_(m), s_(s), map_(map), finish_(finish_of(m, s)), partials_(map.partials()) {}
 
-  /// One vertex. `ends_block`: its output block is complete with it.
+  /// One vertex. `ends_block`: its output block is complete with it. Its products are not counted
+  /// here but where they are made.
   void add(const vertex& v, bool ends_block) {
     bool same = true;
     for (i32 a = 0; a < axis_count; ++a) same = same && v.size[a] == size_[a];
@@ -151,7 +152,6 @@ class recorder {
     if (ends_block && finishes(map_.of.what)) {
       cycles += counts.finish(m_, finish_, partials_, work_.outputs, 1);
     }
-    counts.macs += work_.macs;
     counts.vector_ops += work_.vector_ops;
     counts.sram_bytes += work_.sram_bytes + received;
     counts.exchange_bytes += received;
@@ -160,6 +160,31 @@ class recorder {
     if (received > counts.most_received) counts.most_received = received;
     if (received + work_.sum_bytes > counts.most_bytes) {
       counts.most_bytes = received + work_.sum_bytes;
+    }
+  }
+
+  /// Vertices number `first` to `last`, in the order of their axes: groups, channels, positions.
+  void add_range(i64 first, i64 last) {
+    constexpr i32 fastest_first[] = {axis_b, axis_w, axis_h, axis_c, axis_o, axis_g};
+    vertex v;
+    i32 blocks[axis_count];
+    i64 rest = first;
+    for (const i32 a : fastest_first) {
+      blocks[a] = map_.count(a);
+      v.place(map_, a, static_cast<i32>(rest % blocks[a]));
+      rest /= blocks[a];
+    }
+    for (i64 i = first; i < last; ++i) {
+      bool ends_block = true;
+      for (i32 a = 0; a < axis_count; ++a) {
+        ends_block = ends_block && (!map_.of.reduced[a] || v.block[a] + 1 == blocks[a]);
+      }
+      add(v, ends_block);
+      for (const i32 a : fastest_first) {
+        const bool carry = v.block[a] + 1 == blocks[a];
+        if (blocks[a] > 1) v.place(map_, a, carry ? 0 : v.block[a] + 1);
+        if (!carry) break;
+      }
     }
   }
 

@@ -2,7 +2,7 @@
 
 // Matrix operations on the model: dense and conv2d, their gradients, both layouts.
 //
-// A vertex fetches its slices into panels, as the exchange brings them to its tile, and sums:
+// What the exchange brings to tiles is fetched into panels and summed:
 //
 //   fields   [k][row]   rows side by side in lanes: positions (weight gradient: output channels)
 //   weights  [col][k]   broadcast one by one: output channels (input channels; channels x kernel)
@@ -17,9 +17,10 @@
 // take part; four in a row that are zeros for all rows of a piece are left out, which changes no
 // bit of a sum of finite numbers. The bias is added to the complete sum; then one rounding.
 //
-// Weights are put into f32 and into this order once per call, since all positions share them.
-// Panels are cut to 64 rows, 32 columns and 256 k, which changes nothing: a sum goes on where it
-// stopped.
+// Where sums are cut is the mapping's choice and shows in the bits. Where outputs are cut does not,
+// so one panel holds rows and columns of as many vertices as suit the host: 32 rows, up to 256
+// columns, 256 k at a time. Weights are put into f32 and into the order above once per call, since
+// all positions share them. Every vertex is recorded; products are counted where they are made.
 
 #include <tessera/backends/accelerator/counters.hpp>
 #include <tessera/backends/accelerator/vector.hpp>
@@ -46,18 +47,18 @@ struct run {
 
 /// The panels of one thread.
 struct panels {
-  static constexpr i32 max_rows = 64;
-  static constexpr i32 max_cols = 32;
+  static constexpr i32 max_rows = 32;
+  static constexpr i32 max_cols = 256;
   static constexpr i32 max_k = 256;
-  static constexpr i32 weight_stride = max_k + 16;  // off the power of two: fewer cache conflicts
+  static constexpr i32 max_weights = 16384;
 
   alignas(64) float fields[max_k * max_rows];
-  alignas(64) float weights[max_cols * weight_stride];
+  alignas(64) float weights[max_weights];
   alignas(64) float sums[max_cols * max_rows];
   alignas(64) float totals[max_cols * max_rows];
   run runs[max_k];
-  i64 offsets[max_k];      // of each run's cell at the current kernel cell; -1: a zero
-  i32 groups[max_k / 4];   // fields 4 i .. 4 i + 3 meet weights groups[i] .. groups[i] + 3
+  i64 offsets[max_k];     // of each run's cell at the current kernel cell; -1: a zero
+  i32 groups[max_k / 4];  // fields 4 i .. 4 i + 3 meet weights groups[i] .. groups[i] + 3
 
   /// Groups that follow one another from k = 0 on.
   void number_groups() {
@@ -168,22 +169,25 @@ class product {
   }
 
   void operator()() {
-    const mapping& map = run_.blocks();
     if (what() != family::weight_gradient) arrange_weights();
-    const i32 order[] = {axis_g, axis_o, axis_c, axis_h, axis_w, axis_b};  // slowest first
-    run_.run(map.output_blocks(), [&](i64 first, i64 last, recorder& r) {
+    const pieces cut = cut_outputs();
+    const i64 vertices = map().vertices();
+    run_.run(cut.count(), [&](i64 first, i64 last, recorder& r) {
+      r.add_range(vertices * first / cut.count(), vertices * last / cut.count());
       panels p;
       p.number_groups();
-      for (i64 block = first; block < last; ++block) {
-        vertex v;
-        i64 rest = block;
-        for (i32 i = axis_count - 1; i >= 0; --i) {
-          const i32 a = order[i];
-          if (map.of.reduced[a]) continue;
-          v.place(map, a, static_cast<i32>(rest % map.count(a)));
-          rest /= map.count(a);
+      for (i64 i = first; i < last; ++i) {
+        const i64 row = i % cut.row_pieces * panels::max_rows;
+        const i64 col = i / cut.row_pieces % cut.col_pieces * cut.cols_per_piece;
+        const i64 g = i / cut.row_pieces / cut.col_pieces;
+        const i32 cols = smaller(cut.cols - col, cut.cols_per_piece);
+        if (what() == family::weight_gradient) {
+          weight_piece(p, r, static_cast<i32>(g), static_cast<i32>(row),
+                       smaller(cut.rows - row, panels::max_rows), static_cast<i32>(col), cols);
+        } else {
+          const row_piece piece = rows_from(p, whole(), row, panels::max_rows, panels::max_rows);
+          image_piece(p, r, static_cast<i32>(g), piece, static_cast<i32>(col), cols);
         }
-        output_block(p, v, r);
       }
     });
   }
@@ -192,6 +196,55 @@ class product {
   const mapping& map() const { return run_.blocks(); }
   family what() const { return map().of.what; }
 
+  /// The outputs of a call, cut to suit the panels; nothing of this shows in results or counts.
+  struct pieces {
+    i64 rows = 0;
+    i64 cols = 0;
+    i64 groups = 0;
+    i64 cols_per_piece = 0;
+    i64 row_pieces = 0;
+    i64 col_pieces = 0;
+
+    i64 count() const { return groups * row_pieces * col_pieces; }
+  };
+
+  pieces cut_outputs() const {
+    const i32* e = map().of.extent;
+    pieces cut;
+    cut.groups = e[axis_g];
+    i64 most = panels::max_cols;
+    if (what() == family::weight_gradient) {
+      cut.rows = e[axis_o];
+      cut.cols = i64{e[axis_c]} * map().of.taps;
+      most = smaller(most, panels::max_weights / weight_stride());
+    } else {
+      cut.rows = i64{e[axis_b]} * e[axis_h] * e[axis_w];
+      cut.cols = e[map().of.transposed ? axis_c : axis_o];
+    }
+    cut.row_pieces = ceil_div(cut.rows, panels::max_rows);
+    // Where there are too few rows for all threads, columns give each its share.
+    const i64 threads = c_.step->threads < 1 ? 1 : c_.step->threads;
+    const i64 share = ceil_div(cut.cols, ceil_div(threads, cut.row_pieces * cut.groups));
+    cut.cols_per_piece = smaller(most, (share + 3) / 4 * 4);
+    cut.col_pieces = ceil_div(cut.cols, cut.cols_per_piece);
+    return cut;
+  }
+
+  /// Floats from column to column of the weight panel of a weight gradient: off the power of two,
+  /// for fewer cache conflicts.
+  i64 weight_stride() const {
+    const i32* block = map().block;
+    const i64 k = i64{block[axis_h]} * block[axis_w] * block[axis_b];
+    return (smaller(k, panels::max_k) + 3) / 4 * 4 + 16;
+  }
+
+  /// All positions of a call as if one vertex had them.
+  vertex whole() const {
+    vertex v;
+    for (i32 a = 0; a < axis_count; ++a) v.size[a] = map().of.extent[a];
+    return v;
+  }
+
   /// Places vertex number `partial` of those that share an output block: rows, columns, samples;
   /// channels. Of those axes only the ones that are summed over have more than one block.
   void place_partial(vertex& v, i64 partial) const {
@@ -199,36 +252,6 @@ class product {
       if (!map().of.reduced[a]) continue;
       v.place(map(), a, static_cast<i32>(partial % map().count(a)));
       partial /= map().count(a);
-    }
-  }
-
-  void output_block(panels& p, vertex& v, recorder& r) {
-    const i64 partials = map().partials();
-    for (i64 i = 0; i < partials; ++i) {
-      place_partial(v, i);
-      r.add(v, i + 1 == partials);
-    }
-    const problem& of = map().of;
-    for (i32 g = v.begin[axis_g]; g < v.begin[axis_g] + v.size[axis_g]; ++g) {
-      if (what() == family::weight_gradient) {
-        const i32 cols = v.size[axis_c] * of.taps;
-        for (i32 row = 0; row < v.size[axis_o]; row += panels::max_rows) {
-          const i32 rows = smaller(v.size[axis_o] - row, panels::max_rows);
-          for (i32 col = 0; col < cols; col += panels::max_cols) {
-            weight_piece(p, v, g, row, rows, col, smaller(cols - col, panels::max_cols));
-          }
-        }
-        continue;
-      }
-      const i32 axis_col = of.transposed ? axis_c : axis_o;
-      const i64 rows = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
-      for (i64 row = 0; row < rows;) {
-        const row_piece piece = rows_from(p, v, row, panels::max_rows, panels::max_rows);
-        for (i32 col = 0; col < v.size[axis_col]; col += panels::max_cols) {
-          image_piece(p, v, g, piece, col, smaller(v.size[axis_col] - col, panels::max_cols));
-        }
-        row += piece.rows;
-      }
     }
   }
 
@@ -348,14 +371,15 @@ class product {
     }
   }
 
-  void image_piece(panels& p, vertex& v, i32 g, row_piece piece, i32 col, i32 cols) {
+  void image_piece(panels& p, recorder& record, i32 g, row_piece piece, i32 col, i32 cols) {
     const problem& of = map().of;
     const bool back = of.transposed;
     const i32 axis_k = back ? axis_o : axis_c;
     const i32 axis_col = back ? axis_c : axis_o;
     const i32 rows = static_cast<i32>(padded(piece.rows));
     const i64 partials = map().partials();
-    const i64 column = i64{g} * of.extent[axis_col] + v.begin[axis_col] + col;
+    const i64 column = i64{g} * of.extent[axis_col] + col;
+    vertex v;
     for (i64 i = 0; i < partials; ++i) {
       place_partial(v, i);
       clear_sums(p, cols);
@@ -365,6 +389,7 @@ class product {
       const T* image = c_.input<T>(0) +
                        (i64{g} * of.extent[axis_k] + v.begin[axis_k]) * far_.channel;
       const i64 depth = channels * of.taps;
+      record.counts.macs += depth * piece.rows * cols;
       i32 groups = 0;
       i32 r = 0;
       i32 s = 0;
@@ -459,86 +484,77 @@ class product {
 
   // --- weight gradient: a piece of output channels x (input channel, kernel cell) ------------------
 
-  void weight_piece(panels& p, vertex& v, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
+  void weight_piece(panels& p, recorder& record, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
     const i32 wide = static_cast<i32>(padded(rows));
     const i64 partials = map().partials();
+    const weight_columns weights{p.weights, weight_stride()};
+    vertex v;
     for (i64 i = 0; i < partials; ++i) {
       place_partial(v, i);
       clear_sums(p, cols);
       const i64 all = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
+      record.counts.macs += all * rows * cols;
       for (i64 k = 0; k < all;) {
         const row_piece piece = rows_from(p, v, k, panels::max_k, panels::max_k);
-        const i32 whole = (piece.rows + 3) / 4 * 4;
-        fetch_gradients(p, v, piece, whole, g, row, rows, wide);
-        fetch_cells(p, v, piece, whole, g, col, cols);
-        multiply_panels(p, wide, cols, {p.weights, panels::weight_stride}, whole / 4);
+        const i32 depth = (piece.rows + 3) / 4 * 4;
+        fetch_gradients(p, piece, depth, g, row, rows, wide);
+        fetch_cells(p, piece, depth, g, col, cols);
+        multiply_panels(p, wide, cols, weights, depth / 4);
         k += piece.rows;
       }
       if (partials > 1) add_partial(p, i == 0, wide, cols);
     }
-    write_weights(v, g, row, rows, col, cols, partials > 1 ? p.totals : p.sums);
+    write_weights(g, row, rows, col, cols, partials > 1 ? p.totals : p.sums);
   }
 
   /// fields[k][row]: the output gradients of `rows` channels, transposed.
-  void fetch_gradients(panels& p, const vertex& v, row_piece piece, i32 whole, i32 g, i32 row,
-                       i32 rows, i32 wide) {
-    const problem& of = map().of;
-    const T* gradient = c_.input<T>(1);
-    std::memset(p.fields, 0, static_cast<std::size_t>(i64{whole} * wide) * sizeof(float));
+  void fetch_gradients(panels& p, row_piece piece, i32 depth, i32 g, i32 row, i32 rows, i32 wide) {
+    const T* gradient = c_.input<T>(1) + (i64{g} * map().of.extent[axis_o] + row) * near_.channel;
     float line[panels::max_k];
     for (i32 o = 0; o < rows; ++o) {
-      const T* from =
-          gradient + (i64{g} * of.extent[axis_o] + v.begin[axis_o] + row + o) * near_.channel;
       i32 at = 0;
       for (i32 j = 0; j < piece.runs; ++j) {
         const run& run = p.runs[j];
-        fetch_run(from + run.h * near_.row + run.w * near_.column + run.n * near_.sample, line + at,
-              run.length);
+        fetch_run(gradient + o * near_.channel + run.h * near_.row + run.w * near_.column +
+                      run.n * near_.sample,
+                  line + at, run.length);
         at += run.length;
       }
+      for (; at < depth; ++at) line[at] = 0;
       float* to = p.fields + o;
-      for (i32 i = 0; i < at; ++i) to[i64{i} * wide] = line[i];
+      for (i32 i = 0; i < depth; ++i) to[i64{i} * wide] = line[i];
+    }
+    for (i32 o = rows; o < wide; ++o) {
+      for (i32 i = 0; i < depth; ++i) p.fields[i64{i} * wide + o] = 0;
     }
   }
 
   /// weights[col][k]: the cells of the input that each weight meets.
-  void fetch_cells(panels& p, const vertex& v, row_piece piece, i32 whole, i32 g, i32 col,
-                   i32 cols) {
+  void fetch_cells(panels& p, row_piece piece, i32 depth, i32 g, i32 col, i32 cols) {
     const problem& of = map().of;
-    const T* image = c_.input<T>(0);
-    for (i32 j = 0; j < cols; ++j) {
-      const i32 c = v.begin[axis_c] + (col + j) / of.taps;
-      const i32 tap = (col + j) % of.taps;
-      const i32 r = tap / of.kernel[1];
-      const i32 s = tap % of.kernel[1];
-      const T* from = image + (i64{g} * of.extent[axis_c] + c) * far_.channel;
-      float* to = p.weights + j * panels::weight_stride;
-      i32 at = 0;
-      for (i32 i = 0; i < piece.runs; ++i) {
-        const run& run = p.runs[i];
-        i64 y = 0;
-        i64 x = 0;
-        if (cell_at(run.h, run.w, r, s, y, x)) {
-          fetch_run(from + y * far_.row + x * far_.column + run.n * far_.sample, to + at, run.length);
-        } else {
-          std::memset(to + at, 0, static_cast<std::size_t>(run.length) * sizeof(float));
-        }
-        at += run.length;
+    const i64 stride = weight_stride();
+    const T* image = c_.input<T>(0) + i64{g} * of.extent[axis_c] * far_.channel;
+    // One kernel cell after another, each for all input channels in the piece.
+    const i32 first_channel = col / of.taps;
+    const i32 last_channel = (col + cols - 1) / of.taps;
+    for (i32 tap = 0; tap < of.taps; ++tap) {
+      find_cells(p, piece, tap / of.kernel[1], tap % of.kernel[1]);
+      for (i32 c = first_channel; c <= last_channel; ++c) {
+        const i32 j = c * of.taps + tap - col;
+        if (j < 0 || j >= cols) continue;
+        float* to = p.weights + j * stride;
+        fetch_row(p, piece, image + c * far_.channel, to, depth);
       }
-      for (; at < whole; ++at) to[at] = 0;
     }
   }
 
-  void write_weights(const vertex& v, i32 g, i32 row, i32 rows, i32 col, i32 cols,
-                     const float* sums) {
-    const problem& of = map().of;
-    const i64 per_channel = i64{of.extent[axis_c]} * of.taps;
+  void write_weights(i32 g, i32 row, i32 rows, i32 col, i32 cols, const float* sums) {
+    const i64 per_channel = i64{map().of.extent[axis_c]} * map().of.taps;
     float line[panels::max_cols];
     for (i32 o = 0; o < rows; ++o) {
       for (i32 j = 0; j < cols; ++j) line[j] = sums[j * panels::max_rows + o];
-      const i64 channel = i64{g} * of.extent[axis_o] + v.begin[axis_o] + row + o;
-      put(run_.on.matrix.round, line,
-          out_ + channel * per_channel + i64{v.begin[axis_c]} * of.taps + col, cols);
+      const i64 channel = i64{g} * map().of.extent[axis_o] + row + o;
+      put(run_.on.matrix.round, line, out_ + channel * per_channel + col, cols);
     }
   }
 
