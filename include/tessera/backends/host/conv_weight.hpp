@@ -4,9 +4,9 @@
 //
 //   batch last    one sum of vectors over samples and positions per weight, across lanes at the
 //                 end. A block of 2 output channels x 6 taps (or 4 x 3) reads 8 (7) vectors for 12
-//                 multiply-adds. Taps of a block are neighbouring input channels, which share their
-//                 borders; with fewer than 3 channels they are neighbouring kernel columns. The
-//                 sums of a chunk of taps wait in L1 between rows of positions.
+//                 multiply-adds. Taps of a block are neighbouring input channels, or with fewer
+//                 than 3 of those kernel rows: both meet the same columns, so no border splits a
+//                 block. The sums of a chunk of taps wait in L1 between rows of positions.
 //   batch first   columns are weights: cells are gathered so that the taps of one position lie side
 //                 by side, and positions and samples are the sum (product.hpp).
 
@@ -161,38 +161,36 @@ void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels
     k.sums = sums + ((i64{channel} * box.rows + r) * box.columns + s) * simd::lanes;
     run_correlation(k, channels, taps);
   };
-  for (i32 r = 0; r < box.rows; ++r) {
-    if (v.height.cell(p, box.r0 + r) < 0) continue;
-    if (box.channels >= 3) {
-      const row_blocks blocks(box.channels, most_taps);
-      k.x_tap = x_plane;
-      k.sums_tap = i64{box.rows} * box.columns * simd::lanes;
+  if (box.channels >= 3) {
+    const row_blocks blocks(box.channels, most_taps);
+    k.x_tap = x_plane;
+    k.sums_tap = i64{box.rows} * box.columns * simd::lanes;
+    for (i32 r = 0; r < box.rows; ++r) {
+      if (v.height.cell(p, box.r0 + r) < 0) continue;
       for (i32 b = 0; b < blocks.count; ++b) {
         for (i32 s = 0; s < box.columns; ++s) {
           correlate_range(blocks.first(b), r, s, blocks.rows(b),
                           positions_of(v.width, box.s0 + s));
         }
       }
-      continue;
     }
-    // Runs of positions whose kernel columns meet a cell, those columns in blocks.
-    k.x_tap = n.dilation_width * batch;
-    k.sums_tap = simd::lanes;
-    for (i32 q = 0; q < n.out_width;) {
-      const tap_range across = v.width.taps(q);
-      const i32 positions = v.width.run(q, across);
-      const i32 low = across.first > box.s0 ? across.first - box.s0 : 0;
-      const i32 end = across.first + across.count - box.s0;
-      const i32 high = end < box.columns ? end : box.columns;
-      if (low < high) {
-        const row_blocks blocks(high - low, most_taps);
-        for (i32 channel = 0; channel < box.channels; ++channel) {
-          for (i32 b = 0; b < blocks.count; ++b) {
-            correlate_range(channel, r, low + blocks.first(b), blocks.rows(b), {q, q + positions});
-          }
-        }
+    return;
+  }
+  // Kernel rows of the box that meet the image at this row of positions: neighbours.
+  i32 low = 0;
+  i32 high = box.rows;
+  while (low < high && v.height.cell(p, box.r0 + low) < 0) ++low;
+  while (low < high && v.height.cell(p, box.r0 + high - 1) < 0) --high;
+  if (low == high) return;
+  const row_blocks blocks(high - low, most_taps);
+  k.x_tap = i64{n.dilation_height} * n.in_width * batch;
+  k.sums_tap = i64{box.columns} * simd::lanes;
+  for (i32 channel = 0; channel < box.channels; ++channel) {
+    for (i32 b = 0; b < blocks.count; ++b) {
+      for (i32 s = 0; s < box.columns; ++s) {
+        correlate_range(channel, low + blocks.first(b), s, blocks.rows(b),
+                        positions_of(v.width, box.s0 + s));
       }
-      q += positions;
     }
   }
 }
@@ -240,7 +238,7 @@ void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 chan
 template <class T>
 void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
   const i32 out = v.n.group_out();
-  const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_width;
+  const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
   // 4 x 3 or 2 x 6 sums, whichever leaves fewer of 12 registers unused.
   const i32 high = taps <= 3 ? 4 : 2;
   const i32 full = out / high;

@@ -166,8 +166,20 @@ inline void store_u8(u8* p, vec x) {
 }
 
 /// Whole numbers below 2^24 in magnitude; larger ones are rounded.
-inline vec load_i32(const i32* p) { return xsimd::to_float(int_vec::load_unaligned(p)); }
-inline void store_i32(i32* p, vec x) { xsimd::to_int(x).store_unaligned(p); }
+inline vec load_i32(const i32* p) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_cvtepi32_ps(0xffff, _mm512_loadu_si512(p));
+#else
+  return xsimd::to_float(int_vec::load_unaligned(p));
+#endif
+}
+inline void store_i32(i32* p, vec x) {
+#if defined(TESSERA_SIMD_AVX512)
+  _mm512_storeu_si512(p, _mm512_maskz_cvttps_epi32(0xffff, x));
+#else
+  xsimd::to_int(x).store_unaligned(p);
+#endif
+}
 
 // --- arithmetic ----------------------------------------------------------------------------------
 
@@ -245,7 +257,13 @@ inline vec round_to_half(vec x) {
 }
 
 inline vec absolute(vec x) { return xsimd::abs(x); }
-inline vec root(vec x) { return xsimd::sqrt(x); }
+inline vec root(vec x) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_sqrt_ps(0xffff, x);  // the plain form warns in g++ 12
+#else
+  return xsimd::sqrt(x);
+#endif
+}
 
 /// Not x != x: xsimd 8.1 compares NaN as equal with AVX.
 inline mask is_nan(vec x) { return xsimd::isnan(x); }
@@ -329,7 +347,7 @@ inline vec copy_sign(vec magnitude, vec sign) {
 inline float sum(vec x) {
 #if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
 #if defined(TESSERA_SIMD_AVX512)
-  const __m256 low = _mm512_castps512_ps256(x);
+  const __m256 low = _mm512_maskz_extractf32x8_ps(0xff, x, 0);
   const __m256 eight = _mm256_add_ps(low, _mm512_maskz_extractf32x8_ps(0xff, x, 1));
 #else
   const __m256 eight = x;
@@ -376,7 +394,7 @@ inline void sums(const vec (&x)[8], float* to) {
   __m256 folded[8];
   TESSERA_UNROLL
   for (i32 i = 0; i < 8; ++i) {
-    folded[i] = _mm256_add_ps(_mm512_castps512_ps256(x[i]),
+    folded[i] = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, x[i], 0),
                               _mm512_maskz_extractf32x8_ps(0xff, x[i], 1));
   }
   _mm256_storeu_ps(to, sums_of_eight(folded));
