@@ -3,7 +3,7 @@
 // The library: networks, training, the host backend and the accelerator model. Needs the standard
 // library and xsimd. Data sets, reports and Eigen maps are included by name: data.hpp, report.hpp.
 
-#include <tessera/network.hpp>
+#include <tessera/network/job.hpp>  // not network.hpp: a line less in the errors of networks
 #include <tessera/optim.hpp>
 #include <tessera/runtime.hpp>
 #include <tessera/runtime/backends.hpp>
