@@ -30,8 +30,8 @@ void check_close(model_case& got, model_case& wanted, i32 slot, double terms) {
   for (i64 i = 0; i < got.output_count(slot); ++i) {
     const double a = got.output_value(slot, i);
     const double b = wanted.output_value(slot, i);
-    const double slack = (narrow ? 0x1p-10 * std::abs(b) + 0x1p-24 : 0x1p-22 * std::abs(b)) +
-                         terms * 4 * 0x1p-24;
+    const double slack =
+        (narrow ? 0x1p-10 * std::abs(b) + 0x1p-24 : 0x1p-22 * std::abs(b)) + terms * 4 * 0x1p-24;
     if (std::isnan(a) != std::isnan(b) || std::abs(a - b) > slack) {
       ++wrong;
       worst = std::max(worst, std::abs(a - b));
@@ -139,9 +139,9 @@ TEST_CASE("pooling agrees with double, winners included", "[backends]") {
   const pool_sizes shapes[] = {
       {16, 6, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 0},
       {32, 3, 7, 9, 3, 4, 3, 3, 2, 2, 0, 0, 0, 0, 1, 1, 0},
-      {2, 3, 7, 6, 4, 3, 3, 2, 2, 2, 1, 0, 1, 1, 1, 1, 1},   // padding that counts
-      {3, 2, 6, 6, 3, 3, 2, 2, 2, 2, 1, 1, 0, 0, 1, 1, 0},   // padding that does not
-      {1, 1, 9, 9, 5, 5, 3, 3, 1, 1, 0, 0, 0, 0, 2, 2, 0},   // dilation, overlapping windows
+      {2, 3, 7, 6, 4, 3, 3, 2, 2, 2, 1, 0, 1, 1, 1, 1, 1},        // padding that counts
+      {3, 2, 6, 6, 3, 3, 2, 2, 2, 2, 1, 1, 0, 0, 1, 1, 0},        // padding that does not
+      {1, 1, 9, 9, 5, 5, 3, 3, 1, 1, 0, 0, 0, 0, 2, 2, 0},        // dilation, overlapping windows
       {16, 1, 20, 20, 2, 2, 18, 18, 2, 2, 0, 0, 0, 0, 1, 1, 0}};  // 324 cells: i32 winners
   for (const pool_sizes& n : shapes) {
     for (const element type : types) {

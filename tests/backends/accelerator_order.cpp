@@ -167,9 +167,12 @@ std::vector<T> straight(model_case& m, const machine& on) {
               for (i32 bw = 0; bw < map.count(axis_w); ++bw)
                 for (i32 bb = 0; bb < map.count(axis_b); ++bb) {
                   sum_in_order sum(on.matrix.order);
-                  for (i64 p = map.begin(axis_h, bh); p < map.begin(axis_h, bh) + map.size(axis_h, bh); ++p)
-                    for (i64 q = map.begin(axis_w, bw); q < map.begin(axis_w, bw) + map.size(axis_w, bw); ++q)
-                      for (i64 b = map.begin(axis_b, bb); b < map.begin(axis_b, bb) + map.size(axis_b, bb); ++b) {
+                  for (i64 p = map.begin(axis_h, bh);
+                       p < map.begin(axis_h, bh) + map.size(axis_h, bh); ++p)
+                    for (i64 q = map.begin(axis_w, bw);
+                         q < map.begin(axis_w, bw) + map.size(axis_w, bw); ++q)
+                      for (i64 b = map.begin(axis_b, bb);
+                           b < map.begin(axis_b, bb) + map.size(axis_b, bb); ++b) {
                         const i64 h = p * n.stride_height + r * n.dilation_height - n.pad_top;
                         const i64 w = q * n.stride_width + s * n.dilation_width - n.pad_left;
                         const bool inside = h >= 0 && h < n.in_height && w >= 0 && w < n.in_width;
@@ -200,11 +203,12 @@ void check_bits(model_case m) {
 TEST_CASE("sums are made in the order that is stated, bit for bit", "[backends]") {
   random_values random(11);
   const conv_sizes shapes[] = {
-      conv_of(16, 1, 9, 9, 6, 5, 5, 1, 2, 1, 1),  conv_of(16, 6, 7, 8, 20, 3, 3, 1, 0, 1, 1),
-      conv_of(3, 4, 6, 9, 8, 3, 2, 2, 1, 1, 2),   conv_of(2, 37, 4, 4, 5, 2, 2, 1, 1, 2, 1),
+      conv_of(16, 1, 9, 9, 6, 5, 5, 1, 2, 1, 1), conv_of(16, 6, 7, 8, 20, 3, 3, 1, 0, 1, 1),
+      conv_of(3, 4, 6, 9, 8, 3, 2, 2, 1, 1, 2), conv_of(2, 37, 4, 4, 5, 2, 2, 1, 1, 2, 1),
       conv_of(32, 70, 1, 1, 40, 1, 1, 1, 0, 1, 1)};
   for (const conv_sizes& n : shapes) {
-    for (const kind what : {kind::conv2d, kind::conv2d_data_gradient, kind::conv2d_weight_gradient}) {
+    for (const kind what :
+         {kind::conv2d, kind::conv2d_data_gradient, kind::conv2d_weight_gradient}) {
       for (const bool last : {false, true}) {
         if (last && n.batch % 16 != 0) continue;
         model_case narrow = conv_case(what, n, element::f16, last, true);
@@ -305,8 +309,9 @@ TEST_CASE("the vector unit's functions are within two units in the last place", 
       const double wanted = exact(static_cast<double>(x));
       const float got = ours(accelerator::set(x))[0];
       const float near = static_cast<float>(wanted);
-      const double unit = std::max(
-          static_cast<double>(std::nextafter(std::abs(near), HUGE_VALF)) - std::abs(near), 0x1p-149);
+      const double unit =
+          std::max(static_cast<double>(std::nextafter(std::abs(near), HUGE_VALF)) - std::abs(near),
+                   0x1p-149);
       most = std::max(most, std::abs(got - wanted) / unit);
     }
     return most;
@@ -315,14 +320,22 @@ TEST_CASE("the vector unit's functions are within two units in the last place", 
   const auto log = [](accelerator::lanes x) { return accelerator::log(x); };
   const auto tanh = [](accelerator::lanes x) { return accelerator::tanh(x); };
   const auto sigmoid = [](accelerator::lanes x) { return accelerator::sigmoid(x); };
-  CHECK(worst(exp, [](double x) { return std::exp(x); }, -87, 88, 200001) < 2);
-  CHECK(worst(exp, [](double x) { return std::exp(x); }, -103, -87, 20001) < 2);
-  CHECK(worst(log, [](double x) { return std::log(x); }, 0x1p-140f, 0x1p-100f, 100001) < 2);
-  CHECK(worst(log, [](double x) { return std::log(x); }, 0.3f, 5, 200001) < 2);
-  CHECK(worst(log, [](double x) { return std::log(x); }, 5, 1e30f, 100001) < 2);
-  CHECK(worst(tanh, [](double x) { return std::tanh(x); }, -1, 1, 200001) < 2);
-  CHECK(worst(tanh, [](double x) { return std::tanh(x); }, -12, 12, 200001) < 2);
-  CHECK(worst(sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, -80, 30, 200001) < 3);
+  CHECK(worst(
+            exp, [](double x) { return std::exp(x); }, -87, 88, 200001) < 2);
+  CHECK(worst(
+            exp, [](double x) { return std::exp(x); }, -103, -87, 20001) < 2);
+  CHECK(worst(
+            log, [](double x) { return std::log(x); }, 0x1p-140f, 0x1p-100f, 100001) < 2);
+  CHECK(worst(
+            log, [](double x) { return std::log(x); }, 0.3f, 5, 200001) < 2);
+  CHECK(worst(
+            log, [](double x) { return std::log(x); }, 5, 1e30f, 100001) < 2);
+  CHECK(worst(
+            tanh, [](double x) { return std::tanh(x); }, -1, 1, 200001) < 2);
+  CHECK(worst(
+            tanh, [](double x) { return std::tanh(x); }, -12, 12, 200001) < 2);
+  CHECK(worst(
+            sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, -80, 30, 200001) < 3);
 
   const float inf = __builtin_inff();
   const auto of = [](auto f, float x) { return f(accelerator::set(x))[0]; };

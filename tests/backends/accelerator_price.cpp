@@ -96,8 +96,8 @@ TEST_CASE("sums that are cut cost a second exchange", "[backends]") {
 }
 
 TEST_CASE("elementwise operations run where their operands lie", "[backends]") {
-  constexpr operation_price p = price(ipu_mk1, elementwise_signature(kind::tanh, 100000,
-                                                                     element::f16));
+  constexpr operation_price p =
+      price(ipu_mk1, elementwise_signature(kind::tanh, 100000, element::f16));
   // 83 elements a tile, rounded up to 96.
   STATIC_REQUIRE(p.vertices == 1042);
   STATIC_REQUIRE(p.exchange_bytes == 0);
@@ -242,9 +242,10 @@ TEST_CASE("a tile needs its share of the plan and its largest vertex", "[backend
   STATIC_REQUIRE(fits(memory, 262144 - 200'000, ipu_mk1));
   STATIC_REQUIRE(!fits(memory, 262144 - 200'000 + 1, ipu_mk1));
   STATIC_REQUIRE(misfit(memory, 1000, ipu_mk1).empty());
-  STATIC_REQUIRE(misfit(memory, 118'464, ipu_mk1) ==
-                 "memory: every tile of ipu_mk1 needs 311 KiB (196 KiB of the plan, 116 KiB for the "
-                 "largest vertex), it has 256 KiB; use more tiles, recompute, or a smaller batch");
+  STATIC_REQUIRE(
+      misfit(memory, 118'464, ipu_mk1) ==
+      "memory: every tile of ipu_mk1 needs 311 KiB (196 KiB of the plan, 116 KiB for the "
+      "largest vertex), it has 256 KiB; use more tiles, recompute, or a smaller batch");
   STATIC_REQUIRE(spell_bytes(1023) == "1023 bytes");
   STATIC_REQUIRE(spell_bytes(1025) == "2 KiB");
   STATIC_REQUIRE(spell_bytes(20 * 1024 * 1024) == "20 MiB");

@@ -4,21 +4,20 @@
 
 #include <support/catch.hpp>
 
-#include <cstring>
 #include <tessera/tessera.hpp>
+#include <cstring>
 #include <vector>
 
 namespace ts = tessera;
 
 namespace {
 
-using lenet =
-    ts::network<ts::image<1, 28, 28>, ts::conv<6, 5, ts::pad<2>>, ts::tanh, ts::max_pool<2>,
-                ts::conv<16, 5>, ts::tanh, ts::max_pool<2>, ts::flatten, ts::dense<120>, ts::tanh,
-                ts::dense<84>, ts::tanh, ts::dense<10>>;
+using lenet = ts::network<ts::image<1, 28, 28>, ts::conv<6, 5, ts::pad<2>>, ts::tanh,
+                          ts::max_pool<2>, ts::conv<16, 5>, ts::tanh, ts::max_pool<2>, ts::flatten,
+                          ts::dense<120>, ts::tanh, ts::dense<84>, ts::tanh, ts::dense<10>>;
 
-using narrow = ts::training<lenet, ts::softmax_cross_entropy, ts::adam, ts::batch<32>,
-                            ts::mixed<ts::fp16>>;
+using narrow =
+    ts::training<lenet, ts::softmax_cross_entropy, ts::adam, ts::batch<32>, ts::mixed<ts::fp16>>;
 using wide = ts::training<lenet, ts::softmax_cross_entropy, ts::adam, ts::batch<8>>;
 
 /// Pictures that are the same everywhere, with labels.

@@ -2,11 +2,11 @@
 
 // One operation on the accelerator model: operands with random values, run, compared.
 
-#include <cstring>
-#include <random>
 #include <tessera/backends/accelerator.hpp>
 #include <tessera/backends/reference.hpp>
 #include <tessera/ops/ops.hpp>
+#include <cstring>
+#include <random>
 #include <vector>
 
 namespace tessera::testing {
@@ -85,7 +85,8 @@ class random_values {
   }
   void fill_inputs(model_case& m) {
     for (i32 slot = 0; slot < 8; ++slot) {
-      if (m.sizes.has_input(slot)) fill(m.in[static_cast<std::size_t>(slot)], m.sizes.input_type(slot));
+      if (m.sizes.has_input(slot))
+        fill(m.in[static_cast<std::size_t>(slot)], m.sizes.input_type(slot));
     }
   }
 
@@ -130,9 +131,22 @@ inline conv_sizes conv_of(i32 batch, i32 in, i32 height, i32 width, i32 out, i32
   const auto count = [&](i32 cells, i32 kernel) {
     return (cells + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
   };
-  return {batch,    in,       height, width,  out, count(height, kernel_h), count(width, kernel_w),
-          kernel_h, kernel_w, stride, stride, pad, pad,                     dilation,
-          dilation, groups};
+  return {batch,
+          in,
+          height,
+          width,
+          out,
+          count(height, kernel_h),
+          count(width, kernel_w),
+          kernel_h,
+          kernel_w,
+          stride,
+          stride,
+          pad,
+          pad,
+          dilation,
+          dilation,
+          groups};
 }
 
 inline model_case pool_case(kind what, pool_sizes n, element type, bool batch_last) {

@@ -235,8 +235,8 @@ TEST_CASE("the closed form equals arrays that move values, cycle by cycle", "[ma
           const std::vector<float> a = values(m * k, 1);
           const std::vector<float> b = values(k * n, 2);
           const auto same = [&](const run_result& run, const systolic::cost& c) {
-            return run.cycles == c.cycles && run.a_reads == c.a_reads &&
-                   run.b_reads == c.b_reads && run.c_writes == c.c_writes;
+            return run.cycles == c.cycles && run.a_reads == c.a_reads && run.b_reads == c.b_reads &&
+                   run.c_writes == c.c_writes;
           };
           const run_result os = run_output_stationary(p, rows, cols, a, b);
           wrong += same(os, systolic::price(p, rows, cols, dataflow::output_stationary,
@@ -280,9 +280,10 @@ TEST_CASE("the closed form equals arrays that move values, cycle by cycle", "[ma
   CHECK(wrong_sums == 0);
 }
 
-TEST_CASE("folds that follow without a gap take no longer and never less than the work", "[machine]") {
-  for (const dataflow flow : {dataflow::output_stationary, dataflow::weight_stationary,
-                              dataflow::input_stationary}) {
+TEST_CASE("folds that follow without a gap take no longer and never less than the work",
+          "[machine]") {
+  for (const dataflow flow :
+       {dataflow::output_stationary, dataflow::weight_stationary, dataflow::input_stationary}) {
     for (i64 size = 1; size < 200; size += 13) {
       const systolic::product p{size, 2 * size + 1, 3 * size};
       const auto gaps = systolic::price(p, 8, 16, flow, fold_mode::scalesim);
@@ -293,17 +294,17 @@ TEST_CASE("folds that follow without a gap take no longer and never less than th
     }
   }
   // One fold of 4 x 4 outputs, 100 products deep: fill and drain of 6 cycles.
-  STATIC_REQUIRE(systolic::price({4, 4, 100}, 4, 4, dataflow::output_stationary,
-                                 fold_mode::pipelined)
-                     .cycles == 106);
+  STATIC_REQUIRE(
+      systolic::price({4, 4, 100}, 4, 4, dataflow::output_stationary, fold_mode::pipelined)
+          .cycles == 106);
   // 3 folds with weights in place: the first load of 4 rows shows, the others are hidden.
-  STATIC_REQUIRE(systolic::price({100, 4, 12}, 4, 4, dataflow::weight_stationary,
-                                 fold_mode::pipelined)
-                     .cycles == 3 * 100 + 4 + 4 - 2 + 4);
+  STATIC_REQUIRE(
+      systolic::price({100, 4, 12}, 4, 4, dataflow::weight_stationary, fold_mode::pipelined)
+          .cycles == 3 * 100 + 4 + 4 - 2 + 4);
   // Two of three folds over K read back what the one before has written.
-  STATIC_REQUIRE(systolic::price({100, 4, 12}, 4, 4, dataflow::weight_stationary,
-                                 fold_mode::pipelined)
-                     .partial_reads == 2 * 400);
+  STATIC_REQUIRE(
+      systolic::price({100, 4, 12}, 4, 4, dataflow::weight_stationary, fold_mode::pipelined)
+          .partial_reads == 2 * 400);
 }
 
 TEST_CASE("transposing product and array changes nothing", "[machine]") {

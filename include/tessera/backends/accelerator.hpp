@@ -40,21 +40,29 @@ constexpr kernel make_kernel() {
   }
 }
 
+/// Kernels of one kind by their run-time types. Each form is listed, since the function that is run
+/// is part of the entry's type.
 template <machine M, kind What, class T>
 kernel find_for(const signature& s) {
-  // The few kinds that have several forms decide by further types; all forms are instantiated.
-  if constexpr (What == kind::cast) {
-    if (s.output_type(0) == element::f16) return run_on<M, &run_cast<T, half>>;
-    return s.output_type(0) == element::f32 ? run_on<M, &run_cast<T, float>> : nullptr;
-  } else if constexpr (What == kind::mse) {
-    return s.input_type(1) == element::f16 ? run_on<M, &run_mse<T, half>>
-                                           : run_on<M, &run_mse<T, float>>;
-  } else if constexpr (What == kind::mse_gradient) {
-    return s.input_type(1) == element::f16 ? run_on<M, &run_mse_gradient<T, half>>
-                                           : run_on<M, &run_mse_gradient<T, float>>;
+  constexpr signature narrow = [] {
+    signature both;
+    both.set_type(1, element::f16);
+    both.set_type(8, element::f16);
+    return both;
+  }();
+  constexpr signature wide = [] {
+    signature both;
+    both.set_type(1, element::f32);
+    both.set_type(8, element::f32);
+    return both;
+  }();
+  constexpr bool by_output = What == kind::cast;  // the losses go by their target
+  const element further = by_output ? s.output_type(0) : s.input_type(1);
+  if constexpr (by_output || What == kind::mse || What == kind::mse_gradient) {
+    if (further == element::f16) return run_on<M, kernel_for<What, T>(narrow)>;
+    return further == element::f32 ? run_on<M, kernel_for<What, T>(wide)> : nullptr;
   } else {
-    constexpr model_kernel run = kernel_for<What, T>(signature{});
-    return run_on<M, run>;
+    return run_on<M, kernel_for<What, T>(wide)>;
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The exchange between tiles: a superstep ends when the slowest tile has computed, all have met, and
-// the tile with the most to receive or send is done.
+// The exchange between tiles: a superstep ends when the slowest tile has computed, all have met,
+// and the tile with the most to receive or send is done.
 //
 //   superstep = max over tiles of compute + sync + start-up + max over tiles of bytes / rate
 //

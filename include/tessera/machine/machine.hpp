@@ -54,9 +54,9 @@ struct vector_unit {
   i32 tanh_f32 = 1;
   i32 sigmoid_f16 = 1;
   i32 sigmoid_f32 = 1;
-  i32 gradient = 1;  // of an activation, from its output
-  i32 random = 1;    // a vector of random words
-  i32 pool = 1;      // one element of a pooling window
+  i32 gradient = 1;     // of an activation, from its output
+  i32 random = 1;       // a vector of random words
+  i32 pool = 1;         // one element of a pooling window
   i32 row_cycles = 0;   // pooling: per output row
   i32 item_cycles = 0;  // pooling: per call of a worker
   i32 cast_cycles = 0;  // conversions: per worker

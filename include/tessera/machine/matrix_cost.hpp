@@ -8,8 +8,8 @@
 //
 //   supervisor + out groups (19 + in groups (15 + load + 6 max over workers of (37 + 4 (n - 3))))
 //
-// with n positions per worker (20, 31, 40 cycles for 0, 1, 2). In steady state 4 cycles per position
-// and 16 x 8 block: 32 multiplications per cycle. Source: graphcore/poplibs,
+// with n positions per worker (20, 31, 40 cycles for 0, 1, 2). In steady state 4 cycles per
+// position and 16 x 8 block: 32 multiplications per cycle. Source: graphcore/poplibs,
 // PerformanceEstimation.hpp. Array: machine/systolic.hpp. Either operand can play the weights; the
 // cheaper order is taken.
 
@@ -44,10 +44,9 @@ constexpr i64 amp(const machine& m, i64 field, i64 in, i64 out, element type) {
   const i64 load =
       ceil_div(i64{block.out_group} * block.in_group * bytes_of(type), u.weight_load_bytes);
   const i64 barrel = amp_barrel(field, m.vector.threads, block.core_cycles);
-  return u.supervisor_cycles +
-         ceil_div(out, block.out_group) *
-             (u.out_group_cycles +
-              ceil_div(in, block.in_group) * (u.in_group_cycles + load + barrel));
+  return u.supervisor_cycles + ceil_div(out, block.out_group) *
+                                   (u.out_group_cycles + ceil_div(in, block.in_group) *
+                                                             (u.in_group_cycles + load + barrel));
 }
 
 constexpr i64 array(const machine& m, i64 rows, i64 in, i64 cols) {
@@ -76,8 +75,7 @@ constexpr i64 sram_bytes(const machine& m, i64 rows, i64 in, i64 cols, element t
   const i64 bytes = bytes_of(type);
   if (m.matrix.form == matrix_form::systolic) {
     const matrix_unit& u = m.matrix;
-    const systolic::cost c =
-        systolic::price({rows, cols, in}, u.rows, u.cols, u.flow, u.folds);
+    const systolic::cost c = systolic::price({rows, cols, in}, u.rows, u.cols, u.flow, u.folds);
     return (c.a_reads + c.b_reads) * bytes + (c.c_writes + c.partial_reads) * 4;
   }
   const amp_block& block = amp_of(m, type);

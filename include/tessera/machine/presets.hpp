@@ -36,9 +36,9 @@ inline constexpr vector_unit ipu_vector{
     .sigmoid_f16 = 4,
     .sigmoid_f32 = 10,
     .gradient = 3,
-    .random = 1,       // choice: a generator per tile that gives one vector a cycle
-    .pool = 3,         // poplibs: 3 cycles per vector and window element
-    .row_cycles = 30,  // poplibs: per row
+    .random = 1,        // choice: a generator per tile that gives one vector a cycle
+    .pool = 3,          // poplibs: 3 cycles per vector and window element
+    .row_cycles = 30,   // poplibs: per row
     .item_cycles = 33,  // poplibs: 20 per work item and 13 per row loop
     .cast_cycles = 26};
 
@@ -55,8 +55,8 @@ inline constexpr machine ipu_mk1{
     .matrix = {.form = matrix_form::amp,
                .order = accumulation::block4,
                .round = rounding::nearest_even,
-               // 16 x 8 weights, 4 cycles a position (poplibs, coreCycles = 4): 32 a cycle, which is
-               // 124.5 TFLOP/s / (1,216 x 1.6 GHz x 2) as Jia et al. 2019 state
+               // 16 x 8 weights, 4 cycles a position (poplibs, coreCycles = 4): 32 a cycle, which
+               // is 124.5 TFLOP/s / (1,216 x 1.6 GHz x 2) as Jia et al. 2019 state
                .f16 = {.in_group = 16, .out_group = 8, .core_cycles = 4},
                // 31.1 TFLOP/s / (1,216 x 1.6 GHz x 2) = 8 a cycle, coreCycles = 8
                .f32 = {.in_group = 8, .out_group = 8, .core_cycles = 8},

@@ -2,9 +2,9 @@
 
 // Counters: what a run of the model spent, and the buffers it works with.
 //
-// `step_values::backend` points to one of these; without one nothing is counted. Every vertex that a
-// kernel executes is recorded with the sizes it really had; at the end of an operation the records
-// become cycles. The totals must equal the constants of price.hpp.
+// `step_values::backend` points to one of these; without one nothing is counted. Every vertex that
+// a kernel executes is recorded with the sizes it really had; at the end of an operation the
+// records become cycles. The totals must equal the constants of price.hpp.
 
 #include <tessera/backends/accelerator/price.hpp>
 #include <cstddef>

@@ -2,9 +2,9 @@
 
 // The vector unit's functions: exp, log, tanh, sigmoid.
 //
-// Own polynomials with explicit fused multiply-adds: the same bits on every host and compiler, which
-// no mathematical library promises. Errors are below 2 units in the last place of an f32, far below
-// the half that most results are stored in.
+// Own polynomials with explicit fused multiply-adds: the same bits on every host and compiler,
+// which no mathematical library promises. Errors are below 2 units in the last place of an f32, far
+// below the half that most results are stored in.
 //
 //   exp      x = n ln2 + r, |r| <= ln2 / 2; 1 + r + r^2 P4(r); times 2^n in two exact steps
 //   log      x = 2^n m, m in [sqrt(1/2), sqrt(2)); s = (m - 1) / (m + 1); 2 s + s^3 P2(s^2)

@@ -31,16 +31,17 @@ constexpr element storage_of(const signature& s) {
   return s.output_type(0);
 }
 
-/// The kernel for operations of one kind with storage type T.
+/// The kernel for operations of kind `What` with storage type T; a few kinds look at further types
+/// of `s`. Null where there is none.
 template <kind What, class T>
 constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::cast) {
     if (s.output_type(0) == element::f16) return &run_cast<T, half>;
     return s.output_type(0) == element::f32 ? &run_cast<T, float> : nullptr;
   }
-  if constexpr (What == kind::dense || What == kind::conv2d ||
-                What == kind::dense_data_gradient || What == kind::conv2d_data_gradient ||
-                What == kind::dense_weight_gradient || What == kind::conv2d_weight_gradient) {
+  if constexpr (What == kind::dense || What == kind::conv2d || What == kind::dense_data_gradient ||
+                What == kind::conv2d_data_gradient || What == kind::dense_weight_gradient ||
+                What == kind::conv2d_weight_gradient) {
     return &run_product<T>;
   }
   if constexpr (What == kind::dense_weight_update || What == kind::conv2d_weight_update ||
@@ -75,16 +76,6 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &run_scaler_update;
   return nullptr;
-}
-
-/// By kind, with only the kernel of that kind instantiated.
-template <kind What>
-constexpr model_kernel kernel_for_kind(const signature& s) {
-  switch (storage_of(s)) {
-    case element::f16: return kernel_for<What, half>(s);
-    case element::f32: return kernel_for<What, float>(s);
-    default: return nullptr;
-  }
 }
 
 }  // namespace tessera::accelerator

@@ -6,10 +6,10 @@
 // share of the loss is summed over its rows in order, the shares of the vertices in the order of
 // their blocks. Lanes are rows. Sums over classes run in order.
 
-#include <cmath>
 #include <tessera/backends/accelerator/counters.hpp>
 #include <tessera/backends/accelerator/functions.hpp>
 #include <tessera/ops/update.hpp>  // scaler_scale
+#include <cmath>
 
 namespace tessera::accelerator {
 
@@ -44,9 +44,7 @@ struct loss_rows {
   i64 class_stride() const { return batch_last ? i64{n.inner} * n.batch : n.inner; }
   i64 count() const { return i64{n.batch} * n.inner; }
 
-  bool counts(i64 row) const {
-    return sample(row) < valid && targets[row] != attr->ignore_index;
-  }
+  bool counts(i64 row) const { return sample(row) < valid && targets[row] != attr->ignore_index; }
   float weight(i64 c) const { return class_weights != nullptr ? class_weights[c] : 1.0f; }
   /// NaN for a target outside the classes.
   float target_weight(i64 row) const {
@@ -101,8 +99,8 @@ softmax_sums softmax_sums_of(const loss_rows& rows, const T* logits, i64 first, 
   return s;
 }
 
-/// Runs a loss of `per_row` elements per row: `add_loss(e, sum)` is `sum` with the loss of element e
-/// added. `factor` multiplies the sum, or every loss where they are not reduced.
+/// Runs a loss of `per_row` elements per row: `add_loss(e, sum)` is `sum` with the loss of element
+/// e added. `factor` multiplies the sum, or every loss where they are not reduced.
 template <class Add>
 void run_loss(const machine& m, const call& c, i64 per_row, float factor, const Add& add_loss) {
   execution run(m, c);
@@ -212,8 +210,8 @@ void run_softmax_cross_entropy_gradient(const machine& m, const call& c) {
           const lanes g = fma(p, all, minus) * load(above);
           for (i64 j = 0; j < count; ++j) {
             const float one = rows.counts(first + j) ? g[j] : 0.0f;
-            put(m.matrix.round, &one,
-                dz + rows.first_logit(first + j) + k * rows.class_stride(), 1);
+            put(m.matrix.round, &one, dz + rows.first_logit(first + j) + k * rows.class_stride(),
+                1);
           }
         }
       }
@@ -241,12 +239,11 @@ void run_mse(const machine& m, const call& c) {
   const loss_attributes& attr = c.attr->loss;
   const T* y = c.input<T>(0);
   const Target* target = c.input<Target>(1);
-  run_loss(m, c, order.n.classes, attr.weight / order.divisor(attr.reduce),
-           [&](i64 e, float sum) {
-             if (!order.counts(e)) return sum;
-             const float difference = fetch(y[e]) - fetch(target[e]);
-             return std::fma(difference, difference, sum);
-           });
+  run_loss(m, c, order.n.classes, attr.weight / order.divisor(attr.reduce), [&](i64 e, float sum) {
+    if (!order.counts(e)) return sum;
+    const float difference = fetch(y[e]) - fetch(target[e]);
+    return std::fma(difference, difference, sum);
+  });
 }
 
 template <class T, class Target>

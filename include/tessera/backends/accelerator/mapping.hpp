@@ -21,8 +21,8 @@
 // their operands lie.
 //
 // Of at most a few hundred ways to cut a product the one with the fewest cycles is taken, among
-// equals the one with the least exchange. The choice depends on signature and machine only, so it is
-// a constant. Source: the planner of graphcore/poplibs in its simplest form.
+// equals the one with the least exchange. The choice depends on signature and machine only, so it
+// is a constant. Source: the planner of graphcore/poplibs in its simplest form.
 
 #include <tessera/ir/call.hpp>
 #include <tessera/machine/exchange_cost.hpp>
@@ -159,8 +159,7 @@ constexpr problem problem_of(const signature& s) {
     }
     case family::pool: {
       const auto n = pool_sizes::of(s);
-      p.transposed =
-          s.what == kind::max_pool2d_gradient || s.what == kind::avg_pool2d_gradient;
+      p.transposed = s.what == kind::max_pool2d_gradient || s.what == kind::avg_pool2d_gradient;
       p.extent[axis_b] = n.batch;
       p.extent[axis_h] = p.transposed ? n.in_height : n.out_height;
       p.extent[axis_w] = p.transposed ? n.in_width : n.out_width;
@@ -333,8 +332,8 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       break;
     }
     case family::loss: {
-      const bool entropy = s.what == kind::softmax_cross_entropy ||
-                           s.what == kind::softmax_cross_entropy_gradient;
+      const bool entropy =
+          s.what == kind::softmax_cross_entropy || s.what == kind::softmax_cross_entropy_gradient;
       const vector_unit& v = m.vector;
       const i64 lanes = v.lanes_f32;
       const i64 vectors = ceil_div(p.classes, lanes);
@@ -344,13 +343,13 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const i64 elements = positions * p.classes;
       w.outputs = p.reduced[axis_b] ? 1 : elements;
       w.vector_ops = elements * (entropy ? 4 : 2);
-      w.cycles =
-          v.supervisor_cycles + v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row);
+      w.cycles = v.supervisor_cycles +
+                 v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row);
       w.fixed_bytes = elements * bytes_of(s.input_type(0));
       // Every vertex counts the targets of the whole batch: the mean divides by their number.
-      w.fixed_bytes += entropy ? i64{4} * p.extent[axis_b]
-                               : elements * bytes_of(s.input_type(1));
-      w.sram_bytes = w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
+      w.fixed_bytes += entropy ? i64{4} * p.extent[axis_b] : elements * bytes_of(s.input_type(1));
+      w.sram_bytes =
+          w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
       w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
       break;
     }
@@ -426,8 +425,7 @@ constexpr share_work share_of(const machine& m, const finish_work& f, i64 partia
   share_work w;
   w.elements = ceil_div(outputs, partials);
   w.received = (partials - 1) * 4 * w.elements;
-  w.cycles =
-      vector_cost::reduce(m.vector, partials, w.elements) + finish_cycles(m, f, w.elements);
+  w.cycles = vector_cost::reduce(m.vector, partials, w.elements) + finish_cycles(m, f, w.elements);
   return w;
 }
 
@@ -454,8 +452,8 @@ constexpr estimate estimate_of(const machine& m, const signature& s, const mappi
   for (i32 a = 0; a < 2; ++a) {
     const i64 size = map.block[axis_h + a];
     const i64 reach = i64{p.kernel[a] - 1} * p.dilation[a];
-    const i64 span = p.transposed ? (size - 1 + reach) / p.stride[a] + 1
-                                  : (size - 1) * p.stride[a] + reach + 1;
+    const i64 span =
+        p.transposed ? (size - 1 + reach) / p.stride[a] + 1 : (size - 1) * p.stride[a] + reach + 1;
     cells *= span < p.cells[a] ? span : p.cells[a];
   }
   estimate e;
@@ -465,8 +463,8 @@ constexpr estimate estimate_of(const machine& m, const signature& s, const mappi
   const i64 partials = map.partials();
   if (partials > 1) {
     const share_work share = share_of(m, finish, partials, w.outputs);
-    e.cycles += share.cycles + exchange_cost::transfer(m.exchange, share.received) +
-                m.exchange.sync_cycles;
+    e.cycles +=
+        share.cycles + exchange_cost::transfer(m.exchange, share.received) + m.exchange.sync_cycles;
   } else if (finishes(p.what)) {
     e.cycles += finish_cycles(m, finish, w.outputs);
   }

@@ -25,12 +25,8 @@ struct pooling {
         y(image_view::of(s.batch_last, n.batch, n.channels, n.out_height, n.out_width)) {}
 
   i32 row(i32 p, i32 r) const { return p * n.stride_height + r * n.dilation_height - n.pad_top; }
-  i32 column(i32 q, i32 s) const {
-    return q * n.stride_width + s * n.dilation_width - n.pad_left;
-  }
-  bool inside(i32 h, i32 w) const {
-    return h >= 0 && h < n.in_height && w >= 0 && w < n.in_width;
-  }
+  i32 column(i32 q, i32 s) const { return q * n.stride_width + s * n.dilation_width - n.pad_left; }
+  bool inside(i32 h, i32 w) const { return h >= 0 && h < n.in_height && w >= 0 && w < n.in_width; }
 
   /// What an average of window (p, q) divides by; at least 1.
   float divisor(i32 p, i32 q) const {
@@ -126,8 +122,7 @@ void run_max_pool(const machine& m, const call& c) {
         const i32 h = pool.row(p, r);
         const i32 w = pool.column(q, s);
         if (!pool.inside(h, w)) continue;
-        fetch(x + channel * pool.x.channel + h * pool.x.row + w * pool.x.column +
-                  b * pool.x.sample,
+        fetch(x + channel * pool.x.channel + h * pool.x.row + w * pool.x.column + b * pool.x.sample,
               value, samples);
         const lanes here = set(static_cast<float>(r * pool.n.kernel_width + s));
         for (i32 j = 0; j < samples; j += lane_count) {
@@ -200,8 +195,7 @@ void run_avg_pool(const machine& m, const call& c) {
         const i32 h = pool.row(p, r);
         const i32 w = pool.column(q, s);
         if (!pool.inside(h, w)) continue;
-        fetch(x + channel * pool.x.channel + h * pool.x.row + w * pool.x.column +
-                  b * pool.x.sample,
+        fetch(x + channel * pool.x.channel + h * pool.x.row + w * pool.x.column + b * pool.x.sample,
               value, samples);
         for (i32 j = 0; j < samples; j += lane_count) {
           store(sum + j, load(sum + j) + load(value + j));
@@ -226,8 +220,7 @@ void run_avg_pool_gradient(const machine& m, const call& c) {
     alignas(64) float value[pool_strip];
     for (i32 j = 0; j < samples; j += lane_count) store(sum + j, set(0.0f));
     pool.windows_on(h, w, [&](i32 p, i32 q, i32) {
-      fetch(dy + channel * pool.y.channel + p * pool.y.row + q * pool.y.column +
-                b * pool.y.sample,
+      fetch(dy + channel * pool.y.channel + p * pool.y.row + q * pool.y.column + b * pool.y.sample,
             value, samples);
       const lanes divisor = set(pool.divisor(p, q));
       for (i32 j = 0; j < samples; j += lane_count) {

@@ -102,8 +102,8 @@ constexpr operation_price settle(const machine& m, const signature& s, const tal
   p.compute_cycles = t.most_cycles + t.most_share_cycles;
   p.exchange_cycles = exchange_cost::transfer(m.exchange, t.most_received) +
                       exchange_cost::transfer(m.exchange, t.most_share_received);
-  p.sync_cycles = m.exchange.sync_cycles *
-                  (1 + (t.most_share_received > 0 ? 1 : 0) + (votes(s) ? 1 : 0));
+  p.sync_cycles =
+      m.exchange.sync_cycles * (1 + (t.most_share_received > 0 ? 1 : 0) + (votes(s) ? 1 : 0));
   p.macs = t.macs;
   p.vector_ops = t.vector_ops;
   p.sram_bytes = t.sram_bytes;
@@ -158,8 +158,8 @@ constexpr operation_price price(const machine& m, const signature& s, const mapp
   for (i32 code = 0; code < 1 << axis_count; ++code) {
     i32 size[axis_count] = {};
     i64 vertices = 1;
-    i64 blocks = 1;       // output blocks of this kind, counted at one of their partial sums
-    bool first = true;    // is this kind of vertex the first along every axis summed over?
+    i64 blocks = 1;     // output blocks of this kind, counted at one of their partial sums
+    bool first = true;  // is this kind of vertex the first along every axis summed over?
     bool exists = true;
     for (i32 a = 0; a < axis_count; ++a) {
       const i32 which = (code >> a) & 1;
@@ -218,9 +218,8 @@ constexpr double seconds(const machine& m, const operation_price& p) {
 
 /// Share of the matrix units' multiplications that the cycles had room for.
 constexpr double utilization(const machine& m, const operation_price& p, element type) {
-  return static_cast<double>(p.macs) /
-         (static_cast<double>(p.cycles()) * m.tiles *
-          static_cast<double>(matrix_cost::peak_macs(m, type)));
+  return static_cast<double>(p.macs) / (static_cast<double>(p.cycles()) * m.tiles *
+                                        static_cast<double>(matrix_cost::peak_macs(m, type)));
 }
 
 }  // namespace tessera::accelerator

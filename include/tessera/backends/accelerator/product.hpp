@@ -273,10 +273,9 @@ class product {
       const i32 n = static_cast<i32>(row % samples);
       i32 length = smaller(samples - n, most - piece.rows);
       if (!c_.sizes->batch_last) length = 1;
-      p.runs[piece.runs++] = {
-          v.begin[axis_h] + static_cast<i32>(position / v.size[axis_w]),
-          v.begin[axis_w] + static_cast<i32>(position % v.size[axis_w]),
-          v.begin[axis_b] + n, length};
+      p.runs[piece.runs++] = {v.begin[axis_h] + static_cast<i32>(position / v.size[axis_w]),
+                              v.begin[axis_w] + static_cast<i32>(position % v.size[axis_w]),
+                              v.begin[axis_b] + n, length};
       piece.rows += length;
       row += length;
     }
@@ -326,7 +325,8 @@ class product {
     }
   }
 
-  // --- forward and data gradient: a piece of positions x channels ---------------------------------
+  // --- forward and data gradient: a piece of positions x channels
+  // ---------------------------------
 
   /// The weights in f32, column by column: for every block of channels (kernel row, column,
   /// channel), filled up with zeros to a multiple of 4.
@@ -386,8 +386,8 @@ class product {
       const weight_columns weights{
           arranged_ + column * column_stride_ + v.block[axis_k] * block_stride_, column_stride_};
       const i64 channels = v.size[axis_k];
-      const T* image = c_.input<T>(0) +
-                       (i64{g} * of.extent[axis_k] + v.begin[axis_k]) * far_.channel;
+      const T* image =
+          c_.input<T>(0) + (i64{g} * of.extent[axis_k] + v.begin[axis_k]) * far_.channel;
       const i64 depth = channels * of.taps;
       record.counts.macs += depth * piece.rows * cols;
       i32 groups = 0;
@@ -440,8 +440,7 @@ class product {
       i64 y = 0;
       i64 x = 0;
       const bool exists = cell_at(run.h, run.w, r, s, y, x);
-      p.offsets[j] =
-          exists ? y * far_.row + x * far_.column + run.n * far_.sample : -1;
+      p.offsets[j] = exists ? y * far_.row + x * far_.column + run.n * far_.sample : -1;
       any = any || exists;
     }
     return any;
@@ -463,8 +462,7 @@ class product {
   }
 
   void write_image(panels& p, row_piece piece, i64 column, i32 cols, float* sums) {
-    const T* bias =
-        map().of.transposed || !c_.sizes->has_input(2) ? nullptr : c_.input<T>(2);
+    const T* bias = map().of.transposed || !c_.sizes->has_input(2) ? nullptr : c_.input<T>(2);
     for (i32 j = 0; j < cols; ++j) {
       float* sum = sums + j * panels::max_rows;
       if (bias != nullptr) {
@@ -482,7 +480,8 @@ class product {
     }
   }
 
-  // --- weight gradient: a piece of output channels x (input channel, kernel cell) ------------------
+  // --- weight gradient: a piece of output channels x (input channel, kernel cell)
+  // ------------------
 
   void weight_piece(panels& p, recorder& record, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
     const i32 wide = static_cast<i32>(padded(rows));

@@ -38,7 +38,8 @@ struct bias_order {
   bool batch_last;
   bias_sizes n;
 
-  /// How many elements lie side by side from `e` on, at most `most`; `at` is the place of the first.
+  /// How many elements lie side by side from `e` on, at most `most`; `at` is the place of the
+  /// first.
   i64 side_by_side(i64 channel, i64 e, i64 most, i64& at) const {
     if (batch_last) {
       at = channel * n.inner * n.batch + e;
@@ -79,8 +80,7 @@ void run_bias_gradient(const machine& m, const call& c, T* out) {
             const i64 n = v.size[axis_b] - done < piece ? v.size[axis_b] - done : piece;
             for (i64 j = 0; j < n;) {
               i64 at = 0;
-              const i64 length =
-                  order.side_by_side(o, v.begin[axis_b] + done + j, n - j, at);
+              const i64 length = order.side_by_side(o, v.begin[axis_b] + done + j, n - j, at);
               fetch(dy + at, x + j, length);
               j += length;
             }

@@ -6,11 +6,11 @@
 // asks all tiles whether it is finite where skip_rule::tensor wants to know, then applies it. The
 // gradient of a vertex stays on its tile in between; here all of them lie in the counters' scratch.
 
-#include <cmath>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
 #include <tessera/ops/update.hpp>
+#include <cmath>
 
 namespace tessera::accelerator {
 
@@ -45,7 +45,7 @@ struct optimizer_step {
   update_rule rule;
   float rate;
   float scale = 1;
-  bool first;            // no update yet: momentum starts
+  bool first;  // no update yet: momentum starts
   float root_correction = 1;
 
   optimizer_step(const call& c, i32 applied)

@@ -7,11 +7,11 @@
 // operation in a stated order. A product that feeds a sum is always an explicit fused multiply-add,
 // so that no compiler flag decides about its rounding; plain products feed no sum.
 
+#include <tessera/core/convert.hpp>
+#include <tessera/machine/machine.hpp>
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <tessera/core/convert.hpp>
-#include <tessera/machine/machine.hpp>
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -125,8 +125,8 @@ inline float dot(accumulation order, const half* a, const half* b, i64 n) {
 }
 
 /// The sum of products where `count` accumulators take turns, element i going to i mod count, and
-/// are folded in halves at the end: the order of the vector unit's reductions. `count` is a power of
-/// two up to 64.
+/// are folded in halves at the end: the order of the vector unit's reductions. `count` is a power
+/// of two up to 64.
 inline float dot_in_lanes(i32 count, const half* a, const half* b, i64 n) {
   float acc[64] = {};
   for (i64 i = 0; i < n; ++i) {
