@@ -162,15 +162,27 @@ struct step_builder {
     const i64 x = i64{batch} * in;
     const i64 y = i64{batch} * out;
     const i64 w = i64{in} * out;
-    add(name, kind::dense, macs).sizes(n).in(0, x, type).in(1, w, type).in(2, out, type)
+    add(name, kind::dense, macs)
+        .sizes(n)
+        .in(0, x, type)
+        .in(1, w, type)
+        .in(2, out, type)
         .out(0, y, type);
     if (!first) {
-      add(name + " data", kind::dense_data_gradient, macs).sizes(n).in(0, y, type).in(1, w, type)
+      add(name + " data", kind::dense_data_gradient, macs)
+          .sizes(n)
+          .in(0, y, type)
+          .in(1, w, type)
           .out(0, x, type);
     }
-    add(name + " update", kind::dense_weight_update, macs).sizes(n).in(0, x, type).in(1, y, type)
+    add(name + " update", kind::dense_weight_update, macs)
+        .sizes(n)
+        .in(0, x, type)
+        .in(1, y, type)
         .parameter(w);
-    add(name + " bias", kind::bias_update).sizes(bias_sizes{batch, out, 1}).in(1, y, type)
+    add(name + " bias", kind::bias_update)
+        .sizes(bias_sizes{batch, out, 1})
+        .in(1, y, type)
         .parameter(out);
   }
 
@@ -179,49 +191,77 @@ struct step_builder {
     const i64 x = i64{batch} * n.in_channels * n.in_height * n.in_width;
     const i64 y = i64{batch} * n.out_channels * n.out_height * n.out_width;
     const i64 w = i64{n.out_channels} * n.in_channels * n.kernel_height * n.kernel_width;
-    add(name, kind::conv2d, macs).sizes(n).in(0, x, type).in(1, w, type)
-        .in(2, n.out_channels, type).out(0, y, type);
+    add(name, kind::conv2d, macs)
+        .sizes(n)
+        .in(0, x, type)
+        .in(1, w, type)
+        .in(2, n.out_channels, type)
+        .out(0, y, type);
     if (!first) {
-      add(name + " data", kind::conv2d_data_gradient, macs).sizes(n).in(0, y, type).in(1, w, type)
+      add(name + " data", kind::conv2d_data_gradient, macs)
+          .sizes(n)
+          .in(0, y, type)
+          .in(1, w, type)
           .out(0, x, type);
     }
-    add(name + " update", kind::conv2d_weight_update, macs).sizes(n).in(0, x, type)
-        .in(1, y, type).parameter(w);
+    add(name + " update", kind::conv2d_weight_update, macs)
+        .sizes(n)
+        .in(0, x, type)
+        .in(1, y, type)
+        .parameter(w);
     add(name + " bias", kind::bias_update)
-        .sizes(bias_sizes{batch, n.out_channels, n.out_height * n.out_width}).in(1, y, type)
+        .sizes(bias_sizes{batch, n.out_channels, n.out_height * n.out_width})
+        .in(1, y, type)
         .parameter(n.out_channels);
   }
 
   void activation(const std::string& name, kind forward, kind backward, i32 size) {
     const elementwise_sizes n{batch * size};
     add(name, forward).sizes(n).in(0, n.count, type).out(0, n.count, type);
-    add(name + " gradient", backward).sizes(n).in(0, n.count, type).in(1, n.count, type)
+    add(name + " gradient", backward)
+        .sizes(n)
+        .in(0, n.count, type)
+        .in(1, n.count, type)
         .out(0, n.count, type);
   }
 
   void pool(const std::string& name, i32 channels, i32 size) {
-    const pool_sizes n{batch, channels, size, size, size / 2, size / 2, 2, 2, 2, 2, 0, 0, 0, 0, 1,
-                       1, 0};
+    const pool_sizes n{batch, channels, size, size, size / 2, size / 2, 2, 2, 2,
+                       2,     0,        0,    0,    0,        1,        1, 0};
     const i64 x = i64{batch} * channels * size * size;
-    add(name, kind::max_pool2d).sizes(n).in(0, x, type).out(0, x / 4, type)
+    add(name, kind::max_pool2d)
+        .sizes(n)
+        .in(0, x, type)
+        .out(0, x / 4, type)
         .out(1, x / 4, element::uint8);
-    add(name + " gradient", kind::max_pool2d_gradient).sizes(n).in(0, x / 4, type)
-        .in(1, x / 4, element::uint8).out(0, x, type);
+    add(name + " gradient", kind::max_pool2d_gradient)
+        .sizes(n)
+        .in(0, x / 4, type)
+        .in(1, x / 4, element::uint8)
+        .out(0, x, type);
   }
 
   void loss(i32 classes) {
     const loss_sizes n{batch, classes, 1};
     const i64 z = i64{batch} * classes;
-    add("loss", kind::softmax_cross_entropy).sizes(n).in(0, z, type)
-        .in(1, batch, element::int32).out(0, 1, element::f32);
-    add("loss gradient", kind::softmax_cross_entropy_gradient).sizes(n).in(0, z, type)
-        .in(1, batch, element::int32).out(0, z, type);
+    add("loss", kind::softmax_cross_entropy)
+        .sizes(n)
+        .in(0, z, type)
+        .in(1, batch, element::int32)
+        .out(0, 1, element::f32);
+    add("loss gradient", kind::softmax_cross_entropy_gradient)
+        .sizes(n)
+        .in(0, z, type)
+        .in(1, batch, element::int32)
+        .out(0, z, type);
   }
 
   void casts(i64 parameters) {
     if (type == element::f32) return;
-    add("working copies", kind::cast).sizes(elementwise_sizes{static_cast<i32>(parameters)})
-        .in(0, parameters, element::f32).out(0, parameters, element::f16);
+    add("working copies", kind::cast)
+        .sizes(elementwise_sizes{static_cast<i32>(parameters)})
+        .in(0, parameters, element::f32)
+        .out(0, parameters, element::f16);
   }
 };
 

@@ -43,7 +43,8 @@ void check_unary(kind what, double ulps, Wanted wanted) {
       c.run();
       const numbers y = c.result(0);
       i64 wrong = 0;
-      for (i64 i = 0; i < count; ++i) wrong += close(y[at(i)], wanted(x[at(i)]), type, ulps) ? 0 : 1;
+      for (i64 i = 0; i < count; ++i)
+        wrong += close(y[at(i)], wanted(x[at(i)]), type, ulps) ? 0 : 1;
       CHECK(wrong == 0);
       host_call same(what, false);
       elementwise_sizes{static_cast<i32>(count)}.write(same.s);
@@ -119,8 +120,8 @@ TEST_CASE("add adds", "[backends][host]") {
 }
 
 TEST_CASE("cast rounds to nearest even", "[backends][host]") {
-  const numbers x = {0, -0.0, 1, 1 + 0x1p-11, 1 + 0x1p-11 + 0x1p-20, 65519, 65520, 0x1p-25, 0x1p-24,
-                     -3.14159265};
+  const numbers x = {0,     -0.0,  1,       1 + 0x1p-11, 1 + 0x1p-11 + 0x1p-20,
+                     65519, 65520, 0x1p-25, 0x1p-24,     -3.14159265};
   const numbers rounded = {0, -0.0, 1, 1, 1 + 0x1p-10, 65504, HUGE_VAL, 0, 0x1p-24, -3.140625};
   const auto cast = [](const numbers& from, element from_type, element to_type) {
     host_call c(kind::cast, false);

@@ -145,8 +145,14 @@ TEST_CASE("softmax cross entropy and its gradient follow the formulas", "[backen
       check_entropy({batch, 10, 3, batch, {.label_smoothing = 0.125f}, true, true}, type);
       check_entropy({batch, 10, 1, batch, {.reduce = reduction::sum}, true, false, true}, type);
       check_entropy({batch, 10, 2, batch, {.reduce = reduction::none}, false, false, true}, type);
-      check_entropy({batch, 10, 1, batch, {.reduce = reduction::none, .label_smoothing = 0.25f},
-                     true, true, true},
+      check_entropy({batch,
+                     10,
+                     1,
+                     batch,
+                     {.reduce = reduction::none, .label_smoothing = 0.25f},
+                     true,
+                     true,
+                     true},
                     type);
     }
     check_entropy({16, 10, 1, 11, {}}, type);

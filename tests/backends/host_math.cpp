@@ -3,8 +3,9 @@
 #include "host_support.hpp"
 
 // exp, tanh and sigmoid against double precision, over all floats in steps of a prime number of
-// representations, and at the ends of their ranges. Stated errors, measured with a step of 97 on AVX2:
-// exp 1.04, tanh 2.00, sigmoid 1.50 units of the last place.
+// representations, and at the ends of their ranges. Stated errors, measured with a step of 97 on
+// AVX2: exp 1.04, tanh 2.00, sigmoid 1.50 units of the last place; without fused multiply-adds
+// sigmoid 1.99.
 
 using namespace tessera;
 using namespace tessera::testing;
@@ -37,8 +38,8 @@ double worst_error(Function f, Wanted wanted) {
         continue;
       }
       const float size = std::abs(nearest);
-      const double unit = static_cast<double>(std::nextafter(size, HUGE_VALF)) -
-                          static_cast<double>(size);
+      const double unit =
+          static_cast<double>(std::nextafter(size, HUGE_VALF)) - static_cast<double>(size);
       worst = std::max(worst, std::abs(static_cast<double>(y[i]) - exact) / unit);
     }
   }
@@ -60,7 +61,7 @@ TEST_CASE("exp, tanh and sigmoid are within 2 units of the last place everywhere
   CHECK(worst_error([](simd::vec x) { return host::tanh(x); },
                     [](double x) { return std::tanh(x); }) < 2.05);
   CHECK(worst_error([](simd::vec x) { return host::sigmoid(x); },
-                    [](double x) { return 1 / (1 + std::exp(-x)); }) < 1.6);
+                    [](double x) { return 1 / (1 + std::exp(-x)); }) < 2);
 }
 
 TEST_CASE("exp, tanh and sigmoid reach their limits", "[backends][host]") {

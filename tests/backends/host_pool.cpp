@@ -51,8 +51,8 @@ void check_pool(const pool_sizes& n, element type) {
       for (i32 q = 0; q < n.out_width; ++q) {
         const std::size_t e = at(plane * out_plane + p * n.out_width + q);
         const window_cells window = cells_of(n, p, q);
-        const double divisor = n.count_include_pad != 0 ? window.padded
-                                                        : static_cast<double>(window.cell.size());
+        const double divisor =
+            n.count_include_pad != 0 ? window.padded : static_cast<double>(window.cell.size());
         std::size_t best = 0;
         for (std::size_t i = 0; i < window.cell.size(); ++i) {
           const std::size_t cell = at(plane * in_plane + window.cell[i]);
@@ -128,7 +128,7 @@ TEST_CASE("pooling takes the largest and the mean of every window", "[backends][
       check_pool({batch, 2, 11, 12, 5, 3, 3, 2, 2, 3, 1, 2, 1, 1, 1, 3, 0}, type);
       check_pool({batch, 2, 7, 7, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 0}, type);  // ceil mode
       check_pool({batch, 2, 7, 7, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 1}, type);
-      check_pool({batch, 2, 5, 6, 1, 1, 5, 6, 1, 1, 0, 0, 0, 0, 1, 1, 0}, type);  // global
+      check_pool({batch, 2, 5, 6, 1, 1, 5, 6, 1, 1, 0, 0, 0, 0, 1, 1, 0}, type);      // global
       check_pool({batch, 1, 20, 17, 2, 1, 18, 17, 2, 1, 0, 0, 0, 0, 1, 1, 0}, type);  // i32 index
       check_pool({batch, 2, 5, 5, 2, 2, 2, 2, 3, 3, 0, 0, 0, 0, 1, 1, 0}, type);  // cells between
     }

@@ -87,8 +87,8 @@ conv_sizes sized(conv_sizes n, i32 pad_bottom, i32 pad_right) {
   };
   n.out_height = cells(n.in_height, n.pad_top + pad_bottom, n.kernel_height, n.dilation_height,
                        n.stride_height);
-  n.out_width = cells(n.in_width, n.pad_left + pad_right, n.kernel_width, n.dilation_width,
-                      n.stride_width);
+  n.out_width =
+      cells(n.in_width, n.pad_left + pad_right, n.kernel_width, n.dilation_width, n.stride_width);
   return n;
 }
 
@@ -120,9 +120,10 @@ void check_conv(const conv_sizes& n, element type) {
                 const i64 h = p * n.stride_height + r * n.dilation_height - n.pad_top;
                 const i64 v = q * n.stride_width + t * n.dilation_width - n.pad_left;
                 if (h < 0 || h >= n.in_height || v < 0 || v >= n.in_width) continue;
-                const std::size_t xe = at(
-                    ((s * n.in_channels + group * n.group_in() + c) * n.in_height + h) * n.in_width +
-                    v);
+                const std::size_t xe =
+                    at(((s * n.in_channels + group * n.group_in() + c) * n.in_height + h) *
+                           n.in_width +
+                       v);
                 const std::size_t we =
                     at(((o * n.group_in() + c) * n.kernel_height + r) * n.kernel_width + t);
                 y[e].add(x[xe] * w[we]);

@@ -31,7 +31,7 @@ bool same_bits(float a, float b) {
   return (std::isnan(a) && std::isnan(b)) || std::bit_cast<u32>(a) == std::bit_cast<u32>(b);
 }
 
-const float specials[] = {0.0f,  -0.0f,       1.0f,         -1.0f, 3.5f, -2.5f,
+const float specials[] = {0.0f,  -0.0f,      1.0f,      -1.0f, 3.5f,  -2.5f,
                           1e30f, -HUGE_VALF, HUGE_VALF, NAN,   1e-40f};
 
 }  // namespace
@@ -74,8 +74,8 @@ TEST_CASE("vectors load and store floats and halves, whole and in part", "[backe
 }
 
 TEST_CASE("halves are rounded to nearest even when stored", "[backends][host]") {
-  const float tricky[] = {65519, 65520, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 0x1p-25f, 0x1.8p-25f, -0.0f,
-                          NAN};
+  const float tricky[] = {65519,    65520,      1 + 0x1p-11f, 1 + 3 * 0x1p-11f,
+                          0x1p-25f, 0x1.8p-25f, -0.0f,        NAN};
   for (const float x : tricky) {
     half to[lanes];
     simd::store(to, simd::set(x));

@@ -83,7 +83,9 @@ class host_call {
     return values;
   }
 
-  double input_number(i32 slot, i64 i) const { return read(in_pointer_[slot], s.input_type(slot), i); }
+  double input_number(i32 slot, i64 i) const {
+    return read(in_pointer_[slot], s.input_type(slot), i);
+  }
 
   /// Bytes of an output, to compare bit by bit.
   std::vector<std::byte> bytes(i32 slot) const {

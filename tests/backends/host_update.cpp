@@ -235,8 +235,8 @@ TEST_CASE("the loss scale halves after an overflow and doubles after good steps"
           "[backends][host]") {
   host_call c(kind::scaler_update, false);
   elementwise_sizes{1}.write(c.s);
-  c.attr.scaling = {.skip = skip_rule::step, .dynamic = true, .growth = 2, .backoff = 0.5f,
-                    .interval = 3};
+  c.attr.scaling = {
+      .skip = skip_rule::step, .dynamic = true, .growth = 2, .backoff = 0.5f, .interval = 3};
   c.out(0, {8, 0, 1, 0});
   c.run();
   CHECK(c.result(0) == numbers{4, 0, 0, 1});

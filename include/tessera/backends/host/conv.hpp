@@ -30,17 +30,35 @@ struct conv_view {
 
   static conv_view forward(const call& c, const conv_sizes& n) {
     const i64 kernel = i64{n.kernel_height} * n.kernel_width;
-    return {n.batch, n.groups, n.group_out(), n.group_in(),
-            conv_axis::height(n, false), conv_axis::width(n, false),
-            c.input<T>(0), c.output<T>(0), c.input<T>(1), c.input<T>(2),
-            n.group_in() * kernel, kernel, i64{n.group_out()} * n.group_in() * kernel};
+    return {n.batch,
+            n.groups,
+            n.group_out(),
+            n.group_in(),
+            conv_axis::height(n, false),
+            conv_axis::width(n, false),
+            c.input<T>(0),
+            c.output<T>(0),
+            c.input<T>(1),
+            c.input<T>(2),
+            n.group_in() * kernel,
+            kernel,
+            i64{n.group_out()} * n.group_in() * kernel};
   }
   static conv_view backward(const call& c, const conv_sizes& n) {
     const i64 kernel = i64{n.kernel_height} * n.kernel_width;
-    return {n.batch, n.groups, n.group_in(), n.group_out(),
-            conv_axis::height(n, true), conv_axis::width(n, true),
-            c.input<T>(0), c.output<T>(0), c.input<T>(1), nullptr,
-            kernel, n.group_in() * kernel, i64{n.group_out()} * n.group_in() * kernel};
+    return {n.batch,
+            n.groups,
+            n.group_in(),
+            n.group_out(),
+            conv_axis::height(n, true),
+            conv_axis::width(n, true),
+            c.input<T>(0),
+            c.output<T>(0),
+            c.input<T>(1),
+            nullptr,
+            kernel,
+            n.group_in() * kernel,
+            i64{n.group_out()} * n.group_in() * kernel};
   }
 
   i64 kernel() const { return i64{height.kernel} * width.kernel; }

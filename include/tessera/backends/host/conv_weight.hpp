@@ -70,7 +70,7 @@ void correlate_taps(const correlation<T>& k, i32 taps) {
     case 3: return correlate<T, Channels, 3>(k);
     default: break;
   }
-  if constexpr (Channels <= 2) {
+  if constexpr (Channels == 2) {
     switch (taps) {
       case 4: return correlate<T, Channels, 4>(k);
       case 5: return correlate<T, Channels, 5>(k);
@@ -79,7 +79,7 @@ void correlate_taps(const correlation<T>& k, i32 taps) {
   }
 }
 
-/// `channels` 1, 2 or 4; `taps` 1 to 6, at most 3 with 4 channels.
+/// `channels` 1, 2 or 4; `taps` 1 to 3, with 2 channels to 6.
 template <class T>
 void run_correlation(const correlation<T>& k, i32 channels, i32 taps) {
   if (channels == 4) {
@@ -144,10 +144,10 @@ void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels
   k.dy_step = batch;
   k.x_step = n.stride_width * batch;
   k.sums_channel = i64{box.count()} * simd::lanes;
-  const T* const dy = v.dy + (i64{group} * n.group_out() + o0) * dy_plane +
-                      i64{p} * n.out_width * batch;
+  const T* const dy =
+      v.dy + (i64{group} * n.group_out() + o0) * dy_plane + i64{p} * n.out_width * batch;
   const T* const x = v.x + (i64{group} * n.group_in() + box.channel0) * x_plane;
-  const i32 most_taps = channels == 4 ? 3 : 6;
+  const i32 most_taps = channels == 2 ? 6 : 3;
   // One call: taps [t, t + taps) along the blocked direction, positions [first, last).
   const bool one_line = n.stride_width == 1;  // neighbouring positions are one long row of samples
   const auto correlate_range = [&](i32 channel, i32 r, i32 s, i32 taps, position_range q) {
@@ -169,8 +169,7 @@ void correlate_row(const conv_weight_view<T>& v, i32 group, i32 o0, i32 channels
       if (v.height.cell(p, box.r0 + r) < 0) continue;
       for (i32 b = 0; b < blocks.count; ++b) {
         for (i32 s = 0; s < box.columns; ++s) {
-          correlate_range(blocks.first(b), r, s, blocks.rows(b),
-                          positions_of(v.width, box.s0 + s));
+          correlate_range(blocks.first(b), r, s, blocks.rows(b), positions_of(v.width, box.s0 + s));
         }
       }
     }
@@ -208,19 +207,23 @@ void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 chan
   const i32 weights = most / channels;
   const i32 columns = n.kernel_width < weights ? n.kernel_width : weights;
   const i32 whole_rows = weights / columns;
-  const i32 rows = columns < n.kernel_width ? 1
-                   : n.kernel_height < whole_rows ? n.kernel_height : whole_rows;
+  const i32 rows = columns < n.kernel_width       ? 1
+                   : n.kernel_height < whole_rows ? n.kernel_height
+                                                  : whole_rows;
   const i32 whole_kernels = rows < n.kernel_height ? 1 : weights / (rows * columns);
   const row_blocks chunks(depth, whole_kernels < 1 ? 1 : whole_kernels);
   for (i32 chunk = 0; chunk < chunks.count; ++chunk) {
     for (i32 r0 = 0; r0 < n.kernel_height; r0 += rows) {
       for (i32 s0 = 0; s0 < n.kernel_width; s0 += columns) {
-        const tap_box box{chunks.first(chunk), chunks.rows(chunk),
-                          r0, n.kernel_height - r0 < rows ? n.kernel_height - r0 : rows,
-                          s0, n.kernel_width - s0 < columns ? n.kernel_width - s0 : columns};
+        const tap_box box{chunks.first(chunk),
+                          chunks.rows(chunk),
+                          r0,
+                          n.kernel_height - r0 < rows ? n.kernel_height - r0 : rows,
+                          s0,
+                          n.kernel_width - s0 < columns ? n.kernel_width - s0 : columns};
         const i32 count = box.count();
-        std::memset(sums, 0, sizeof(float) * static_cast<std::size_t>(channels * count) *
-                                 simd::lanes);
+        std::memset(sums, 0,
+                    sizeof(float) * static_cast<std::size_t>(channels * count) * simd::lanes);
         for (i32 p = 0; p < n.out_height; ++p) {
           correlate_row(v, group, o0, channels, box, p, sums);
         }
@@ -350,8 +353,8 @@ void conv2d_weight_update(const call& c) {
   const conv_sizes n = conv_sizes::of(*c.sizes);
   const i64 count = i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
   update_with(
-      c, count, sizeof(T) == 2,
-      [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); }, [] { return false; });
+      c, count, sizeof(T) == 2, [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); },
+      [] { return false; });
 }
 
 }  // namespace tessera::host

@@ -48,7 +48,8 @@ void run_long_product(const product<half, half>& p, i32 rows, i64 row_weights, i
       part.add = first > 0;
       run_product(part, rows);
     }
-    for (i32 r = 0; r < rows; ++r) narrow(tile + r * widest, p.y + r * p.y_row + column, part.columns);
+    for (i32 r = 0; r < rows; ++r)
+      narrow(tile + r * widest, p.y + r * p.y_row + column, part.columns);
   }
 }
 
@@ -233,7 +234,8 @@ void dense_data_gradient_batch_first(const call& c, const dense_sizes& n) {
     } else {
       const i64 row = weight_panel::capacity / 8;
       run_long_product(p, rows, row, 1, [&](i64 tap, i64 count, float* panel) {
-        for (i32 r = 0; r < rows; ++r) widen(dy + (first + r) * n.out + tap, panel + r * row, count);
+        for (i32 r = 0; r < rows; ++r)
+          widen(dy + (first + r) * n.out + tap, panel + r * row, count);
       });
     }
   });
@@ -267,7 +269,8 @@ void widen_outputs(const half* dy, const dense_sizes& n, i64 first, i32 rows, i6
   }
 }
 
-/// Tiles of dense_weight. (Outside it: g++ 12 fails on local constants as array bounds in a lambda.)
+/// Tiles of dense_weight. (Outside it: g++ 12 fails on local constants as array bounds in a
+/// lambda.)
 inline constexpr i32 tile_floats = 4096;
 inline constexpr i32 most_samples = 128;
 
@@ -338,8 +341,7 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
             p.weight_row = row;
             p.sum.weight[2] = tap;
           } else {
-            widen_outputs<BatchLast>(dy, n, o0 + first, blocks.rows(block), sample, count,
-                                     weights);
+            widen_outputs<BatchLast>(dy, n, o0 + first, blocks.rows(block), sample, count, weights);
             p.weight = weights;
             p.weight_row = count;
             p.sum.weight[2] = 1;

@@ -72,9 +72,8 @@ void tanh_forward(const call& c) {
 
 template <class T>
 void tanh_gradient(const call& c) {
-  map_elements<T>(c, [](simd::vec y, simd::vec dy) {
-    return dy * simd::fnma(y, y, simd::set(1.0f));
-  });
+  map_elements<T>(c,
+                  [](simd::vec y, simd::vec dy) { return dy * simd::fnma(y, y, simd::set(1.0f)); });
 }
 
 template <class T>
@@ -118,7 +117,8 @@ void dropout(const call& c) {
         if (rest >= lanes) {
           store(y + i + k, select(drop, zero(), load(x + i + k) / kept));
         } else {
-          store_partial(y + i + k, select(drop, zero(), load_partial(x + i + k, rest) / kept), rest);
+          store_partial(y + i + k, select(drop, zero(), load_partial(x + i + k, rest) / kept),
+                        rest);
         }
       }
     }

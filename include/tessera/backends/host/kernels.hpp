@@ -75,7 +75,9 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::softmax_cross_entropy_gradient:
       name.supported = absent_or(3, element::f32) && absent_or(out, t);
       break;
-    case kind::mse: name.supported = is_float(s.input_type(1)) && absent_or(out, element::f32); break;
+    case kind::mse:
+      name.supported = is_float(s.input_type(1)) && absent_or(out, element::f32);
+      break;
     case kind::mse_gradient:
       name.supported = is_float(s.input_type(1)) && is_float(s.output_type(0));
       break;
@@ -160,7 +162,9 @@ template <class T, bool Last>
 struct kernel_table {
   kernel of[static_cast<i32>(kind::count)] = {};
 
-  constexpr kernel_table() { fill(std::make_integer_sequence<i32, static_cast<i32>(kind::count)>()); }
+  constexpr kernel_table() {
+    fill(std::make_integer_sequence<i32, static_cast<i32>(kind::count)>());
+  }
 
  private:
   template <i32... Kinds>
@@ -177,7 +181,8 @@ kernel find_kernel(const signature& s) {
   if (!name.supported) return nullptr;
   if (s.what == kind::cast) {
     const bool to_half_type = s.output_type(0) == element::f16;
-    if (name.storage == element::f32) return to_half_type ? &cast<float, half> : &cast<float, float>;
+    if (name.storage == element::f32)
+      return to_half_type ? &cast<float, half> : &cast<float, float>;
     return to_half_type ? &cast<half, half> : &cast<half, float>;
   }
   static constexpr kernel_table<float, false> floats_first;

@@ -26,8 +26,8 @@ inline float number_at(const std::byte* p, element type, i64 i) {
 
 /// Columns of logits side by side, at most a vector of them.
 struct column_group {
-  i64 logits;   // address of the first column's first logit
-  i64 target;   // of the first column
+  i64 logits;  // address of the first column's first logit
+  i64 target;  // of the first column
   i32 columns;
 };
 

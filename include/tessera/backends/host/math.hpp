@@ -65,7 +65,8 @@ inline simd::vec tanh(simd::vec x) {
   const simd::vec e = simd::fma(parts.minus_1, scale, scale - set(1.0f));
   const simd::vec sum = e + set(2.0f);
   const simd::vec y = e / sum;
-  // What rounding the sum lost goes back into the quotient: y lost / sum, with 1 / sum = (1 - y) / 2.
+  // What rounding the sum lost goes back into the quotient: y lost / sum, with 1 / sum = (1 - y)
+  // / 2.
   const simd::vec rest = simd::smaller(e, set(2.0f)) - (sum - simd::larger(e, set(2.0f)));
   const simd::vec lost = rest * set(0.5f);
   return simd::copy_sign(simd::fnma(lost, simd::fnma(y, y, y), y), x);

@@ -24,9 +24,13 @@ struct sample_lanes {
   using value = simd::vec;
   static constexpr i32 width = simd::lanes;
   template <class T>
-  static value load(const T* p) { return simd::load(p); }
+  static value load(const T* p) {
+    return simd::load(p);
+  }
   template <class T>
-  static void store(T* p, value x) { simd::store(p, x); }
+  static void store(T* p, value x) {
+    simd::store(p, x);
+  }
   static value load_index(const u8* p) { return simd::load_u8(p); }
   static value load_index(const i32* p) { return simd::load_i32(p); }
   static void store_index(u8* p, value x) { simd::store_u8(p, x); }
@@ -39,13 +43,19 @@ struct single_lane {
   using value = float;
   static constexpr i32 width = 1;
   template <class T>
-  static value load(const T* p) { return simd::as_float(*p); }
+  static value load(const T* p) {
+    return simd::as_float(*p);
+  }
   static void store(float* p, value x) { *p = x; }
   static void store(half* p, value x) { *p = to_half(x); }
   template <class I>
-  static value load_index(const I* p) { return static_cast<float>(*p); }
+  static value load_index(const I* p) {
+    return static_cast<float>(*p);
+  }
   template <class I>
-  static void store_index(I* p, value x) { *p = static_cast<I>(x); }
+  static void store_index(I* p, value x) {
+    *p = static_cast<I>(x);
+  }
   static value set(float x) { return x; }
   static value select(bool m, value a, value b) { return m ? a : b; }
 };
@@ -138,15 +148,15 @@ void max_pool_whole(const window_offsets& window, const T* first, T* y, Index* i
 
 /// Index may be null: then only the largest values are wanted.
 template <class Lanes, class T, class Index>
-void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x, T* y, Index* index, i32 p) {
+void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x, T* y,
+                  Index* index, i32 p) {
   const pool_sizes& n = v.n;
   const tap_span rows = rows_of(n, p);
   for (i32 q = 0; q < n.out_width; ++q) {
     const tap_span columns = columns_of(n, q);
     const i64 out = (i64{p} * n.out_width + q) * v.inner;
     if (window.count > 0 &&
-        rows.last - rows.first + columns.last - columns.first ==
-            n.kernel_height + n.kernel_width) {
+        rows.last - rows.first + columns.last - columns.first == n.kernel_height + n.kernel_width) {
       const T* const first = x + (i64{rows.start} * n.in_width + columns.start) * v.inner;
       max_pool_whole<Lanes>(window, first, y + out, index == nullptr ? nullptr : index + out,
                             v.inner);
@@ -157,7 +167,8 @@ void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x
       typename Lanes::value winner = Lanes::set(0);
       bool found = false;
       for (i32 r = rows.first; r < rows.last; ++r) {
-        const T* const line = x + i64{rows.start + r * n.dilation_height} * n.in_width * v.inner + i;
+        const T* const line =
+            x + i64{rows.start + r * n.dilation_height} * n.in_width * v.inner + i;
         for (i32 s = columns.first; s < columns.last; ++s) {
           const auto value =
               Lanes::load(line + i64{columns.start + s * n.dilation_width} * v.inner);

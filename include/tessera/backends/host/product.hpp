@@ -69,8 +69,8 @@ template <class X, class Y, i32 Rows, i32 Vectors, bool Partial>
         TESSERA_UNROLL
         for (i32 v = 0; v < Vectors; ++v) {
           if (p.add) {
-            sum[r][v] = Partial ? load_partial(y + r * p.y_row, last)
-                                : load(y + r * p.y_row + v * lanes);
+            sum[r][v] =
+                Partial ? load_partial(y + r * p.y_row, last) : load(y + r * p.y_row + v * lanes);
           } else {
             sum[r][v] = p.start == nullptr ? zero() : set(p.start[r]);
           }
@@ -118,13 +118,9 @@ template <class X, class Y, i32 Rows, i32 Vectors, bool Partial>
   }
 }
 
-/// The most vectors a row of a block has: fewer rows leave registers for more of them.
-constexpr i32 widest_block(i32 rows) {
-  const i32 registers = simd::registers;
-  return rows == 1 ? 8 : rows <= 3 ? 4 : registers == 32 ? 4 : 2;
-}
-
-template <class X, class Y, i32 Rows, i32 Vectors>
+/// Columns from `first` on in blocks of Vectors vectors and, without further widths, single ones. A
+/// single vector is always taken as a partial one: a function less to compile.
+template <class X, class Y, i32 Rows, i32 Vectors, i32... Narrower>
 void product_columns(const product<X, Y>& p, i32 first) {
   constexpr i32 width = Vectors * simd::lanes;
   const i32 blocks = (p.columns - first) / width;
@@ -132,28 +128,34 @@ void product_columns(const product<X, Y>& p, i32 first) {
     product_block<X, Y, Rows, Vectors, false>(p, first, blocks, 0);
     first += blocks * width;
   }
-  if (first == p.columns) return;
-  if constexpr (Vectors > 1) {
-    product_columns<X, Y, Rows, Vectors / 2>(p, first);
+  if constexpr (sizeof...(Narrower) > 0) {
+    product_columns<X, Y, Rows, Narrower...>(p, first);
   } else {
-    product_block<X, Y, Rows, 1, true>(p, first, 1, p.columns - first);
+    for (; first < p.columns; first += simd::lanes) {
+      const i32 rest = p.columns - first;
+      product_block<X, Y, Rows, 1, true>(p, first, 1, rest < simd::lanes ? rest : simd::lanes);
+    }
   }
 }
 
 /// Computes `rows` rows, 1 to max_rows.
 template <class X, class Y>
 void run_product(const product<X, Y>& p, i32 rows) {
+  constexpr i32 wide = simd::registers == 32 ? 4 : 2;
   switch (rows) {
-    case 1: return product_columns<X, Y, 1, widest_block(1)>(p, 0);
-    case 2: return product_columns<X, Y, 2, widest_block(2)>(p, 0);
-    case 3: return product_columns<X, Y, 3, widest_block(3)>(p, 0);
-    case 4: return product_columns<X, Y, 4, widest_block(4)>(p, 0);
-    case 5: return product_columns<X, Y, 5, widest_block(5)>(p, 0);
-    default: return product_columns<X, Y, 6, widest_block(6)>(p, 0);
+    case 1: return product_columns<X, Y, 1, 8, 2>(p, 0);
+    case 2: return product_columns<X, Y, 2, 4>(p, 0);
+    case 3: return product_columns<X, Y, 3, 4>(p, 0);
+    case 4: return product_columns<X, Y, 4, 2>(p, 0);
+    case 5: return product_columns<X, Y, 5, 2>(p, 0);
+    default:
+      if constexpr (wide > 2) return product_columns<X, Y, 6, wide, 2>(p, 0);
+      return product_columns<X, Y, 6, 2>(p, 0);
   }
 }
 
-/// `total` rows in blocks of nearly equal height, at most `highest`: 16 in 6 + 5 + 5, not 6 + 6 + 4.
+/// `total` rows in blocks of nearly equal height, at most `highest`: 16 in 6 + 5 + 5 rather than
+/// 6 + 6 + 4.
 struct row_blocks {
   i32 count;
   i32 total;
@@ -168,8 +170,8 @@ struct row_blocks {
   constexpr i32 rows(i32 block) const { return first(block + 1) - first(block); }
 };
 
-/// A block of weight rows as floats: `rows` rows of `depth` pieces of `length` neighbours. Floats are
-/// read where they lie, halves are widened once into the panel.
+/// A block of weight rows as floats: `rows` rows of `depth` pieces of `length` neighbours. Floats
+/// are read where they lie, halves are widened once into the panel.
 class weight_panel {
  public:
   static constexpr i64 capacity = 8192;  // floats: 32 KiB

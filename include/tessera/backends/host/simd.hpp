@@ -103,6 +103,7 @@ inline vec load_partial(const float* p, i32 n) {
 #elif defined(TESSERA_SIMD_AVX2)
   return _mm256_maskload_ps(p, first_lanes(n));
 #else
+  if (n == lanes) return load(p);
   float all[lanes] = {};
   for (i32 i = 0; i < n; ++i) all[i] = p[i];
   return load(all);
@@ -122,12 +123,14 @@ inline void store_partial(float* p, vec x, i32 n) {
 }
 
 inline vec load_partial(const half* p, i32 n) {
+  if (n == lanes) return load(p);
   half all[lanes] = {};
   for (i32 i = 0; i < n; ++i) all[i] = p[i];
   return load(all);
 }
 
 inline void store_partial(half* p, vec x, i32 n) {
+  if (n == lanes) return store(p, x);
   half all[lanes];
   store(all, x);
   for (i32 i = 0; i < n; ++i) p[i] = all[i];
@@ -136,8 +139,9 @@ inline void store_partial(half* p, vec x, i32 n) {
 /// Bytes as floats.
 inline vec load_u8(const u8* p) {
 #if defined(TESSERA_SIMD_AVX512)
-  return _mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepu8_epi32(
-      0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  return _mm512_maskz_cvtepi32_ps(
+      0xffff,
+      _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 #elif defined(TESSERA_SIMD_AVX2)
   return _mm256_cvtepi32_ps(
       _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
@@ -245,8 +249,7 @@ inline vec keep(vec x) {
 /// Rounded to nearest half, ties to even, and widened again.
 inline vec round_to_half(vec x) {
 #if defined(TESSERA_SIMD_AVX512)
-  return _mm512_maskz_cvtph_ps(
-      0xffff, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
+  return _mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(TESSERA_SIMD_AVX2) && defined(__F16C__)
   return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 #else
@@ -289,8 +292,8 @@ inline vec round_nearest(vec x) {
 /// 2^n for whole numbers n from -126 to 127.
 inline vec power_of_two(vec n) {
 #if defined(TESSERA_SIMD_AVX512)
-  const __m512i biased = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(0xffff, n),
-                                          _mm512_set1_epi32(127));
+  const __m512i biased =
+      _mm512_add_epi32(_mm512_maskz_cvtps_epi32(0xffff, n), _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, biased, 23));
 #elif defined(TESSERA_SIMD_AVX2)
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
@@ -336,7 +339,7 @@ inline vec copy_sign(vec magnitude, vec sign) {
   return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));
 #else
   const vec bit(-0.0f);
-  return (bit & sign) | xsimd::bitwise_andnot(magnitude, bit);
+  return (bit & sign) | xsimd::abs(magnitude);
 #endif
 }
 

@@ -28,8 +28,8 @@ struct update_constants {
   bool keeps_velocity;  // sgd with momentum
   bool nesterov;
   bool amsgrad;
-  bool divides;         // the loss scale is no power of two
-  float scale;          // g / scale where `divides`, else g * inverse_scale: both exact alike
+  bool divides;  // the loss scale is no power of two
+  float scale;   // g / scale where `divides`, else g * inverse_scale: both exact alike
   float inverse_scale;
   float rate;
   float weight_decay;
@@ -334,10 +334,9 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
   }
   i32& applied = *c.output<i32>(4);
   const float scale = scaler == nullptr ? 1.0f : scaler[ops::scaler_scale];
-  const update_constants k =
-      constants_of(c.attr->update, c.step->learning_rate, applied, scale);
-  const parameter_block parameter{
-      c.output<float>(0), {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
+  const update_constants k = constants_of(c.attr->update, c.step->learning_rate, applied, scale);
+  const parameter_block parameter{c.output<float>(0),
+                                  {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
   if (scaler != nullptr && scaling.skip == skip_rule::tensor) {
     constexpr i64 kept = 8192;
     if (count <= kept) {
