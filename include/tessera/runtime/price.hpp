@@ -37,12 +37,18 @@ template <class Job, machine M>
 inline constexpr text<360> misfit = accelerator::misfit(Job::memory, cost<Job, M>.peak_tile_bytes,
                                                         M);
 
+template <class Job, machine M>
+using misfit_of = network_error<cut<misfit<Job, M>.size>(misfit<Job, M>)>;
+
+// A concept of its own: both compilers print the argument of the innermost one that is not met.
+template <class Misfit>
+concept no_misfit = Misfit::ok;
+
 }  // namespace detail
 
 /// Met where every tile of `M` holds its share of the step and its largest vertex. Where it is not,
 /// a static_assert prints how much a tile needs, how much it has, and what helps.
 template <class Job, machine M>
-concept fits = network_error < cut < detail::misfit<Job, M>
-.size > (detail::misfit<Job, M>) > ::ok;
+concept fits = detail::no_misfit<detail::misfit_of<Job, M>>;
 
 }  // namespace tessera
