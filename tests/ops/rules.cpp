@@ -174,4 +174,32 @@ TEST_CASE("A gradient has the sizes of its forward operation", "[ops]") {
   CHECK(compared > 500);
 }
 
+TEST_CASE("A graph put together with shapes that disagree says so", "[ops]") {
+  const auto message = [](const shape& x, const shape& w, const window& win, i32 groups) {
+    graph g;
+    tensor t;
+    t.dims = x;
+    const i32 input = g.add(t);
+    const i32 weight = ops::parameter(g, w, {"weight"}, initializer::zeros, 1, 1);
+    if (x.rank == 4) {
+      ops::conv2d(g, input, weight, -1, win, groups, {"conv", 1});
+    } else {
+      ops::dense(g, input, weight, -1, {"dense", 1});
+    }
+    return std::string(spell(g.wrong).view());
+  };
+  const window three{.kernel = {3, 3}};
+  CHECK(message({2, 4}, {3, 4}, {}, 1).empty());
+  CHECK(message({2, 4}, {3, 5}, {}, 1) ==
+        "dense1: expected a weight of out x 4, got 3x5 for an input of 2x4; "
+        "make their features agree");
+  CHECK(message({2, 4, 5, 5}, {6, 2, 3, 3}, three, 2).empty());
+  CHECK(message({2, 4, 5, 5}, {6, 4, 3, 3}, three, 2) ==
+        "conv1: expected a weight of out x in / 2 x kernel, got 6x4x3x3 for an input of 2x4x5x5; "
+        "make channels and kernel agree");
+  CHECK(message({2, 4, 2, 5}, {6, 4, 3, 3}, three, 1) ==
+        "conv1: expected a window that fits the padded image, got 2x4x2x5; "
+        "add padding or use a smaller window");
+}
+
 }  // namespace

@@ -11,6 +11,12 @@ namespace tessera::ops {
 /// rule looks at the batch only, so that no plan depends on the vector width of a machine.
 constexpr bool batch_goes_last(i32 batch) { return batch % 16 == 0; }
 
+/// Records the first mistake in a graph. Layers find theirs before they append; this is for graphs
+/// that are put together at run time.
+constexpr void refuse(graph& g, const diagnostic& d) {
+  if (!g.wrong.wrong()) g.wrong = d;
+}
+
 /// A tensor of shape `dims` that is laid out like `like`, as the output of an operation on it.
 constexpr i32 append_like(graph& g, i32 like, const shape& dims, role what, tensor_name name) {
   tensor t;

@@ -20,14 +20,28 @@ constexpr i32 window_count(const window& w, i32 axis, i32 in) {
   return room < 0 ? 0 : room / w.stride[axis] + 1;
 }
 
+/// Records a window that does not fit its image.
+constexpr void refuse_empty(graph& g, const shape& out, i32 x, tensor_name layer) {
+  if (out[2] > 0 && out[3] > 0) return;
+  refuse(g, {spell(layer), "a window that fits the padded image", spell_all<64>(g.tensors[x].dims),
+             "add padding or use a smaller window"});
+}
+
 /// x (batch, channels, height, width), weight (out, channels / groups, kernel height, kernel
 /// width), bias (out) or -1. Returns y (batch, out, height', width').
 constexpr i32 conv2d(graph& g, i32 x, i32 weight, i32 bias, const window& win, i32 groups,
                      tensor_name layer) {
   shape dims = g.tensors[x].dims;
-  dims[1] = g.tensors[weight].dims[0];
+  const shape& w = g.tensors[weight].dims;
+  if (dims.rank != 4 || w.rank != 4 || groups < 1 || w[1] * groups != dims[1] ||
+      w[0] % groups != 0 || w[2] != win.kernel[0] || w[3] != win.kernel[1]) {
+    refuse(g, {spell(layer), spell_all("a weight of out x in / ", groups, " x kernel"),
+               spell_all<64>(w, " for an input of ", dims), "make channels and kernel agree"});
+  }
+  dims[1] = w[0];
   dims[2] = window_count(win, 0, dims[2]);
   dims[3] = window_count(win, 1, dims[3]);
+  refuse_empty(g, dims, x, layer);
   const i32 y = append_activation(g, x, dims, layer, "out");
   g.tensors[y].differentiable = true;
   operation op;

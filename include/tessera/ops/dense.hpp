@@ -17,6 +17,11 @@ namespace tessera::ops {
 /// x (batch, in), weight (out, in), bias (out) or -1. Returns y (batch, out).
 constexpr i32 dense(graph& g, i32 x, i32 weight, i32 bias, tensor_name layer) {
   shape dims = g.tensors[x].dims;
+  const shape& w = g.tensors[weight].dims;
+  if (dims.rank != 2 || w.rank != 2 || w[1] != dims[1]) {
+    refuse(g, {spell(layer), spell_all("a weight of out x ", dims.rank == 2 ? dims[1] : 0),
+               spell_all<64>(w, " for an input of ", dims), "make their features agree"});
+  }
   dims[1] = g.tensors[weight].dims[0];
   const i32 y = append_activation(g, x, dims, layer, "out");
   g.tensors[y].differentiable = true;

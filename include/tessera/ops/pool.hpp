@@ -31,6 +31,7 @@ constexpr i32 pool2d(graph& g, kind what, i32 x, const window& win, tensor_name 
   shape dims = g.tensors[x].dims;
   dims[2] = pool_count(win, 0, dims[2]);
   dims[3] = pool_count(win, 1, dims[3]);
+  refuse_empty(g, dims, x, layer);
   const i32 y = append_activation(g, x, dims, layer, "out");
   operation op;
   op.what = what;
