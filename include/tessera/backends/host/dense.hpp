@@ -7,6 +7,8 @@
 // `in`, and eight dot products at a time (4 outputs x 2 samples, or 8 x 1) are summed across lanes
 // together.
 
+#include <limits>
+
 #include <tessera/backends/host/product.hpp>
 #include <tessera/backends/host/update_rule.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -367,6 +369,34 @@ void dense_weight_gradient(const call& c) {
   dense_weight<T, BatchLast>(c, dense_sizes::of(*c.sizes), sink);
 }
 
+/// The largest sum of squares of a row of n numbers; infinite where one is not finite.
+template <class T>
+float largest_square_sum(const T* p, i64 rows, i64 n) {
+  float largest = 0;
+  float finite = 0;  // x - x is NaN where x is not finite
+  for (i64 row = 0; row < rows; ++row, p += n) {
+    simd::vec squares = simd::zero();
+    for (i64 i = 0; i < n; i += simd::lanes) {
+      const simd::vec x = simd::load(p + i);
+      squares = simd::fma(x, x, squares);
+    }
+    const float sum = simd::sum(squares);
+    finite += sum - sum;
+    if (sum > largest) largest = sum;
+  }
+  return finite == 0 ? largest : std::numeric_limits<float>::infinity();
+}
+
+/// True where no element of dw can overflow: each is at most the product of the norms of a row of
+/// dy and one of x (Cauchy, Schwarz), with room for rounding below 65520.
+template <class T, bool BatchLast>
+bool dense_weight_bounded(const call& c, const dense_sizes& n) {
+  if constexpr (!BatchLast) return false;
+  const float x = largest_square_sum(c.input<T>(0), n.in, n.batch);
+  const float dy = largest_square_sum(c.input<T>(1), n.out, n.batch);
+  return x * dy < 60000.0f * 60000.0f;
+}
+
 template <class T, bool BatchLast>
 void dense_weight_update(const call& c) {
   const dense_sizes n = dense_sizes::of(*c.sizes);
@@ -378,7 +408,8 @@ void dense_weight_update(const call& c) {
     }
     dense_weight<T, BatchLast>(c, n, sink);
   };
-  update_with(c, i64{n.out} * n.in, sizeof(T) == 2, produce, [] { return false; });
+  update_with(c, i64{n.out} * n.in, sizeof(T) == 2, produce,
+              [&] { return dense_weight_bounded<T, BatchLast>(c, n); });
 }
 
 }  // namespace tessera::host
