@@ -35,6 +35,7 @@ void check_dense(const dense_sizes& n, element type) {
       }
     }
   }
+  std::vector<std::byte> single[4];  // what one thread computes: two must agree bit by bit
   for (const i32 threads : {1, 2}) {
     CAPTURE(threads);
     host_call forward(kind::dense, last);
@@ -46,6 +47,8 @@ void check_dense(const dense_sizes& n, element type) {
     forward.out(0, i64{n.batch} * n.out, type, n.batch);
     forward.run();
     CHECK(excess(forward.result(0), y, n.in + 1, type) <= 0);
+    if (threads == 1) single[0] = forward.bytes(0);
+    CHECK(forward.bytes(0) == single[0]);
 
     host_call data(kind::dense_data_gradient, last);
     data.step.threads = threads;
@@ -55,6 +58,8 @@ void check_dense(const dense_sizes& n, element type) {
     data.out(0, i64{n.batch} * n.in, type, n.batch);
     data.run();
     CHECK(excess(data.result(0), dx, n.out, type) <= 0);
+    if (threads == 1) single[1] = data.bytes(0);
+    CHECK(data.bytes(0) == single[1]);
 
     host_call weight(kind::dense_weight_gradient, last);
     weight.step.threads = threads;
@@ -64,6 +69,8 @@ void check_dense(const dense_sizes& n, element type) {
     weight.out(0, i64{n.out} * n.in, type);
     weight.run();
     CHECK(excess(weight.result(0), dw, n.batch, type) <= 0);
+    if (threads == 1) single[2] = weight.bytes(0);
+    CHECK(weight.bytes(0) == single[2]);
 
     host_call bias(kind::bias_gradient, last);
     bias.step.threads = threads;
@@ -72,6 +79,8 @@ void check_dense(const dense_sizes& n, element type) {
     bias.out(0, n.out, type);
     bias.run();
     CHECK(excess(bias.result(0), db, n.batch, type) <= 0);
+    if (threads == 1) single[3] = bias.bytes(0);
+    CHECK(bias.bytes(0) == single[3]);
   }
 }
 
@@ -137,6 +146,7 @@ void check_conv(const conv_sizes& n, element type) {
     }
   }
   const i64 taps = i64{n.kernel_height} * n.kernel_width;
+  std::vector<std::byte> single[4];  // what one thread computes: two must agree bit by bit
   for (const i32 threads : {1, 2}) {
     CAPTURE(threads);
     host_call forward(kind::conv2d, last);
@@ -148,6 +158,8 @@ void check_conv(const conv_sizes& n, element type) {
     forward.out(0, n.batch * y_size, type, n.batch);
     forward.run();
     CHECK(excess(forward.result(0), y, n.group_in() * taps + 1, type) <= 0);
+    if (threads == 1) single[0] = forward.bytes(0);
+    CHECK(forward.bytes(0) == single[0]);
 
     host_call data(kind::conv2d_data_gradient, last);
     data.step.threads = threads;
@@ -157,6 +169,8 @@ void check_conv(const conv_sizes& n, element type) {
     data.out(0, n.batch * x_size, type, n.batch);
     data.run();
     CHECK(excess(data.result(0), dx, n.group_out() * taps, type) <= 0);
+    if (threads == 1) single[1] = data.bytes(0);
+    CHECK(data.bytes(0) == single[1]);
 
     host_call weight(kind::conv2d_weight_gradient, last);
     weight.step.threads = threads;
@@ -166,6 +180,8 @@ void check_conv(const conv_sizes& n, element type) {
     weight.out(0, w_count, type);
     weight.run();
     CHECK(excess(weight.result(0), dw, i64{n.batch} * n.out_height * n.out_width, type) <= 0);
+    if (threads == 1) single[2] = weight.bytes(0);
+    CHECK(weight.bytes(0) == single[2]);
 
     host_call bias(kind::bias_gradient, last);
     bias.step.threads = threads;
@@ -174,6 +190,8 @@ void check_conv(const conv_sizes& n, element type) {
     bias.out(0, n.out_channels, type);
     bias.run();
     CHECK(excess(bias.result(0), db, i64{n.batch} * n.out_height * n.out_width, type) <= 0);
+    if (threads == 1) single[3] = bias.bytes(0);
+    CHECK(bias.bytes(0) == single[3]);
   }
 }
 
