@@ -21,6 +21,10 @@ namespace detail {
 
 template <class Job, class Backend, std::size_t... Index>
 constexpr auto make_kernel_table(std::index_sequence<Index...>) {
+  static_assert(
+      ((Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]> != nullptr) && ...),
+      "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
+      "backend");
   return std::array<kernel, sizeof...(Index)>{
       Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]>...};
 }

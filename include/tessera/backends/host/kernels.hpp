@@ -90,6 +90,11 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::none:
     case kind::count: break;
   }
+  const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;
+  if (conv && t == element::f16) {  // 16-bit weights of one channel are widened into a panel
+    const conv_sizes n = conv_sizes::of(s);
+    if (i64{n.kernel_height} * n.kernel_width > weight_panel::capacity) name.supported = false;
+  }
   return name;
 }
 
