@@ -21,12 +21,16 @@ namespace detail {
 
 template <class Job, class Backend, std::size_t... Index>
 constexpr auto make_kernel_table(std::index_sequence<Index...>) {
-  static_assert(
-      ((Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]> != nullptr) && ...),
-      "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
-      "backend");
   return std::array<kernel, sizeof...(Index)>{
       Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]>...};
+}
+
+template <std::size_t Count>
+constexpr bool complete(const std::array<kernel, Count>& table) {
+  for (const kernel k : table) {
+    if (k == nullptr) return false;
+  }
+  return true;
 }
 
 }  // namespace detail
@@ -39,6 +43,9 @@ inline constexpr auto kernel_table = detail::make_kernel_table<Job, Backend>(
 /// The calls of one step of `Job`, bound to memory. Build once, run often.
 template <class Job, class Backend>
 sequence bind(const region_bases& bases) {
+  static_assert(detail::complete(kernel_table<Job, Backend>),
+                "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
+                "backend");
   using plan = typename Job::plan;
   std::array<sequence_entry, static_cast<std::size_t>(Job::operation_count)> entries;
   for (i32 i = 0; i < Job::operation_count; ++i) {
