@@ -30,6 +30,12 @@ using full = job<ts::fp32>;
 using half = job<ts::mixed<ts::fp16, ts::skip_tensor>>;
 using model = ts::on<ts::accelerator::ipu_mk1>;
 
+// What the README states of its first network.
+using first = job<ts::mixed<ts::fp16>>;
+static_assert(first::memory.total_bytes < 3 << 20);
+static_assert(ts::fits<first, ts::accelerator::ipu_mk1>);
+static_assert(ts::cost<first, ts::accelerator::ipu_mk1>.cycles() < 100'000);
+
 /// What a training leaves: all weights as bytes, and how good they are.
 struct outcome {
   std::vector<std::byte> weights;
