@@ -65,6 +65,14 @@ inline void check_choice(std::string_view option, std::string_view given,
                        std::string(given) + "\"");
 }
 
+/// Finds out before hours of training that a file cannot be written where it is wanted.
+inline void check_folder(std::string_view option, const std::string& file) {
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
+    throw tessera::error(std::string(option) + ": there is no folder \"" + folder.string() + "\"");
+  }
+}
+
 /// Reads the command line over the defaults in `o`. `set` is the name of the example's data set.
 inline options parse(int argc, char** argv, options o, const char* set) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -106,8 +114,10 @@ inline options parse(int argc, char** argv, options o, const char* set) {
       o.load = value();
     } else if (name == "--save") {
       o.save = value();
+      check_folder(name, o.save);
     } else if (name == "--report") {
       o.report = value();
+      check_folder(name, o.report);
     } else if (name == "--model" && !o.model.empty()) {
       o.model = value();
     } else {

@@ -27,6 +27,22 @@ namespace tessera::ops {
 
 enum scaler_slot : i32 { scaler_scale, scaler_good_steps, scaler_overflow, scaler_skipped };
 
+/// What scaler_update does to the four numbers, on every backend.
+constexpr void adapt_scale(float* scaler, const loss_scaling& rule) {
+  if (scaler[scaler_overflow] != 0) {
+    scaler[scaler_skipped] += 1;
+    scaler[scaler_good_steps] = 0;
+    if (rule.dynamic) scaler[scaler_scale] *= rule.backoff;
+  } else {
+    scaler[scaler_good_steps] += 1;
+    if (rule.dynamic && scaler[scaler_good_steps] >= static_cast<float>(rule.interval)) {
+      scaler[scaler_scale] *= rule.growth;
+      scaler[scaler_good_steps] = 0;
+    }
+  }
+  scaler[scaler_overflow] = 0;
+}
+
 constexpr bool is_update(kind what) {
   return what == kind::update || what == kind::dense_weight_update ||
          what == kind::conv2d_weight_update || what == kind::bias_update;

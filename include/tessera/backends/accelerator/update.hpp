@@ -166,22 +166,7 @@ void run_overflow_test(const machine& m, const call& c) {
 }
 
 inline void run_scaler_update(const machine& m, const call& c) {
-  const loss_scaling& rule = c.attr->scaling;
-  float* scaler = c.output<float>(0);
-  for_elements(m, c, [&](i64, i64) {
-    if (scaler[ops::scaler_overflow] != 0) {
-      scaler[ops::scaler_skipped] += 1;
-      scaler[ops::scaler_good_steps] = 0;
-      if (rule.dynamic) scaler[ops::scaler_scale] *= rule.backoff;
-    } else {
-      scaler[ops::scaler_good_steps] += 1;
-      if (rule.dynamic && scaler[ops::scaler_good_steps] >= static_cast<float>(rule.interval)) {
-        scaler[ops::scaler_scale] *= rule.growth;
-        scaler[ops::scaler_good_steps] = 0;
-      }
-    }
-    scaler[ops::scaler_overflow] = 0;
-  });
+  for_elements(m, c, [&](i64, i64) { ops::adapt_scale(c.output<float>(0), c.attr->scaling); });
 }
 
 }  // namespace tessera::accelerator

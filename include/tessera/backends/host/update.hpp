@@ -127,21 +127,6 @@ void overflow_test(const call& c) {
   if (test.overflow()) c.output<float>(0)[ops::scaler_overflow] = 1;
 }
 
-inline void scaler_update(const call& c) {
-  const loss_scaling& rule = c.attr->scaling;
-  float* const scaler = c.output<float>(0);
-  if (scaler[ops::scaler_overflow] != 0) {
-    scaler[ops::scaler_skipped] += 1;
-    scaler[ops::scaler_good_steps] = 0;
-    if (rule.dynamic) scaler[ops::scaler_scale] *= rule.backoff;
-  } else {
-    scaler[ops::scaler_good_steps] += 1;
-    if (rule.dynamic && scaler[ops::scaler_good_steps] >= static_cast<float>(rule.interval)) {
-      scaler[ops::scaler_scale] *= rule.growth;
-      scaler[ops::scaler_good_steps] = 0;
-    }
-  }
-  scaler[ops::scaler_overflow] = 0;
-}
+inline void scaler_update(const call& c) { ops::adapt_scale(c.output<float>(0), c.attr->scaling); }
 
 }  // namespace tessera::host
