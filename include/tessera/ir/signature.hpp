@@ -4,8 +4,8 @@
 //
 // Kind, element types and sizes, without offsets, names or positions, so that equal operations
 // share one kernel. A signature is a template argument where its sizes are `fixed`, and a run-time
-// value otherwise: every kernel exists in both forms. Kept small, because its digits become part of
-// symbol names.
+// value otherwise: every kernel has a run-time form, which a backend may specialize. Kept small,
+// because its digits become part of symbol names.
 
 #include <tessera/core/element.hpp>
 #include <tessera/core/types.hpp>
@@ -18,7 +18,7 @@ struct signature {
   static constexpr u64 absent = 15;
 
   kind what = kind::none;
-  bool fixed = false;       // the sizes below are constants of the kernel
+  bool fixed = false;       // the sizes below are known while compiling
   bool batch_last = false;  // samples are innermost in every batched operand
   u64 types = ~u64{0};    // 4 bits an operand, inputs in bits 0..31, outputs in 32..55; 15: absent
   i32 n[max_sizes] = {};  // the meaning is the family's, see ops/sizes.hpp

@@ -94,9 +94,9 @@ constexpr i32 in_place_over(kind what, i32 slot) {
   }
 }
 
-/// True where the sizes of an operation are worth a kernel of their own: its inner loops then have
-/// constant trip counts. Elementwise operations take their count at run time, one kernel serves
-/// all.
+/// True where a backend is told the sizes of an operation as constants of the kernel it supplies:
+/// it may specialize on them, or find while compiling that it has no kernel for them. Elementwise
+/// operations come with their count at run time only, one kernel serves all.
 constexpr bool sizes_pay(kind what) {
   switch (what) {
     case kind::dense:

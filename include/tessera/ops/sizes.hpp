@@ -93,15 +93,4 @@ struct loss_sizes {
   constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = classes, s.n[2] = inner; }
 };
 
-/// The sizes a kernel works with: constants of its template argument where that is fixed, else
-/// those of the call. With constants the compiler folds every loop bound.
-template <signature S, class Sizes>
-constexpr Sizes sizes_for(const signature* run_time) {
-  if constexpr (S.fixed) {
-    return Sizes::of(S);
-  } else {
-    return Sizes::of(*run_time);
-  }
-}
-
 }  // namespace tessera
