@@ -1,0 +1,188 @@
+#pragma once
+
+// Problem: what is to be cut, six axes whatever the operation.
+//
+//   axis     g        b       h, w        o               c              (groups, batch, positions,
+//            groups   batch   positions   out channels    in channels     channels of a product)
+//
+//   operation         one vertex computes                     reduced over, in tile order
+//   forward           b x h x w positions, o channels         c
+//   data gradient     b x h x w positions of x, c channels    o
+//   weight gradient   o x c x kernel weights                  h, w, b
+//   pooling           b x h x w positions, o channels         -
+//   bias gradient     o channels                              b (samples and positions in one)
+//   elementwise       b consecutive elements                  -
+//   losses            b rows (sample, position)               b, the loss; -, its gradient
+//
+// mapping.hpp cuts it, vertex_work.hpp says what a block costs.
+
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::accelerator {
+
+enum axis : i32 { axis_g, axis_b, axis_h, axis_w, axis_o, axis_c, axis_count };
+
+enum class family : u8 {
+  forward,
+  data_gradient,
+  weight_gradient,
+  pool,
+  bias,
+  elementwise,
+  loss,
+  single
+};
+
+constexpr family family_of(kind what) {
+  switch (what) {
+    case kind::dense:
+    case kind::conv2d: return family::forward;
+    case kind::dense_data_gradient:
+    case kind::conv2d_data_gradient: return family::data_gradient;
+    case kind::dense_weight_gradient:
+    case kind::dense_weight_update:
+    case kind::conv2d_weight_gradient:
+    case kind::conv2d_weight_update: return family::weight_gradient;
+    case kind::bias_gradient:
+    case kind::bias_update: return family::bias;
+    case kind::max_pool2d:
+    case kind::max_pool2d_gradient:
+    case kind::avg_pool2d:
+    case kind::avg_pool2d_gradient: return family::pool;
+    case kind::softmax_cross_entropy:
+    case kind::softmax_cross_entropy_gradient:
+    case kind::mse:
+    case kind::mse_gradient: return family::loss;
+    case kind::scaler_update: return family::single;
+    default: return family::elementwise;
+  }
+}
+
+/// What is to be cut: the extents of the six axes and the window that ties positions to cells.
+struct problem {
+  family what = family::elementwise;
+  bool transposed = false;  // positions are cells of the input: gradients of conv2d's x, of pools
+  i32 extent[axis_count] = {1, 1, 1, 1, 1, 1};
+  i32 grain[axis_count] = {1, 1, 1, 1, 1, 1};  // blocks are multiples of it
+  bool reduced[axis_count] = {};
+  i32 taps = 1;     // cells of a window
+  i32 classes = 1;  // losses
+  // height and width of the window, index 0 is height
+  i32 kernel[2] = {1, 1};
+  i32 stride[2] = {1, 1};
+  i32 pad[2] = {0, 0};
+  i32 dilation[2] = {1, 1};
+  i32 cells[2] = {1, 1};  // extents of the tensor that the window reads
+};
+
+/// Fetched cells along an axis: `begin` to `begin + count`, within the tensor.
+struct cell_span {
+  i32 begin = 0;
+  i32 count = 0;
+};
+
+/// Cells that positions [first, first + size) read along `axis` (0 height, 1 width).
+constexpr cell_span span_of(const problem& p, i32 axis, i32 first, i32 size) {
+  const i32 reach = (p.kernel[axis] - 1) * p.dilation[axis];
+  i32 begin = 0;
+  i32 end = 0;
+  if (p.transposed) {
+    const i32 low = first + p.pad[axis] - reach;
+    begin = low <= 0 ? 0 : (low + p.stride[axis] - 1) / p.stride[axis];
+    end = (first + size - 1 + p.pad[axis]) / p.stride[axis] + 1;
+  } else {
+    begin = first * p.stride[axis] - p.pad[axis];
+    end = (first + size - 1) * p.stride[axis] - p.pad[axis] + reach + 1;
+  }
+  if (begin < 0) begin = 0;
+  if (end > p.cells[axis]) end = p.cells[axis];
+  return end > begin ? cell_span{begin, end - begin} : cell_span{};
+}
+
+/// The problem that `s` states.
+constexpr problem problem_of(const signature& s) {
+  problem p;
+  p.what = family_of(s.what);
+  switch (p.what) {
+    case family::forward:
+    case family::data_gradient:
+    case family::weight_gradient: {
+      const bool dense = s.what == kind::dense || s.what == kind::dense_data_gradient ||
+                         s.what == kind::dense_weight_gradient ||
+                         s.what == kind::dense_weight_update;
+      p.transposed = p.what == family::data_gradient;
+      if (dense) {
+        const auto n = dense_sizes::of(s);
+        p.extent[axis_b] = n.batch;
+        p.extent[axis_o] = n.out;
+        p.extent[axis_c] = n.in;
+      } else {
+        const auto n = conv_sizes::of(s);
+        p.extent[axis_g] = n.groups;
+        p.extent[axis_b] = n.batch;
+        p.extent[axis_h] = p.transposed ? n.in_height : n.out_height;
+        p.extent[axis_w] = p.transposed ? n.in_width : n.out_width;
+        p.extent[axis_o] = n.group_out();
+        p.extent[axis_c] = n.group_in();
+        p.taps = n.kernel_height * n.kernel_width;
+        p.kernel[0] = n.kernel_height, p.kernel[1] = n.kernel_width;
+        p.stride[0] = n.stride_height, p.stride[1] = n.stride_width;
+        p.pad[0] = n.pad_top, p.pad[1] = n.pad_left;
+        p.dilation[0] = n.dilation_height, p.dilation[1] = n.dilation_width;
+        p.cells[0] = p.transposed ? n.out_height : n.in_height;
+        p.cells[1] = p.transposed ? n.out_width : n.in_width;
+      }
+      // Samples that lie side by side stay together; channels fill groups of the matrix unit.
+      p.grain[axis_b] = s.batch_last ? 16 : 1;
+      p.grain[axis_o] = 8;
+      p.grain[axis_c] = p.taps >= 16 ? 1 : 16 / p.taps;
+      if (p.what == family::forward) p.reduced[axis_c] = true;
+      if (p.what == family::data_gradient) p.reduced[axis_o] = true;
+      if (p.what == family::weight_gradient) {
+        p.reduced[axis_b] = p.reduced[axis_h] = p.reduced[axis_w] = true;
+      }
+      break;
+    }
+    case family::pool: {
+      const auto n = pool_sizes::of(s);
+      p.transposed = s.what == kind::max_pool2d_gradient || s.what == kind::avg_pool2d_gradient;
+      p.extent[axis_b] = n.batch;
+      p.extent[axis_h] = p.transposed ? n.in_height : n.out_height;
+      p.extent[axis_w] = p.transposed ? n.in_width : n.out_width;
+      p.extent[axis_o] = n.channels;
+      p.taps = n.kernel_height * n.kernel_width;
+      p.kernel[0] = n.kernel_height, p.kernel[1] = n.kernel_width;
+      p.stride[0] = n.stride_height, p.stride[1] = n.stride_width;
+      p.pad[0] = n.pad_top, p.pad[1] = n.pad_left;
+      p.dilation[0] = n.dilation_height, p.dilation[1] = n.dilation_width;
+      p.cells[0] = p.transposed ? n.out_height : n.in_height;
+      p.cells[1] = p.transposed ? n.out_width : n.in_width;
+      p.grain[axis_b] = s.batch_last ? 16 : 1;
+      break;
+    }
+    case family::bias: {
+      const auto n = bias_sizes::of(s);
+      p.extent[axis_o] = n.channels;
+      p.extent[axis_b] = n.batch * n.inner;
+      p.grain[axis_b] = 16;
+      p.reduced[axis_b] = true;
+      break;
+    }
+    case family::loss: {
+      const auto n = loss_sizes::of(s);
+      p.extent[axis_b] = n.batch * n.inner;
+      p.grain[axis_b] = 8;
+      p.classes = n.classes;
+      p.reduced[axis_b] = s.what == kind::softmax_cross_entropy || s.what == kind::mse;
+      break;
+    }
+    case family::elementwise:
+      p.extent[axis_b] = elementwise_sizes::of(s).count;
+      p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
+      break;
+    case family::single: break;
+  }
+  return p;
+}
+
+}  // namespace tessera::accelerator

@@ -1,0 +1,200 @@
+#pragma once
+
+// Vertex work: what a block of a problem costs the tile that has it. Cycles, multiply-adds, bytes
+// that it receives, reads, writes and holds, and what follows once an output's sum is complete.
+//
+// Sizes alone decide, never the block's place. The cycles are those of machine/*_cost.hpp.
+
+#include <tessera/backends/accelerator/problem.hpp>
+#include <tessera/machine/matrix_cost.hpp>
+#include <tessera/machine/vector_cost.hpp>
+
+namespace tessera::accelerator {
+
+using systolic::ceil_div;
+
+/// What one vertex does, whatever its place: counts that depend on the sizes of its blocks only.
+struct vertex_work {
+  i64 cycles = 0;
+  i64 macs = 0;
+  i64 vector_ops = 0;
+  i64 sram_bytes = 0;   // read and written by the units, without what is received
+  i64 cell_bytes = 0;   // received per cell of its (height, width) span
+  i64 fixed_bytes = 0;  // received besides
+  i64 sum_bytes = 0;    // f32 sums it holds
+  i64 outputs = 0;      // elements of its output block, each summed over all vertices that share it
+
+  constexpr i64 received(i64 cells) const { return cell_bytes * cells + fixed_bytes; }
+};
+
+/// What follows the sum of an output element: bias and rounding, or the parameter's update.
+struct finish_work {
+  i64 cycles_per_vector = 0;
+  i64 ops = 0;         // per element
+  i64 sram_bytes = 0;  // per element
+};
+
+constexpr bool is_fused_update(kind what) {
+  return what == kind::dense_weight_update || what == kind::conv2d_weight_update ||
+         what == kind::bias_update;
+}
+
+/// Optimizer states of an update: its output slots 1 to 3.
+constexpr i32 states_of(const signature& s) {
+  return (s.has_output(1) ? 1 : 0) + (s.has_output(2) ? 1 : 0) + (s.has_output(3) ? 1 : 0);
+}
+
+/// Cycles per vector of an optimizer's step: unscale and apply; momentum two more; Adam's two
+/// moments, root and division.
+constexpr i64 update_cycles(const vector_unit& v, i32 states) {
+  if (states == 0) return 2 * v.simple;
+  if (states == 1) return 4 * v.simple;
+  return 7 * v.simple + v.root + v.divide;
+}
+
+constexpr finish_work finish_of(const machine& m, const signature& s) {
+  finish_work f;
+  if (is_fused_update(s.what)) {
+    const i32 states = states_of(s);
+    f.cycles_per_vector = update_cycles(m.vector, states);
+    f.ops = 2 + 2 * states;
+    f.sram_bytes = 4 + 8 * (1 + states);
+  } else {
+    const bool bias = family_of(s.what) == family::forward && s.has_input(2);
+    f.cycles_per_vector = (bias ? 2 : 1) * m.vector.simple;
+    f.ops = bias ? 2 : 1;
+    f.sram_bytes = 4 + bytes_of(s.output_type(0));
+  }
+  return f;
+}
+
+constexpr i64 finish_cycles(const machine& m, const finish_work& f, i64 elements) {
+  return vector_cost::elementwise(m.vector, elements, element::f32, f.cycles_per_vector);
+}
+
+/// Cycles per vector of an elementwise operation.
+constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
+  const vector_unit& v = m.vector;
+  const bool narrow = bytes_of(s.output_type(0)) <= 2;
+  switch (s.what) {
+    case kind::relu:
+    case kind::add:
+    case kind::overflow_test: return v.simple;
+    case kind::tanh: return narrow ? v.tanh_f16 : v.tanh_f32;
+    case kind::sigmoid: return narrow ? v.sigmoid_f16 : v.sigmoid_f32;
+    case kind::relu_gradient:
+    case kind::tanh_gradient:
+    case kind::sigmoid_gradient: return v.gradient;
+    case kind::dropout: return v.random + 2 * v.simple;
+    case kind::update: return update_cycles(v, states_of(s));
+    default: return v.simple;
+  }
+}
+
+/// The work of a vertex with blocks of `size`.
+constexpr vertex_work work_of(const machine& m, const signature& s, const problem& p,
+                              const i32* size) {
+  vertex_work w;
+  const i64 g = size[axis_g];
+  const i64 positions = i64{size[axis_b]} * size[axis_h] * size[axis_w];
+  const i64 o = size[axis_o];
+  const i64 c = size[axis_c];
+  switch (p.what) {
+    case family::forward:
+    case family::data_gradient:
+    case family::weight_gradient: {
+      const bool weights = p.what == family::weight_gradient;
+      const element type = s.input_type(weights ? 1 : 0);
+      const i64 bytes = bytes_of(type);
+      const i64 rows = weights ? o : positions;
+      const i64 cols = p.what == family::forward ? o : weights ? c * p.taps : c;
+      const i64 in = p.what == family::forward ? c * p.taps : weights ? positions : o * p.taps;
+      w.outputs = g * rows * cols;
+      w.macs = w.outputs * in;
+      w.cycles = g * matrix_cost::product(m, rows, in, cols, type);
+      w.sram_bytes = g * matrix_cost::sram_bytes(m, rows, in, cols, type);
+      const i64 fetched = p.what == family::data_gradient ? o : c;  // channels of the image
+      w.cell_bytes = g * size[axis_b] * fetched * bytes;
+      w.fixed_bytes = weights ? g * o * positions * bytes : g * o * c * p.taps * bytes;
+      if (p.what == family::forward && s.has_input(2)) {
+        w.fixed_bytes += g * o * bytes_of(s.input_type(2));
+      }
+      w.sum_bytes = 4 * w.outputs;
+      break;
+    }
+    case family::bias: {
+      const element type = s.input_type(1);
+      w.outputs = o;
+      w.vector_ops = o * positions;
+      w.cycles = vector_cost::elementwise(m.vector, o * positions, type, m.vector.simple);
+      w.sram_bytes = o * positions * bytes_of(type);
+      w.fixed_bytes = o * positions * bytes_of(type);
+      w.sum_bytes = 4 * o;
+      break;
+    }
+    case family::pool: {
+      const element type = p.transposed ? s.output_type(0) : s.input_type(0);
+      w.outputs = positions * o;
+      w.vector_ops = w.outputs * p.taps;
+      w.cycles = vector_cost::pool(m.vector, w.outputs, i64{size[axis_h]} * o, p.taps, type);
+      i64 bytes = bytes_of(s.input_type(0));
+      i64 written = bytes_of(s.output_type(0));
+      if (s.has_input(1)) bytes += bytes_of(s.input_type(1));
+      if (s.has_output(1)) written += bytes_of(s.output_type(1));
+      w.sram_bytes = w.vector_ops * bytes + w.outputs * written;
+      w.cell_bytes = size[axis_b] * o * bytes;
+      break;
+    }
+    case family::loss: {
+      const bool entropy =
+          s.what == kind::softmax_cross_entropy || s.what == kind::softmax_cross_entropy_gradient;
+      const vector_unit& v = m.vector;
+      const i64 lanes = v.lanes_f32;
+      const i64 vectors = ceil_div(p.classes, lanes);
+      const i64 row = entropy ? 2 * vector_cost::tree(p.classes, lanes) +
+                                    vectors * (2 * v.simple + v.exponential) + v.logarithm
+                              : 2 * vectors * v.simple;
+      const i64 elements = positions * p.classes;
+      w.outputs = p.reduced[axis_b] ? 1 : elements;
+      w.vector_ops = elements * (entropy ? 4 : 2);
+      w.cycles = v.supervisor_cycles +
+                 v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row);
+      w.fixed_bytes = elements * bytes_of(s.input_type(0));
+      // Every vertex counts the targets of the whole batch: the mean divides by their number.
+      w.fixed_bytes += entropy ? i64{4} * p.extent[axis_b] : elements * bytes_of(s.input_type(1));
+      w.sram_bytes =
+          w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
+      w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
+      break;
+    }
+    case family::elementwise: {
+      i64 bytes = 0;  // per element
+      for (i32 slot = 0; slot < 2; ++slot) {
+        if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));
+      }
+      if (s.what != kind::overflow_test) {
+        for (i32 slot = 0; slot < 4; ++slot) {
+          if (!s.has_output(slot)) continue;
+          bytes += (s.what == kind::update ? 2 : 1) * bytes_of(s.output_type(slot));
+        }
+      }
+      w.vector_ops = positions * (s.what == kind::update ? 2 + 2 * states_of(s) : 1);
+      w.sram_bytes = positions * bytes;
+      w.cycles = s.what == kind::cast
+                     ? vector_cost::cast(m.vector, positions, s.input_type(0), s.output_type(0))
+                     : vector_cost::elementwise(
+                           m.vector, positions,
+                           s.what == kind::overflow_test ? s.input_type(0) : s.output_type(0),
+                           elementwise_cycles(m, s));
+      break;
+    }
+    case family::single:
+      w.vector_ops = 4;
+      w.sram_bytes = 32;
+      w.cycles = vector_cost::elementwise(m.vector, 4, element::f32, 2 * m.vector.simple);
+      break;
+  }
+  return w;
+}
+
+}  // namespace tessera::accelerator
