@@ -1,0 +1,119 @@
+#pragma once
+
+// Across lanes: sums and the largest lane of a vector, eight sums at once, an 8 x 8 transposition.
+//
+// Vectors of 16 lanes are folded to 8 first: a sum of them is one of two vectors of 8, added up.
+
+#include <tessera/backends/host/simd_memory.hpp>
+
+namespace tessera::host::simd {
+
+/// The sum of all lanes: halves folded onto each other, so 16 lanes sum as two vectors of 8 would
+/// whose sum is taken first.
+inline float sum(vec x) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+#if defined(TESSERA_SIMD_AVX512)
+  const __m256 low = _mm512_maskz_extractf32x8_ps(0xff, x, 0);
+  const __m256 eight = _mm256_add_ps(low, _mm512_maskz_extractf32x8_ps(0xff, x, 1));
+#else
+  const __m256 eight = x;
+#endif
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+  float all[lanes];
+  store(all, x);
+  for (i32 fold = lanes / 2; fold > 0; fold /= 2) {
+    for (i32 i = 0; i < fold; ++i) all[i] += all[i + fold];
+  }
+  return all[0];
+#endif
+}
+
+/// The largest lane, NaN lanes left out unless all are.
+inline float largest_lane(vec x) {
+  float all[lanes];
+  store(all, x);
+  float best = all[0];
+  for (i32 i = 1; i < lanes; ++i) {
+    if (all[i] > best || best != best) best = all[i];
+  }
+  return best;
+}
+
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+/// Lane j of the result: the sum of the lanes of x[j].
+inline __m256 sums_of_eight(const __m256 (&x)[8]) {
+  const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+  const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
+  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x21), _mm256_blend_ps(a, b, 0xf0));
+}
+#endif
+
+/// Eight sums at once: to[j] = the sum of the lanes of x[j].
+inline void sums(const vec (&x)[8], float* to) {
+#if defined(TESSERA_SIMD_AVX512)
+  __m256 folded[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) {
+    folded[i] = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, x[i], 0),
+                              _mm512_maskz_extractf32x8_ps(0xff, x[i], 1));
+  }
+  _mm256_storeu_ps(to, sums_of_eight(folded));
+#elif defined(TESSERA_SIMD_AVX2)
+  __m256 all[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) all[i] = x[i];
+  _mm256_storeu_ps(to, sums_of_eight(all));
+#else
+  for (i32 i = 0; i < 8; ++i) to[i] = sum(x[i]);
+#endif
+}
+
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+inline __m256 load_eight(const float* p) { return _mm256_loadu_ps(p); }
+inline __m256 load_eight(const half* p) {
+#if defined(__F16C__)
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  float wide[8];
+  for (i32 i = 0; i < 8; ++i) wide[i] = to_float(p[i]);
+  return _mm256_loadu_ps(wide);
+#endif
+}
+#endif
+
+/// to[j * to_step + i] = from[i * from_step + j] for i, j < 8.
+template <class T>
+void transpose_8x8(const T* from, i64 from_step, float* to, i64 to_step) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+  __m256 row[8];
+  __m256 pair[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) row[i] = load_eight(from + i * from_step);
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 4; ++i) {
+    pair[2 * i] = _mm256_unpacklo_ps(row[2 * i], row[2 * i + 1]);
+    pair[2 * i + 1] = _mm256_unpackhi_ps(row[2 * i], row[2 * i + 1]);
+  }
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 2; ++i) {  // row[4 i + k]: columns k and k + 4 of rows 4 i to 4 i + 3
+    row[4 * i] = _mm256_shuffle_ps(pair[4 * i], pair[4 * i + 2], 0x44);
+    row[4 * i + 1] = _mm256_shuffle_ps(pair[4 * i], pair[4 * i + 2], 0xee);
+    row[4 * i + 2] = _mm256_shuffle_ps(pair[4 * i + 1], pair[4 * i + 3], 0x44);
+    row[4 * i + 3] = _mm256_shuffle_ps(pair[4 * i + 1], pair[4 * i + 3], 0xee);
+  }
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(to + i * to_step, _mm256_permute2f128_ps(row[i], row[4 + i], 0x20));
+    _mm256_storeu_ps(to + (4 + i) * to_step, _mm256_permute2f128_ps(row[i], row[4 + i], 0x31));
+  }
+#else
+  for (i32 i = 0; i < 8; ++i) {
+    for (i32 j = 0; j < 8; ++j) to[j * to_step + i] = as_float(from[i * from_step + j]);
+  }
+#endif
+}
+
+}  // namespace tessera::host::simd
