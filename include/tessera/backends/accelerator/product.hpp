@@ -2,11 +2,7 @@
 
 // Matrix operations on the model: dense and conv2d, their gradients, both layouts.
 //
-// What the exchange brings to tiles is fetched into panels and summed:
-//
-//   fields   [k][row]   rows side by side in lanes: positions (weight gradient: output channels)
-//   weights  [col][k]   broadcast one by one: output channels (input channels; channels x kernel)
-//   sums     [col][row] f32, k in the order stated below, by the machine's order of accumulation
+// What the exchange brings to tiles is fetched into panels and summed (panels.hpp):
 //
 //   operation         k of one vertex                         partial sums are added by
 //   forward           kernel row, column, input channel       blocks of input channels
@@ -23,133 +19,10 @@
 // all positions share them. Every vertex is recorded; products are counted where they are made.
 
 #include <tessera/backends/accelerator/counters.hpp>
+#include <tessera/backends/accelerator/panels.hpp>
 #include <tessera/backends/accelerator/vector.hpp>
 
 namespace tessera::accelerator {
-
-/// Where a product's operands lie: (sample, channel, row, column) to an element, in either layout.
-struct image_view {
-  i64 sample = 0;  // strides in elements
-  i64 channel = 0;
-  i64 row = 0;
-  i64 column = 0;
-
-  static constexpr image_view of(bool batch_last, i64 batch, i64 channels, i64 height, i64 width) {
-    if (batch_last) return {1, height * width * batch, width * batch, batch};
-    return {channels * height * width, height * width, width, 1};
-  }
-};
-
-/// Consecutive samples at one position.
-struct run {
-  i32 h, w, n, length;
-};
-
-/// The panels of one thread.
-struct panels {
-  static constexpr i32 max_rows = 32;
-  static constexpr i32 max_cols = 256;
-  static constexpr i32 max_k = 256;
-  static constexpr i32 max_weights = 16384;
-
-  alignas(64) float fields[max_k * max_rows];
-  alignas(64) float weights[max_weights];
-  alignas(64) float sums[max_cols * max_rows];
-  alignas(64) float totals[max_cols * max_rows];
-  run runs[max_k];
-  i64 offsets[max_k];     // of each run's cell at the current kernel cell; -1: a zero
-  i32 groups[max_k / 4];  // fields 4 i .. 4 i + 3 meet weights groups[i] .. groups[i] + 3
-
-  /// Groups that follow one another from k = 0 on.
-  void number_groups() {
-    for (i32 i = 0; i < max_k / 4; ++i) groups[i] = 4 * i;
-  }
-};
-
-/// Weights of a product: column c's begin at `first + c * stride`.
-struct weight_columns {
-  const float* first;
-  i64 stride;
-};
-
-/// Adds the products of `count` groups of four to the sums of R lanes of rows and C columns.
-template <accumulation Order, i32 R, i32 C>
-inline void multiply_block(const float* fields, i64 row_stride, const weight_columns& weights,
-                           const i32* groups, i32 count, float* sums) {
-  lanes acc[C][R];
-#pragma GCC unroll 8
-  for (i32 c = 0; c < C; ++c) {
-#pragma GCC unroll 8
-    for (i32 r = 0; r < R; ++r) acc[c][r] = load(sums + c * panels::max_rows + r * lane_count);
-  }
-  for (i32 i = 0; i < count; ++i) {
-    const float* f = fields + 4 * i * row_stride;
-    const float* w = weights.first + groups[i];
-#pragma GCC unroll 8
-    for (i32 c = 0; c < C; ++c) {
-      const lanes w0 = set(w[c * weights.stride]);
-      const lanes w1 = set(w[c * weights.stride + 1]);
-      const lanes w2 = set(w[c * weights.stride + 2]);
-      const lanes w3 = set(w[c * weights.stride + 3]);
-#pragma GCC unroll 8
-      for (i32 r = 0; r < R; ++r) {
-        const lanes f0 = load(f + r * lane_count);
-        const lanes f1 = load(f + row_stride + r * lane_count);
-        const lanes f2 = load(f + 2 * row_stride + r * lane_count);
-        const lanes f3 = load(f + 3 * row_stride + r * lane_count);
-        if constexpr (Order == accumulation::chain) {
-          lanes sum = fma(f0, w0, acc[c][r]);
-          sum = fma(f1, w1, sum);
-          sum = fma(f2, w2, sum);
-          acc[c][r] = fma(f3, w3, sum);
-        } else {
-          // (p0 + p1) + (p2 + p3): the first product of a pair is exact for halves; in f32 it is
-          // rounded and the second is not.
-          const lanes low = fma(f1, w1, f0 * w0);
-          const lanes high = fma(f3, w3, f2 * w2);
-          acc[c][r] += low + high;
-        }
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (i32 c = 0; c < C; ++c) {
-#pragma GCC unroll 8
-    for (i32 r = 0; r < R; ++r) store(sums + c * panels::max_rows + r * lane_count, acc[c][r]);
-  }
-}
-
-/// All columns for R lanes of rows, C at a time.
-template <accumulation Order, i32 R, i32 C>
-inline void multiply_rows(const panels& p, i32 row, i32 rows, i32 cols,
-                          const weight_columns& weights, i32 count, float* sums) {
-  const auto columns_from = [&](i32 c) {
-    return weight_columns{weights.first + c * weights.stride, weights.stride};
-  };
-  i32 c = 0;
-  for (; c + C <= cols; c += C) {
-    multiply_block<Order, R, C>(p.fields + row, rows, columns_from(c), p.groups, count,
-                                sums + c * panels::max_rows + row);
-  }
-  for (; c < cols; ++c) {
-    multiply_block<Order, R, 1>(p.fields + row, rows, columns_from(c), p.groups, count,
-                                sums + c * panels::max_rows + row);
-  }
-}
-
-/// sums[col][row] += the products of `count` groups of four; rows are whole lanes.
-template <accumulation Order>
-inline void multiply(panels& p, i32 rows, i32 cols, const weight_columns& weights, i32 count) {
-  // 8 sums in registers: the adds of one sum wait for each other, 8 keep the units busy.
-  i32 r = 0;
-  for (; r + 4 * lane_count <= rows; r += 4 * lane_count) {
-    multiply_rows<Order, 4, 2>(p, r, rows, cols, weights, count, p.sums);
-  }
-  for (; r + 2 * lane_count <= rows; r += 2 * lane_count) {
-    multiply_rows<Order, 2, 4>(p, r, rows, cols, weights, count, p.sums);
-  }
-  if (r < rows) multiply_rows<Order, 1, 4>(p, r, rows, cols, weights, count, p.sums);
-}
 
 /// One matrix operation, as the vertices of its mapping.
 template <class T>
@@ -301,21 +174,6 @@ class product {
     return cell < of.cells[a];
   }
 
-  /// Adds (or, for the first, sets) a partial sum to the totals of a piece.
-  static void add_partial(panels& p, bool first, i32 rows, i32 cols) {
-    for (i32 col = 0; col < cols; ++col) {
-      float* total = p.totals + col * panels::max_rows;
-      const float* sum = p.sums + col * panels::max_rows;
-      for (i32 r = 0; r < rows; r += lane_count) {
-        store(total + r, first ? load(sum + r) : load(total + r) + load(sum + r));
-      }
-    }
-  }
-
-  static void clear_sums(panels& p, i32 cols) {
-    std::memset(p.sums, 0, static_cast<std::size_t>(cols) * panels::max_rows * sizeof(float));
-  }
-
   void multiply_panels(panels& p, i32 rows, i32 cols, const weight_columns& weights,
                        i32 groups) const {
     if (run_.on.matrix.order == accumulation::chain) {
@@ -325,8 +183,7 @@ class product {
     }
   }
 
-  // --- forward and data gradient: a piece of positions x channels
-  // ---------------------------------
+  // --- forward and data gradient: a piece of positions x channels ---
 
   /// The weights in f32, column by column: for every block of channels (kernel row, column,
   /// channel), filled up with zeros to a multiple of 4.
@@ -480,8 +337,7 @@ class product {
     }
   }
 
-  // --- weight gradient: a piece of output channels x (input channel, kernel cell)
-  // ------------------
+  // --- weight gradient: a piece of output channels x (input channel, kernel cell) ---
 
   void weight_piece(panels& p, recorder& record, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
     const i32 wide = static_cast<i32>(padded(rows));
