@@ -186,4 +186,15 @@ TEST_CASE("Equal operations share a kernel, large tables fall back to run-time s
   }
 }
 
+TEST_CASE("An inference plan keeps nothing for a way back", "[network]") {
+  using forward = inference<lenet, batch<32>>;
+  for (i32 id = 0; id < forward::tensor_count; ++id) {
+    const placed_tensor t = forward::placement(id);
+    if (t.what == role::saved) CHECK(t.at.where == region::none);
+  }
+  // At its fullest, pooling: what conv1 put out, and a quarter of it beside.
+  STATIC_REQUIRE(forward::memory.arena_bytes == 602112 + 150528);
+  STATIC_REQUIRE(forward::memory.arena_bytes == forward::memory.lower_bound_bytes);
+}
+
 }  // namespace
