@@ -56,7 +56,7 @@ constexpr graph make_inference(const job_options& o) {
   tensor& output = g.tensors[g.output];
   const i32 storage = storage_of(g, g.output);
   output.what = g.tensors[storage].what = role::result;
-  output.name = g.tensors[storage].name = {"output", 0, "value"};
+  output.name = g.tensors[storage].name = {"output", 0, ""};
   for (operation& op : g.operations) {
     if (op.what == kind::max_pool2d) op.out[1] = -1;  // nobody goes back the way it came
   }

@@ -33,8 +33,8 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     switch (t.what) {
       case role::input:
       case role::activation:
-      case role::gradient: t.type = policy.storage; break;
-      case role::result: t.type = t.name.part[0] == 0 ? policy.loss : policy.storage; break;
+      case role::gradient:
+      case role::result: t.type = policy.storage; break;
       case role::parameter: t.type = policy.master; break;
       case role::target:
       case role::constant:
@@ -42,6 +42,10 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
         break;
       default: break;  // indices, scaler and counters have types of their own
     }
+  }
+  for (const operation& op : g.operations) {
+    const bool loss = op.what == kind::softmax_cross_entropy || op.what == kind::mse;
+    if (loss) g.tensors[op.out[0]].type = policy.loss;
   }
   if (policy.storage == policy.master) return;
 
