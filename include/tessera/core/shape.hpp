@@ -6,9 +6,9 @@
 
 namespace tessera {
 
-/// Up to 6 extents. A scalar has rank 0 and one element.
+/// Up to 7 extents. A scalar has rank 0 and one element.
 struct shape {
-  static constexpr i32 max_rank = 6;
+  static constexpr i32 max_rank = 7;
 
   i32 rank = 0;
   i32 extent[max_rank] = {};

@@ -75,11 +75,32 @@ struct loss_scaling {
   constexpr bool used() const { return skip != skip_rule::none; }
 };
 
+/// Batch, group, layer and RMS normalization.
+struct norm_attributes {
+  float epsilon = 1e-5f;
+  float momentum = 0.1f;  // batch: running = (1 - momentum) running + momentum batch
+  i32 groups = 1;         // group: channels share statistics within a group
+};
+
+/// Local response normalization across channels:
+/// y = x / (k + alpha / size * sum over `size` neighbouring channels of x^2)^beta.
+struct response_attributes {
+  i32 size = 5;
+  float alpha = 1e-4f;
+  float beta = 0.75f;
+  float k = 2;
+};
+
+struct user_operation;
+
 struct attributes {
   window win;
   i32 groups = 1;  // convolution
   float rate = 0;  // dropout: probability of a zero
   i32 salt = 0;    // dropout: which stream of random numbers
+  norm_attributes norm;
+  response_attributes response;
+  const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
   loss_attributes loss;
   update_rule update;
   loss_scaling scaling;

@@ -5,6 +5,16 @@
 // Operations stand in the order in which they run; a tensor names its place in that order through
 // the one operation that writes it first. Layers append to a graph, passes rewrite it, both while
 // compiling or at run time.
+//
+// A loop is a pair of operations with its body between them, run as often as the body has trips:
+//
+//   dense   loop   lstm   add   end_loop   dense
+//           |      \__ body 1 __/  |
+//
+// Every tensor belongs to a body (0: the step itself). Tensors of a body are made anew in each
+// trip. What crosses its border is a view, and goes one level at a time: a tensor in a body whose
+// bytes belong to a tensor of the body around it, at `base` in the first trip and moved by `step`
+// with each further one (ops/loop.hpp makes them).
 
 #include <tessera/core/diagnostic.hpp>
 #include <tessera/core/element.hpp>
@@ -21,6 +31,7 @@ enum class role : u8 {
   target,      // labels (i32) or wanted values: the caller fills it before a step
   constant,    // weights of classes and the like: the caller fills it once
   parameter,   // lives as long as the network; updated in place
+  statistic,   // lives with the parameters, is saved with them, has no gradient: running means
   working,     // 16-bit copy of a parameter, made anew in every step
   state,       // lives as long as the network: optimizer state, step counters, loss scale
   activation,  // arena: outputs of the forward pass
@@ -45,14 +56,16 @@ enum class initializer : u8 {
 };
 
 /// "conv2.weight.gradient" in pieces: layer, its number among its kind (0: none), part of it, and
-/// what belongs to that part.
+/// what belongs to that part. Layers may stand in a named scope ("layer1.0."), see graph::scopes.
 struct tensor_name {
   const char* layer = "";
   i32 ordinal = 0;
   const char* part = "";
   const char* of_part = "";
+  i32 scope = -1;
 };
 
+/// The name without its scope.
 constexpr text<64> spell(const tensor_name& name) {
   text<64> joined(name.layer);
   if (name.ordinal > 0) joined.append(name.ordinal);
@@ -62,13 +75,17 @@ constexpr text<64> spell(const tensor_name& name) {
 }
 
 struct tensor {
-  shape dims;  // batch first, whatever the layout
+  shape dims;  // stacks of trips, then batch first, whatever the layout
   element type = element::f32;
   role what = role::activation;
-  bool batched = false;         // the first extent counts samples
+  bool batched = false;         // extent number `stack` counts samples
   bool batch_last = false;      // layout: samples are innermost, (channels, height, width, batch)
   bool differentiable = false;  // depends on a parameter, or on an input whose gradient is wanted
-  i32 of = -1;                  // a view: the same bytes as that tensor, from its first byte on
+  i32 stack = 0;                // leading extents that count trips or time, outermost in memory
+  i32 body = 0;                 // the loop body it belongs to
+  i32 of = -1;                  // a view: bytes of that tensor, of the same body or the one around,
+  i64 base = 0;                 //   from this element on,
+  i64 step = 0;                 //   moved by so many elements with each trip of `body`
   tensor_name name;
   initializer init = initializer::zeros;  // parameters
   i32 fan_in = 0;                         // parameters: for the initializer
@@ -77,15 +94,35 @@ struct tensor {
   i32 parameter = -1;  // working copies, states and gradients: the parameter they belong to
 
   constexpr i64 bytes() const { return dims.count() * bytes_of(type); }
+  constexpr i32 batch() const { return batched ? dims[stack] : 0; }
+
+  /// The shape of one sample: time or trips first, without the batch.
+  constexpr shape sample() const {
+    if (!batched) return dims;
+    shape s = dims;
+    for (i32 axis = stack; axis + 1 < dims.rank; ++axis) s[axis] = dims[axis + 1];
+    s[--s.rank] = 0;
+    return s;
+  }
+};
+
+/// A prefix of names: "layer1." and what stands in it. Where the scope is a repeated block, `first`
+/// is the number of its first trip, which follows the name: "layer3.1.", "layer3.2.", ...
+struct name_scope {
+  const char* name = "";
+  i32 parent = -1;
+  i32 body = 0;  // of a repeated block; else 0
+  i32 first = 0;
 };
 
 struct operation {
   static constexpr i32 max_inputs = 8;
-  static constexpr i32 max_outputs = 6;
+  static constexpr i32 max_outputs = 8;
 
   kind what = kind::none;
   i32 in[max_inputs] = {-1, -1, -1, -1, -1, -1, -1, -1};
-  i32 out[max_outputs] = {-1, -1, -1, -1, -1, -1};
+  i32 out[max_outputs] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  i32 body = -1;  // loop, end_loop: the body between them
   attributes attr;
   tensor_name layer;  // who asked for it
 };
@@ -103,10 +140,49 @@ constexpr i32 outputs_of(const operation& op) {
   return n;
 }
 
+/// The body of a loop. Number 0 of a graph is the step itself.
+struct loop_body {
+  static constexpr i32 max_depth = 3;
+
+  i32 parent = -1;
+  i32 depth = 0;
+  i32 trips = 1;
+  bool reversed = false;     // the trip with the highest index runs first
+  bool own_weights = false;  // every trip has parameters of its own (a repeated block)
+};
+
+/// A value that goes round a loop: `in` of a trip holds what `next` of the trip before has left;
+/// `init` is what the first finds, `final` what the last leaves. All view one buffer of the body
+/// around. Stacked: the buffer has a slot for every trip and one more, so that all values stay.
+/// Detached: no gradient goes from a trip to the one before.
+struct loop_carry {
+  i32 body = 0;
+  i32 buffer = -1;
+  i32 init = -1;
+  i32 in = -1;
+  i32 next = -1;
+  i32 final = -1;
+  bool stacked = false;
+  bool detached = false;
+};
+
+/// What a loop puts out: slot by slot, `inner` is a slice of `outer` (which may itself be a view of
+/// a carry's buffer).
+struct loop_output {
+  i32 body = 0;
+  i32 inner = -1;
+  i32 outer = -1;
+};
+
 /// Tensors and operations, the few tensors the outside world knows by role, and the first mistake.
 struct graph {
   grow<tensor> tensors;
   grow<operation> operations;
+  grow<loop_body> bodies = grow<loop_body>(1);
+  grow<loop_carry> carries;
+  grow<loop_output> loop_outputs;
+  grow<name_scope> scopes;
+  i32 body = 0;  // where operations are being appended
   diagnostic wrong;
   i32 input = -1;
   i32 output = -1;  // what the network computes: logits, predictions
@@ -118,6 +194,12 @@ struct graph {
   constexpr i32 add(const tensor& t) { return tensors.push(t); }
   constexpr void add(const operation& op) { operations.push(op); }
 };
+
+/// True where `inner` is `outer` or lies within it.
+constexpr bool encloses(const graph& g, i32 outer, i32 inner) {
+  while (g.bodies[inner].depth > g.bodies[outer].depth) inner = g.bodies[inner].parent;
+  return inner == outer;
+}
 
 /// The tensor whose bytes `id` views, itself where it is no view.
 constexpr i32 storage_of(const graph& g, i32 id) {

@@ -9,6 +9,14 @@ namespace tessera {
 enum class kind : u8 {
   none,
   cast,
+  // loops: everything between the two is the body (ir/graph.hpp)
+  loop,
+  end_loop,
+  // bytes that move: (x) -> y; -> y; (parts...) -> y; (x) -> parts...
+  copy,
+  zero,
+  concat,
+  split,
   // matrix operations: inputs (x, weight[, bias]), (dy, weight), (x, dy)
   dense,
   dense_data_gradient,
@@ -26,6 +34,34 @@ enum class kind : u8 {
   sigmoid_gradient,
   dropout,
   add,
+  subtract,
+  multiply,
+  // with one number a channel: (x, bias), (x, scale), (x, dy) -> dscale
+  bias_add,
+  channel_scale,
+  channel_scale_gradient,
+  // recurrent cells: what follows the matrix products of a step in time
+  lstm_cell,
+  lstm_cell_gradient,
+  gru_cell,
+  gru_cell_gradient,
+  select_by_length,
+  // rows of a table: (indices, table), (indices, dy) -> dtable
+  embedding,
+  embedding_gradient,
+  // normalization
+  batch_norm,
+  batch_norm_gradient,
+  batch_norm_inference,
+  batch_norm_inference_gradient,
+  group_norm,
+  group_norm_gradient,
+  layer_norm,
+  layer_norm_gradient,
+  rms_norm,
+  rms_norm_gradient,
+  local_response_norm,
+  local_response_norm_gradient,
   // pooling: (x) -> y[, index] and (dy[, index]) -> dx
   max_pool2d,
   max_pool2d_gradient,
@@ -44,6 +80,9 @@ enum class kind : u8 {
   // loss scaling
   overflow_test,
   scaler_update,
+  // written by users (ir/user_operation.hpp)
+  user,
+  user_gradient,
   count  // how many kinds there are; not an operation
 };
 

@@ -20,8 +20,13 @@ enum class region : u8 { none, arena, parameters, working, state, input, target,
 inline constexpr i32 region_count = 8;
 
 struct location {
+  static constexpr i32 max_depth = 3;
+
   region where = region::none;
-  i64 offset = 0;
+  i64 offset = 0;              // in the first trip of all loops around
+  i64 step[max_depth] = {};    // bytes from trip to trip of the loop at each depth, outermost first
+
+  constexpr bool moves() const { return step[0] != 0 || step[1] != 0 || step[2] != 0; }
 };
 
 /// A piece of the arena: the bytes of one tensor and of all that are in place of it or view it.

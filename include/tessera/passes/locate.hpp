@@ -16,7 +16,8 @@ constexpr region region_of(role what) {
     case role::input: return region::input;
     case role::target: return region::target;
     case role::constant: return region::constant;
-    case role::parameter: return region::parameters;
+    case role::parameter:
+    case role::statistic: return region::parameters;
     case role::working: return region::working;
     case role::state: return region::state;
     default: return region::arena;

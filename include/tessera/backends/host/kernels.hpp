@@ -87,8 +87,7 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::bias_update: name.supported = absent_or(out, element::f32); break;
     case kind::overflow_test:
     case kind::scaler_update: name.supported = true; break;
-    case kind::none:
-    case kind::count: break;
+    default: break;
   }
   const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;
   if (conv && t == element::f16) {  // 16-bit weights of one channel are widened into a panel

@@ -49,14 +49,13 @@ void run_in(const call& c) {
     case kind::bias_update: return update<Real, bias_gradient>(c);
     case kind::overflow_test: return overflow_test<Real>(c);
     case kind::scaler_update: return scaler_update(c);
-    case kind::none:
-    case kind::count: return;
+    default: return;
   }
 }
 
 /// True where a call computes in double: an operand is stored as f64.
 constexpr bool computes_in_double(const signature& s) {
-  for (i32 slot = 0; slot < 14; ++slot) {
+  for (i32 slot = 0; slot < 16; ++slot) {
     if (s.has_input(slot) && s.input_type(slot) == element::f64) return true;
   }
   return false;

@@ -1,0 +1,32 @@
+#pragma once
+
+// Operations of a user's own: kernels and costs that a graph carries as pointers.
+//
+// One definition, a constant with static storage, describes the operation for all backends:
+//
+//   inline constexpr user_operation swish{
+//       .name = "swish", .forward = &swish_kernel, .gradient = &swish_gradient_kernel};
+//
+// The forward kernel reads up to 4 inputs and writes one output. The gradient kernel finds the same
+// inputs in slots 0 to 3, the forward output in slot 4 and its gradient in slot 5; it writes the
+// gradient of input i to output i where that is wanted (else the output is null). Sizes: number of
+// elements of operand i in `sizes->n[i]`, inputs 0 to 3, output 4; the batch in n[5].
+
+#include <tessera/ir/call.hpp>
+
+namespace tessera {
+
+struct user_operation {
+  static constexpr i32 max_inputs = 4;
+
+  const char* name = "user";
+  kernel forward = nullptr;
+  kernel gradient = nullptr;           // null: no gradient goes through
+  bool in_place = false;               // the output may take over the bytes of input 0
+  bool keeps_inputs = true;            // the gradient reads the inputs
+  bool keeps_output = false;           // the gradient reads the output
+  float vector_ops_per_element = 1;    // for prices: of the forward and of the gradient kernel,
+  float gradient_ops_per_element = 1;  // by output element
+};
+
+}  // namespace tessera
