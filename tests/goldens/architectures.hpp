@@ -69,7 +69,7 @@ class net_builder {
     const shape dims = case_.tensor("inputs", "target").dims_as_they_are();
     net_.target = add_tensor(net_.g, dims, {.what = role::target, .type = element::int32});
     net_.loss = ops::softmax_cross_entropy(net_.g, now_, net_.target, -1, {.weight = weight});
-    net_.g.loss = net_.loss;
+    net_.g.losses = net_.loss;
   }
 
  private:

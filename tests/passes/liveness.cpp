@@ -217,7 +217,7 @@ TEST_CASE("In place or not, training gives the same bits", "[passes]") {
       without.run(values);
       for (i32 id = 0; id < g.tensors.size(); ++id) {
         const tensor& t = g.tensors[id];
-        const bool lasts = t.what == role::parameter || t.what == role::state || id == g.loss;
+        const bool lasts = t.what == role::parameter || t.what == role::state || id == g.losses[0];
         if (!lasts) continue;
         ++compared;
         if (std::memcmp(with.data(id), without.data(id), static_cast<std::size_t>(t.bytes())) !=

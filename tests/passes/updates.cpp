@@ -42,16 +42,16 @@ struct small_step {
 
   explicit small_step(const precision_policy& p, const update_rule& rule = plain_sgd()) {
     g.batch = 2;
-    g.input = add_tensor(g, shape(2, 3));
+    g.inputs = add_tensor(g, shape(2, 3));
     w1 = add_weight(g, shape(4, 3));
     b1 = add_weight(g, shape(4), element::f32, "bias");
-    const i32 a = ops::dense(g, g.input, w1, b1, {"dense", 1, ""});
+    const i32 a = ops::dense(g, g.inputs[0], w1, b1, {"dense", 1, ""});
     const i32 t = ops::unary(g, kind::tanh, a, {"tanh", 1, ""});
     w2 = add_weight(g, shape(2, 4));
     b2 = add_weight(g, shape(2), element::f32, "bias");
-    g.output = ops::dense(g, t, w2, b2, {"dense", 2, ""});
-    g.target = add_tensor(g, shape(2), {role::target, element::int32});
-    g.loss = ops::softmax_cross_entropy(g, g.output, g.target, -1, {});
+    g.outputs = ops::dense(g, t, w2, b2, {"dense", 2, ""});
+    g.targets = add_tensor(g, shape(2), {role::target, element::int32});
+    g.losses = ops::softmax_cross_entropy(g, g.outputs[0], g.targets[0], -1, {});
     complete_training_graph(g, p, rule);
   }
 };
@@ -171,12 +171,12 @@ TEST_CASE("A gradient that somebody else reads is not fused away", "[passes]") {
   // One weight in two layers: the gradients are added, the sum is what the update reads.
   graph g;
   g.batch = 2;
-  g.input = add_tensor(g, shape(2, 3));
+  g.inputs = add_tensor(g, shape(2, 3));
   const i32 w = add_weight(g, shape(3, 3));
-  const i32 a = ops::dense(g, g.input, w, -1, {"dense", 1, ""});
-  g.output = ops::dense(g, a, w, -1, {"dense", 2, ""});
-  g.target = add_tensor(g, shape(2, 3), {role::target});
-  g.loss = ops::mse(g, g.output, g.target, {});
+  const i32 a = ops::dense(g, g.inputs[0], w, -1, {"dense", 1, ""});
+  g.outputs = ops::dense(g, a, w, -1, {"dense", 2, ""});
+  g.targets = add_tensor(g, shape(2, 3), {role::target});
+  g.losses = ops::mse(g, g.outputs[0], g.targets[0], {});
   complete_training_graph(g, {}, plain_sgd());
   using enum kind;
   CHECK(kinds(g) == std::vector<kind>{dense, dense, mse, mse_gradient, dense_weight_gradient,
@@ -188,28 +188,28 @@ TEST_CASE("Contributions of several readers are summed", "[passes]") {
   // y = x w; loss = sum ((y + y) + tanh(y) - target)^2 at one value: written out.
   graph g;
   g.batch = 1;
-  g.input = add_tensor(g, shape(1, 1), {.type = element::f64});
+  g.inputs = add_tensor(g, shape(1, 1), {.type = element::f64});
   const i32 w = add_weight(g, shape(1, 1), element::f64);
-  const i32 y = ops::dense(g, g.input, w, -1, {"dense", 1, ""});
+  const i32 y = ops::dense(g, g.inputs[0], w, -1, {"dense", 1, ""});
   const i32 twice = ops::add(g, y, y, {"add", 1, ""});
   const i32 t = ops::unary(g, kind::tanh, y, {"tanh", 1, ""});
-  g.output = ops::add(g, twice, t, {"add", 2, ""});
-  g.target = add_tensor(g, shape(1, 1), {role::target, element::f64});
+  g.outputs = ops::add(g, twice, t, {"add", 2, ""});
+  g.targets = add_tensor(g, shape(1, 1), {role::target, element::f64});
   loss_attributes sum;
   sum.reduce = reduction::sum;
-  g.loss = ops::mse(g, g.output, g.target, sum);
+  g.losses = ops::mse(g, g.outputs[0], g.targets[0], sum);
   const grow<i32> gradients = passes::differentiate(g);
   keep(g, gradients[w]);
   passes::assign_precision(g, {element::f64, element::f64, element::f64, {}});
   interpreter net(g, reference::find_kernel);
-  net.write(g.input, std::vector<double>{0.5});
+  net.write(g.inputs[0], std::vector<double>{0.5});
   net.write(w, std::vector<double>{0.8});
-  net.write(g.target, std::vector<double>{0.25});
+  net.write(g.targets[0], std::vector<double>{0.25});
   net.run({.valid = 1});
   const double v = 0.5 * 0.8;
   const double out = 2 * v + std::tanh(v);
   const double slope = 2 + 1 - std::tanh(v) * std::tanh(v);
-  CHECK(net.read(g.loss)[0] == Approx((out - 0.25) * (out - 0.25)).epsilon(1e-12));
+  CHECK(net.read(g.losses[0])[0] == Approx((out - 0.25) * (out - 0.25)).epsilon(1e-12));
   CHECK(net.read(gradients[w])[0] == Approx(2 * (out - 0.25) * slope * 0.5).epsilon(1e-12));
 }
 
@@ -234,13 +234,13 @@ TEST_CASE("The gradient of a view is a view of the same bytes", "[passes]") {
 TEST_CASE("What no loss depends on gets no gradient and no update", "[passes]") {
   graph g;
   g.batch = 1;
-  g.input = add_tensor(g, shape(1, 2));
+  g.inputs = add_tensor(g, shape(1, 2));
   const i32 used = add_weight(g, shape(2, 2));
   const i32 unused = add_weight(g, shape(2, 2));
-  g.output = ops::dense(g, g.input, used, -1, {"dense", 1, ""});
-  ops::dense(g, g.input, unused, -1, {"dense", 2, ""});
-  g.target = add_tensor(g, shape(1, 2), {role::target});
-  g.loss = ops::mse(g, g.output, g.target, {});
+  g.outputs = ops::dense(g, g.inputs[0], used, -1, {"dense", 1, ""});
+  ops::dense(g, g.inputs[0], unused, -1, {"dense", 2, ""});
+  g.targets = add_tensor(g, shape(1, 2), {role::target});
+  g.losses = ops::mse(g, g.outputs[0], g.targets[0], {});
   complete_training_graph(g, {}, plain_sgd());
   for (const operation& op : g.operations) CHECK_FALSE(op.out[0] == unused);
 }

@@ -34,8 +34,8 @@ class random_graph {
     input.batched = true;
     input.batch_last = ops::batch_goes_last(g_.batch) || below(4) == 0;
     input.name = {"input", 0, ""};
-    g_.input = g_.add(input);
-    i32 x = g_.input;
+    g_.inputs = g_.add(input);
+    i32 x = g_.inputs[0];
     const i32 layers = 1 + below(options_.most_layers);
     for (i32 i = 0; i < layers; ++i) {
       seen_.push_back(x);
@@ -118,7 +118,8 @@ class random_graph {
   /// Another tensor of x's shape: an earlier one, or a layer on x.
   i32 partner(i32 x) {
     for (const i32 other : seen_) {
-      if (other != x && dims(other) == dims(x) && other != g_.input && below(2) == 0) return other;
+      if (other != x && dims(other) == dims(x) && other != g_.inputs[0] && below(2) == 0)
+        return other;
     }
     if (below(4) == 0) return x;
     if (below(3) == 0) return activation(x);
@@ -144,7 +145,7 @@ class random_graph {
     const i32 classes = 2 + below(4);
     x = dense(x, classes);
     if (below(4) == 0) x = activation(x);
-    g_.output = x;
+    g_.outputs = x;
     const bool entropy = below(2) == 0;
     tensor t;
     t.dims = entropy ? shape(g_.batch) : dims(x);
@@ -153,9 +154,9 @@ class random_graph {
     t.batched = true;
     t.batch_last = !entropy && g_.tensors[x].batch_last;
     t.name = {"target", 0, ""};
-    g_.target = g_.add(t);
-    g_.loss = entropy ? ops::softmax_cross_entropy(g_, x, g_.target, -1, {})
-                      : ops::mse(g_, x, g_.target, {});
+    g_.targets = g_.add(t);
+    g_.losses = entropy ? ops::softmax_cross_entropy(g_, x, g_.targets[0], -1, {})
+                        : ops::mse(g_, x, g_.targets[0], {});
   }
 
   precision_policy precision() {
@@ -196,7 +197,7 @@ inline void fill_randomly(interpreter& net, u64 seed) {
     std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
     for (double& v : values) {
       if (t.type == element::int32) {
-        v = random.next_below(static_cast<u32>(g.tensors[g.output].dims[1]));
+        v = random.next_below(static_cast<u32>(g.tensors[g.outputs[0]].dims[1]));
       } else {
         v = static_cast<double>(random.next_normal()) * (t.what == role::parameter ? 0.3 : 1.0);
       }

@@ -174,6 +174,26 @@ struct loop_output {
   i32 outer = -1;
 };
 
+/// Tensors the outside world knows, in the order in which a network declares them.
+struct endpoints {
+  static constexpr i32 max_count = 8;
+
+  i32 ids[max_count] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  i32 count = 0;
+
+  constexpr endpoints() = default;
+  constexpr endpoints(i32 only) { push(only); }  // NOLINT: one tensor is a list of one
+
+  constexpr i32 size() const { return count; }
+  constexpr bool full() const { return count == max_count; }
+  constexpr i32 operator[](i32 index) const { return ids[index]; }
+  constexpr const i32* begin() const { return ids; }
+  constexpr const i32* end() const { return ids + count; }
+
+  /// The caller has asked whether it is full.
+  constexpr void push(i32 id) { ids[count++] = id; }
+};
+
 /// Tensors and operations, the few tensors the outside world knows by role, and the first mistake.
 struct graph {
   grow<tensor> tensors;
@@ -184,11 +204,11 @@ struct graph {
   grow<name_scope> scopes;
   i32 body = 0;  // where operations are being appended
   diagnostic wrong;
-  i32 input = -1;
-  i32 output = -1;  // what the network computes: logits, predictions
-  i32 target = -1;
-  i32 loss = -1;    // scalar f32
-  i32 scaler = -1;  // state of loss scaling, see ops/update.hpp
+  endpoints inputs;
+  endpoints outputs;  // what the network computes: logits, predictions
+  endpoints targets;
+  endpoints losses;  // scalars, f32; what a step makes smaller is their sum
+  i32 scaler = -1;   // state of loss scaling, see ops/update.hpp
   i32 batch = 0;
 
   constexpr i32 add(const tensor& t) { return tensors.push(t); }

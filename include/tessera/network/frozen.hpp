@@ -37,14 +37,16 @@ constexpr grow<T> thaw(const frozen_array<T, Size>& items) {
   return result;
 }
 
-template <i32 Tensors, i32 Operations>
+template <i32 Tensors, i32 Operations, i32 Bodies, i32 Scopes>
 struct frozen_graph {
   frozen_array<tensor, Tensors> tensors;
   frozen_array<operation, Operations> operations;
-  i32 input = -1;
-  i32 output = -1;
-  i32 target = -1;
-  i32 loss = -1;
+  frozen_array<loop_body, Bodies> bodies;
+  frozen_array<name_scope, Scopes> scopes;
+  endpoints inputs;
+  endpoints outputs;
+  endpoints targets;
+  endpoints losses;
   i32 scaler = -1;
   i32 batch = 0;
 };
@@ -52,31 +54,41 @@ struct frozen_graph {
 struct graph_size {
   i32 tensors = 0;
   i32 operations = 0;
+  i32 bodies = 0;
+  i32 scopes = 0;
 };
 
-constexpr graph_size size_of(const graph& g) { return {g.tensors.size(), g.operations.size()}; }
-
-template <graph_size Size>
-constexpr frozen_graph<Size.tensors, Size.operations> freeze(const graph& g) {
-  return {freeze<Size.tensors>(g.tensors),
-          freeze<Size.operations>(g.operations),
-          g.input,
-          g.output,
-          g.target,
-          g.loss,
-          g.scaler,
-          g.batch};
+constexpr graph_size size_of(const graph& g) {
+  return {g.tensors.size(), g.operations.size(), g.bodies.size(), g.scopes.size()};
 }
 
-template <i32 Tensors, i32 Operations>
-constexpr graph thaw(const frozen_graph<Tensors, Operations>& f) {
+template <graph_size Size>
+constexpr auto freeze(const graph& g) {
+  using frozen = frozen_graph<Size.tensors, Size.operations, Size.bodies, Size.scopes>;
+  return frozen{freeze<Size.tensors>(g.tensors),
+                freeze<Size.operations>(g.operations),
+                freeze<Size.bodies>(g.bodies),
+                freeze<Size.scopes>(g.scopes),
+                g.inputs,
+                g.outputs,
+                g.targets,
+                g.losses,
+                g.scaler,
+                g.batch};
+}
+
+/// The graph of a finished step: what differentiation needs beside it (carries) is not kept.
+template <i32 Tensors, i32 Operations, i32 Bodies, i32 Scopes>
+constexpr graph thaw(const frozen_graph<Tensors, Operations, Bodies, Scopes>& f) {
   graph g;
   g.tensors = thaw(f.tensors);
   g.operations = thaw(f.operations);
-  g.input = f.input;
-  g.output = f.output;
-  g.target = f.target;
-  g.loss = f.loss;
+  g.bodies = thaw(f.bodies);
+  g.scopes = thaw(f.scopes);
+  g.inputs = f.inputs;
+  g.outputs = f.outputs;
+  g.targets = f.targets;
+  g.losses = f.losses;
   g.scaler = f.scaler;
   g.batch = f.batch;
   return g;

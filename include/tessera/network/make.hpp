@@ -53,8 +53,8 @@ template <network_type Network, class Loss>
 constexpr graph make_inference(const job_options& o) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::inference);
   if (g.wrong.wrong()) return g;
-  tensor& output = g.tensors[g.output];
-  const i32 storage = storage_of(g, g.output);
+  tensor& output = g.tensors[g.outputs[0]];
+  const i32 storage = storage_of(g, g.outputs[0]);
   output.what = g.tensors[storage].what = role::result;
   output.name = g.tensors[storage].name = {"output", 0, ""};
   for (operation& op : g.operations) {

@@ -15,7 +15,7 @@ struct network {
   static constexpr value build(builder& b) {
     value x = b.input(input);
     ((x = Layers::build(b, x)), ...);
-    b.network().output = x.id;
+    b.network().outputs = x.id;
     return x;
   }
 };

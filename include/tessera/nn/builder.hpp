@@ -29,7 +29,7 @@ class builder {
   /// The shape of one sample.
   constexpr shape sample(value x) const { return g_.tensors[x.id].dims.sample(); }
 
-  /// The input of the network: samples of shape `dims`.
+  /// An input of the network: samples of shape `dims`.
   constexpr value input(const shape& dims) {
     tensor t;
     t.dims = dims.batch_of(g_.batch);
@@ -37,8 +37,8 @@ class builder {
     t.batched = true;
     t.batch_last = ops::batch_goes_last(g_.batch);
     t.name = {"input", 0, ""};
-    g_.input = g_.add(t);
-    return {g_.input};
+    g_.inputs.push(g_.add(t));
+    return {g_.inputs[g_.inputs.size() - 1]};
   }
 
   /// A name for the next layer of this kind: conv1, conv2, ...

@@ -30,9 +30,11 @@ struct softmax_cross_entropy {
     t.what = role::target;
     t.batched = true;
     t.name = {"target", 0, ""};
-    g.target = g.add(t);
-    g.loss = ops::softmax_cross_entropy(g, logits.id, g.target, -1, {});
-    return {g.loss};
+    const i32 target = g.add(t);
+    const i32 loss = ops::softmax_cross_entropy(g, logits.id, target, -1, {});
+    g.targets.push(target);
+    g.losses.push(loss);
+    return {loss};
   }
 };
 
@@ -48,9 +50,11 @@ struct mse {
     t.differentiable = false;
     t.of = -1;
     t.name = {"target", 0, ""};
-    g.target = g.add(t);
-    g.loss = ops::mse(g, y.id, g.target, {});
-    return {g.loss};
+    const i32 target = g.add(t);
+    const i32 loss = ops::mse(g, y.id, target, {});
+    g.targets.push(target);
+    g.losses.push(loss);
+    return {loss};
   }
 };
 

@@ -20,13 +20,14 @@ class predictor {
  public:
   static constexpr i32 batch_size = Job::options.batch;
   static constexpr shape input = Job::network::input;
-  static constexpr shape output = plan::step_graph.tensors[plan::step_graph.output].dims.sample();
+  static constexpr shape output =
+      plan::step_graph.tensors[plan::step_graph.outputs[0]].dims.sample();
 
   explicit predictor(i32 threads = 1)
       : block_(Job::memory.total_bytes),
         bases_(cut_regions(block_.data(), Job::memory)),
         forward_(bind<Job, Backend>(bases_)),
-        writer_(plan::step_graph.tensors[plan::step_graph.input]) {
+        writer_(plan::step_graph.tensors[plan::step_graph.inputs[0]]) {
     values_.threads = threads;
   }
 
@@ -57,8 +58,8 @@ class predictor {
     values_.valid = static_cast<i32>(count);
     writer_.write(values_.valid, bases_[region::input]);
     forward_.run(values_);
-    constexpr tensor about = plan::step_graph.tensors[plan::step_graph.output];
-    const std::byte* const data = bases_.at(plan::where.locations[plan::step_graph.output]);
+    constexpr tensor about = plan::step_graph.tensors[plan::step_graph.outputs[0]];
+    const std::byte* const data = bases_.at(plan::where.locations[plan::step_graph.outputs[0]]);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       outputs[i] = static_cast<float>(
           read_element(data, about.type, memory_index(about, static_cast<i64>(i))));

@@ -67,8 +67,8 @@ class trainer {
         bases_(cut_regions(block_.data(), Job::memory)),
         step_(bind<Job, Backend>(bases_)),
         evaluation_(bind<evaluation_job, Backend>(bases_)),
-        writer_(plan::step_graph.tensors[plan::step_graph.input]),
-        target_writer_(plan::step_graph.tensors[plan::step_graph.target]) {
+        writer_(plan::step_graph.tensors[plan::step_graph.inputs[0]]),
+        target_writer_(plan::step_graph.tensors[plan::step_graph.targets[0]]) {
     values_.seed = start.value;
     values_.threads = workers.count;
     reset_state<Job>(bases_);
@@ -96,7 +96,7 @@ class trainer {
 
   /// The loss of the last step, before its update.
   double loss() const {
-    return read(plan::step_graph, plan::where.locations, plan::step_graph.loss);
+    return read(plan::step_graph, plan::where.locations, plan::step_graph.losses[0]);
   }
 
   /// The loss scale that the next step will use; 1 without loss scaling.
@@ -110,7 +110,7 @@ class trainer {
   /// labels only, from a row with a one at the label.
   template <sample_source Source>
   void load(const Source& source, std::span<const i32> indices) {
-    constexpr tensor target = plan::step_graph.tensors[plan::step_graph.target];
+    constexpr tensor target = plan::step_graph.tensors[plan::step_graph.targets[0]];
     auto* const labels = reinterpret_cast<i32*>(bases_[region::target]);
     i32 n = 0;
     for (const i32 index : indices) {
@@ -179,7 +179,7 @@ class trainer {
   template <sample_source Source>
   metrics evaluate(const Source& source) {
     check(source);
-    constexpr i32 output = evaluation_plan::step_graph.output;
+    constexpr i32 output = evaluation_plan::step_graph.outputs[0];
     constexpr tensor about = evaluation_plan::step_graph.tensors[output];
     constexpr bool classifier = about.dims.rank == 2;
     constexpr auto classes = static_cast<i32>(about.dims.sample().count());
@@ -194,7 +194,7 @@ class trainer {
       values_.valid = count;
       evaluation_.run(values_);
       result.loss += count * read(evaluation_plan::step_graph, evaluation_plan::where.locations,
-                                  evaluation_plan::step_graph.loss);
+                                  evaluation_plan::step_graph.losses[0]);
       result.samples += count;
       if constexpr (classifier) {
         for (i32 n = 0; n < count; ++n) {
