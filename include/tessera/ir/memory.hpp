@@ -23,8 +23,8 @@ struct location {
   static constexpr i32 max_depth = 3;
 
   region where = region::none;
-  i64 offset = 0;              // in the first trip of all loops around
-  i64 step[max_depth] = {};    // bytes from trip to trip of the loop at each depth, outermost first
+  i64 offset = 0;            // in the first trip of all loops around
+  i64 step[max_depth] = {};  // bytes from trip to trip of the loop at each depth, outermost first
 
   constexpr bool moves() const { return step[0] != 0 || step[1] != 0 || step[2] != 0; }
 };

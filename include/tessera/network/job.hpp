@@ -34,7 +34,7 @@ namespace detail {
 struct signature_list {
   grow<signature> of_operation;  // with all sizes
   grow<signature> kernels;       // as template arguments: sizes where they pay, else zeros
-  grow<i32> kernel_of;           // by operation
+  grow<i32> kernel_of;           // by operation; -1 for the ends of loops
 };
 
 /// At most this many kernels of a program have constant sizes; what comes later runs on the
@@ -54,6 +54,11 @@ constexpr signature_list list_signatures(const graph& g) {
   signature_list list;
   i32 fixed = 0;
   for (const operation& op : g.operations) {
+    if (op.what == kind::loop || op.what == kind::end_loop) {
+      list.of_operation.push({});
+      list.kernel_of.push(-1);
+      continue;
+    }
     const signature s = ops::sign(g, op);
     list.of_operation.push(s);
     i32 found = -1;
@@ -87,6 +92,15 @@ template <class Make>
 struct planned {
   static constexpr graph_size size = size_of(Make{}());
   static constexpr auto step_graph = freeze<size>(Make{}());
+
+  /// How often each operation runs in a step.
+  static constexpr auto runs = [] {
+    const graph g = thaw(step_graph);
+    const grow<i32> bodies = bodies_of_operations(g);
+    frozen_array<i64, size.operations> counts;
+    for (i32 i = 0; i < size.operations; ++i) counts[i] = runs_of(g, bodies[i]);
+    return counts;
+  }();
 
   static constexpr i32 buffer_count = passes::find_liveness(thaw(step_graph)).buffers.size();
 
@@ -156,7 +170,7 @@ struct job_base {
   static constexpr i64 parameter_count = [] {
     i64 n = 0;
     for (const tensor& t : plan::step_graph.tensors) {
-      if (t.what == role::parameter) n += t.dims.count();
+      if (t.what == role::parameter && t.of < 0) n += t.dims.count();
     }
     return n;
   }();

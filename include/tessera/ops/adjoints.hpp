@@ -26,9 +26,8 @@ class adjoints {
     t.what = role::gradient;
     t.differentiable = false;
     t.of = -1;
-    t.name = t.parameter >= 0
-                 ? tensor_name{t.name.layer, t.name.ordinal, t.name.part, "gradient"}
-                 : tensor_name{layer.layer, layer.ordinal, "gradient"};
+    t.name = t.parameter >= 0 ? tensor_name{t.name.layer, t.name.ordinal, t.name.part, "gradient"}
+                              : tensor_name{layer.layer, layer.ordinal, "gradient"};
     return g_.add(t);
   }
 

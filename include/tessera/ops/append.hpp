@@ -2,7 +2,7 @@
 
 // How operations are appended to a graph: the few steps that every family of operations shares.
 
-#include <tessera/ir/graph.hpp>
+#include <tessera/ops/views.hpp>
 
 namespace tessera::ops {
 
@@ -23,6 +23,8 @@ constexpr i32 append_like(graph& g, i32 like, const shape& dims, role what, tens
   t.dims = dims;
   t.type = g.tensors[like].type;
   t.what = what;
+  t.body = g.body;
+  t.stack = g.tensors[like].stack;
   t.batched = g.tensors[like].batched;
   t.batch_last = g.tensors[like].batch_last;
   t.differentiable = g.tensors[like].differentiable;
@@ -37,10 +39,7 @@ constexpr i32 append_activation(graph& g, i32 like, const shape& dims, tensor_na
 
 /// The same bytes under another shape.
 constexpr i32 view(graph& g, i32 of, const shape& dims) {
-  tensor t = g.tensors[of];
-  t.dims = dims;
-  t.of = of;
-  return g.add(t);
+  return view_into(g, captured(g, of, g.body), dims, g.tensors[of].stack, g.body, 0, 0);
 }
 
 /// A parameter of the network. The name's part is "weight", "bias", ...
@@ -54,7 +53,7 @@ constexpr i32 parameter(graph& g, const shape& dims, tensor_name name, initializ
   t.init = init;
   t.fan_in = fan_in;
   t.fan_out = fan_out;
-  return g.add(t);
+  return append_lasting(g, t);
 }
 
 /// One input and one output of the same shape.

@@ -8,11 +8,13 @@
 //   conv2.out       |=========|
 //
 // One walk forward decides what is in place: an output takes over an input's bytes where the
-// operation allows it (ops::in_place_over), nothing that lies in those bytes is read later, and the
-// sizes agree. Views share the life of what they view. Results live until the step ends.
-// O(operations x operands). Source of the rule: Appel, Modern Compiler Implementation, ch. 10, for
-// straight-line code.
+// operation allows it (ops::in_place_over), nothing that lies in those bytes is used later, and the
+// sizes agree. Views share the life of what they view. Results live until the step ends. A tensor
+// that a loop uses from outside its body is needed while the whole loop runs, so that one placement
+// serves all levels. O(operations x operands). Source of the rule: Appel, Modern Compiler
+// Implementation, ch. 10, for straight-line code.
 
+#include <tessera/ir/loops.hpp>
 #include <tessera/ir/memory.hpp>
 #include <tessera/ops/ops.hpp>
 
@@ -24,74 +26,97 @@ struct liveness {
   i64 no_reuse_bytes = 0;  // sum over arena tensors that are no views
 };
 
+/// When the bytes of tensors are first and last used, by the tensor whose bytes they are.
+struct tensor_uses {
+  grow<i32> root;   // the tensor whose bytes it lies in
+  grow<i32> first;  // operation that writes it first, -1: none
+  grow<i32> last;   // last that reads or writes it
+};
+
+constexpr tensor_uses find_uses(const graph& g) {
+  const i32 tensors = g.tensors.size();
+  const grow<loop_span> loops = find_loops(g);
+  tensor_uses uses{grow<i32>(tensors), grow<i32>(tensors), grow<i32>(tensors)};
+  for (i32 id = 0; id < tensors; ++id) {
+    uses.root[id] = storage_of(g, id);
+    uses.first[id] = uses.last[id] = -1;
+  }
+  i32 body = 0;
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    const operation& op = g.operations[i];
+    if (op.what == kind::end_loop) body = g.bodies[op.body].parent;
+    for (const i32 in : op.in) {
+      if (in < 0) continue;
+      const i32 root = uses.root[in];
+      const i32 end = span_at(g, loops, i, body, g.tensors[root].body).end;
+      if (end > uses.last[root]) uses.last[root] = end;
+    }
+    for (const i32 out : op.out) {
+      if (out < 0) continue;
+      const i32 root = uses.root[out];
+      const loop_span span = span_at(g, loops, i, body, g.tensors[root].body);
+      if (uses.first[root] < 0) uses.first[root] = span.begin;
+      if (span.end > uses.last[root]) uses.last[root] = span.end;
+    }
+    if (op.what == kind::loop) body = op.body;
+  }
+  for (i32 id = 0; id < tensors; ++id) {
+    if (g.tensors[id].what == role::result) uses.last[uses.root[id]] = g.operations.size();
+  }
+  return uses;
+}
+
 /// `in_place` off gives every tensor bytes of its own: results must be the same, only memory grows.
 constexpr liveness find_liveness(const graph& g, bool in_place = true) {
   const i32 tensors = g.tensors.size();
-  const i32 operations = g.operations.size();
-  grow<i32> root(tensors);   // the tensor whose bytes it lies in
-  grow<i32> first(tensors);  // by tensor: the operation that writes it first
-  grow<i32> last_read(tensors);
-  for (i32 id = 0; id < tensors; ++id) {
-    root[id] = id;
-    first[id] = last_read[id] = -1;
-    if (g.tensors[id].what == role::result) last_read[id] = operations;
-  }
-  for (i32 id = 0; id < tensors; ++id) root[id] = storage_of(g, id);
-  // Until something is placed in place, a root's last reader is that of its views.
-  for (i32 i = 0; i < operations; ++i) {
-    for (const i32 in : g.operations[i].in) {
-      if (in >= 0 && last_read[root[in]] < i) last_read[root[in]] = i;
-    }
-  }
-  for (i32 id = 0; id < tensors; ++id) {  // a view of a result keeps it too
-    if (last_read[id] > last_read[root[id]]) last_read[root[id]] = last_read[id];
-  }
+  const tensor_uses uses = find_uses(g);
+  const i32* const root = uses.root.data();
 
-  // bytes_in[r]: the root that r's bytes have become part of.
+  // bytes_in[r]: the root that r's bytes have become part of; last_use: of all that lies there.
   grow<i32> bytes_in(tensors);
-  grow<i32> last_use(tensors);  // of all that lies in a root's bytes so far
-  for (i32 id = 0; id < tensors; ++id) {
-    bytes_in[id] = id;
-    last_use[id] = last_read[id];
-  }
-  liveness result;
-  result.buffer_of.resize(tensors);
-  for (i32& b : result.buffer_of) b = -1;
-  for (i32 i = 0; i < operations; ++i) {
+  grow<i32> last_use = uses.last;
+  for (i32 id = 0; id < tensors; ++id) bytes_in[id] = id;
+  i32 body = 0;
+  for (i32 i = 0; in_place && i < g.operations.size(); ++i) {
     const operation& op = g.operations[i];
+    if (op.what == kind::end_loop) body = g.bodies[op.body].parent;
+    if (op.what == kind::loop) body = op.body;
     for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
       const i32 out = op.out[slot];
       if (out < 0 || root[out] != out || !in_arena(g.tensors[out].what)) continue;
-      if (first[out] >= 0) continue;
-      first[out] = i;
+      if (uses.first[out] != i || bytes_in[out] != out) continue;
       const i32 over = ops::in_place_over(op.what, slot);
-      if (!in_place || over < 0 || op.in[over] < 0) continue;
+      if (over < 0 || op.in[over] < 0) continue;
       const i32 in = root[op.in[over]];
-      if (!in_arena(g.tensors[in].what)) continue;
+      if (!in_arena(g.tensors[in].what) || g.tensors[in].body != body) continue;
       const i32 bytes = bytes_in[in];
       if (last_use[bytes] != i || g.tensors[in].bytes() != g.tensors[out].bytes()) continue;
       bool read_twice = false;  // the kernel reads the same bytes through another operand
       for (i32 other = 0; other < operation::max_inputs; ++other) {
         if (other == over || op.in[other] < 0) continue;
-        const i32 other_root = root[op.in[other]];
-        read_twice = read_twice || bytes_in[other_root] == bytes;
+        read_twice = read_twice || bytes_in[root[op.in[other]]] == bytes;
+      }
+      for (i32 other = 0; other < slot; ++other) {  // or another output has taken them
+        if (op.out[other] >= 0) read_twice = read_twice || bytes_in[root[op.out[other]]] == bytes;
       }
       if (read_twice) continue;
       bytes_in[out] = bytes;
-      last_use[bytes] = last_read[out] > i ? last_read[out] : i;
+      last_use[bytes] = uses.last[out];
     }
   }
 
+  liveness result;
+  result.buffer_of.resize(tensors);
+  for (i32& b : result.buffer_of) b = -1;
   for (i32 id = 0; id < tensors; ++id) {
-    if (root[id] != id || first[id] < 0) continue;
+    if (root[id] != id || uses.first[id] < 0 || !in_arena(g.tensors[id].what)) continue;
     result.no_reuse_bytes += aligned(g.tensors[id].bytes());
-    const i32 bytes = bytes_in[id];
-    if (bytes != id) continue;
+    if (bytes_in[id] != id) continue;
     buffer b;
     b.tensor = id;
     b.bytes = aligned(g.tensors[id].bytes());
-    b.born = first[id];
-    b.dies = last_use[id] > first[id] ? last_use[id] : first[id];
+    b.born = uses.first[id];
+    b.dies = last_use[id];
     result.buffer_of[id] = result.buffers.push(b);
   }
   for (i32 id = 0; id < tensors; ++id) {

@@ -30,6 +30,19 @@ struct step_plan {
   memory_summary memory;
 };
 
+/// Where view `id` lies, from where its storage does.
+constexpr location locate_view(const graph& g, const grow<location>& locations, i32 id) {
+  location at = locations[storage_of(g, id)];
+  if (at.where == region::none) return at;
+  const i64 bytes = bytes_of(g.tensors[id].type);
+  for (; g.tensors[id].of >= 0; id = g.tensors[id].of) {
+    const tensor& t = g.tensors[id];
+    at.offset += t.base * bytes;
+    if (t.step != 0) at.step[g.bodies[t.body].depth - 1] += t.step * bytes;
+  }
+  return at;
+}
+
 /// `buffers` with their offsets, `buffer_of` by tensor.
 constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_count,
                            const i32* buffer_of, i64 no_reuse_bytes) {
@@ -44,16 +57,18 @@ constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_cou
   for (i32 id = 0; id < g.tensors.size(); ++id) {
     const tensor& t = g.tensors[id];
     location& at = plan.locations[id];
+    if (t.of >= 0) continue;
     if (in_arena(t.what)) {
-      if (buffer_of[id] >= 0) at = {region::arena, buffers[buffer_of[id]].offset};
-    } else if (t.of >= 0) {
-      at = plan.locations[t.of];
+      if (buffer_of[id] >= 0) at = {region::arena, buffers[buffer_of[id]].offset, {}};
     } else {
       at.where = region_of(t.what);
       i64& end = size[static_cast<i32>(at.where)];
       at.offset = end;
       end += aligned(t.bytes());
     }
+  }
+  for (i32 id = 0; id < g.tensors.size(); ++id) {
+    if (g.tensors[id].of >= 0) plan.locations[id] = locate_view(g, plan.locations, id);
   }
   memory_summary& m = plan.memory;
   m.arena_bytes = size[static_cast<i32>(region::arena)];

@@ -58,6 +58,11 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     copy.what = role::working;
     copy.type = policy.storage;
     copy.parameter = id;
+    if (copy.of >= 0) {  // a slice of a parameter becomes one of its copy
+      copy.of = working[copy.of];
+      working[id] = g.add(copy);
+      continue;
+    }
     operation cast;
     cast.what = kind::cast;
     cast.in[0] = id;

@@ -32,6 +32,11 @@ class interpreter {
     std::vector<sequence_entry> entries;
     signatures_.reserve(static_cast<std::size_t>(graph_.operations.size()));
     for (const operation& op : graph_.operations) {
+      if (op.what == kind::loop || op.what == kind::end_loop) {
+        signatures_.emplace_back();
+        entries.push_back({nullptr, &signatures_.back(), &op});
+        continue;
+      }
       signatures_.push_back(ops::sign(graph_, op));
       const kernel found = find(signatures_.back());
       if (found == nullptr) {
@@ -41,7 +46,9 @@ class interpreter {
       entries.push_back({found, &signatures_.back(), &op});
     }
     const auto tensors = static_cast<std::size_t>(graph_.tensors.size());
-    sequence_ = sequence(entries, {plan_.locations.data(), tensors}, bases_);
+    sequence_ =
+        sequence(entries, {plan_.locations.data(), tensors},
+                 {graph_.bodies.data(), static_cast<std::size_t>(graph_.bodies.size())}, bases_);
     reset_state();
   }
 
@@ -63,7 +70,7 @@ class interpreter {
   void reset_state() {
     for (i32 id = 0; id < graph_.tensors.size(); ++id) {
       const tensor& t = graph_.tensors[id];
-      if (t.what != role::state) continue;
+      if (t.what != role::state || t.of >= 0) continue;
       std::fill_n(data(id), t.bytes(), std::byte{0});
       write_element(data(id), t.type, 0, static_cast<double>(t.fill));
     }

@@ -49,13 +49,14 @@ sequence bind(const region_bases& bases) {
   using plan = typename Job::plan;
   std::array<sequence_entry, static_cast<std::size_t>(Job::operation_count)> entries;
   for (i32 i = 0; i < Job::operation_count; ++i) {
-    const auto k = static_cast<std::size_t>(plan::signatures.kernel_of[i]);
-    entries[static_cast<std::size_t>(i)] = {kernel_table<Job, Backend>[k],
-                                            &plan::signatures.of_operation.items[i],
-                                            &plan::step_graph.operations.items[i]};
+    const i32 k = plan::signatures.kernel_of[i];
+    entries[static_cast<std::size_t>(i)] = {
+        k < 0 ? nullptr : kernel_table<Job, Backend>[static_cast<std::size_t>(k)],
+        &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i]};
   }
   return sequence(
-      entries, {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)}, bases);
+      entries, {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
+      {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)}, bases);
 }
 
 /// First values of every state tensor of a job.
@@ -63,7 +64,7 @@ template <class Job>
 void reset_state(const region_bases& bases) {
   for (i32 id = 0; id < Job::tensor_count; ++id) {
     const tensor& t = Job::plan::step_graph.tensors[id];
-    if (t.what != role::state) continue;
+    if (t.what != role::state || t.of >= 0) continue;
     std::byte* const data = bases.at(Job::plan::where.locations[id]);
     std::fill_n(data, t.bytes(), std::byte{0});
     write_element(data, t.type, 0, static_cast<double>(t.fill));

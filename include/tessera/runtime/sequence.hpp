@@ -10,7 +10,7 @@
 
 namespace tessera {
 
-/// One operation, ready to run.
+/// One operation, ready to run. Without a kernel: `loop` or `end_loop`.
 struct sequence_entry {
   kernel run = nullptr;
   const signature* sizes = nullptr;
@@ -18,28 +18,49 @@ struct sequence_entry {
 };
 
 /// Calls the kernels of a step in order. Built once; running it allocates nothing, throws nothing
-/// and tests no shape.
+/// and tests no shape. Operands that move from trip to trip of a loop get their addresses before
+/// each call: one multiply-add per operand and loop around it.
 class sequence {
  public:
   sequence() = default;
 
   /// `entries` point to signatures and operations that outlive the sequence; `locations` by tensor.
   sequence(std::span<const sequence_entry> entries, std::span<const location> locations,
-           const region_bases& bases) {
+           std::span<const loop_body> bodies, const region_bases& bases) {
     constexpr std::size_t slots = operation::max_inputs + operation::max_outputs;
     pointers_.resize(entries.size() * slots);
-    kernels_.reserve(entries.size());
+    entries_.reserve(entries.size());
     calls_.reserve(entries.size());
     std::byte** slot = pointers_.data();
+    std::vector<std::size_t> open;
     for (const sequence_entry& entry : entries) {
       std::byte** const in = slot;
-      const auto address = [&](i32 id) {
-        return id < 0 ? nullptr : bases.at(locations[static_cast<std::size_t>(id)]);
+      entry_state state;
+      state.run = entry.run;
+      state.first_move = moves_.size();
+      const auto put = [&](i32 id) {
+        if (id >= 0) {
+          const location& at = locations[static_cast<std::size_t>(id)];
+          *slot = bases.at(at);
+          if (at.moves()) moves_.push_back({slot, *slot, {at.step[0], at.step[1], at.step[2]}});
+        }
+        ++slot;
       };
-      for (const i32 id : entry.what->in) *slot++ = address(id);
+      for (const i32 id : entry.what->in) put(id);
       std::byte** const out = slot;
-      for (const i32 id : entry.what->out) *slot++ = address(id);
-      kernels_.push_back(entry.run);
+      for (const i32 id : entry.what->out) put(id);
+      state.last_move = moves_.size();
+      if (entry.what->what == kind::loop) {
+        const loop_body& b = bodies[static_cast<std::size_t>(entry.what->body)];
+        state.trips = b.trips;
+        state.depth = b.depth - 1;
+        state.reversed = b.reversed;
+        open.push_back(entries_.size());
+      } else if (entry.what->what == kind::end_loop) {
+        entries_[open.back()].end = entries_.size();
+        open.pop_back();
+      }
+      entries_.push_back(state);
       calls_.push_back({in, out, entry.sizes, &entry.what->attr, nullptr});
     }
   }
@@ -48,17 +69,59 @@ class sequence {
 
   void run(const step_values& step) { run(0, calls_.size(), step); }
 
-  /// Operations begin to end - 1.
+  /// Operations begin to end - 1, which stand outside all loops or bring their loops along.
   void run(std::size_t begin, std::size_t end, const step_values& step) {
-    for (std::size_t i = begin; i < end; ++i) {
-      calls_[i].step = &step;
-      kernels_[i](calls_[i]);
-    }
+    i32 trips[location::max_depth] = {};
+    run(begin, end, step, trips, 0, 0);
   }
 
  private:
+  struct entry_state {
+    kernel run = nullptr;
+    std::size_t first_move = 0;
+    std::size_t last_move = 0;
+    std::size_t end = 0;  // of a loop
+    i32 trips = 0;
+    i32 depth = 0;
+    bool reversed = false;
+  };
+
+  /// An operand whose address depends on the trips of the loops around.
+  struct move {
+    std::byte** slot;
+    std::byte* start;
+    i64 step[location::max_depth];
+  };
+
+  void run(std::size_t begin, std::size_t end, const step_values& step, i32* trips, i32 index,
+           i32 trip) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const entry_state& entry = entries_[i];
+      if (entry.run == nullptr) {
+        for (i32 t = 0; t < entry.trips; ++t) {
+          trips[entry.depth] = t;
+          const i32 slice = entry.reversed ? entry.trips - 1 - t : t;
+          run(i + 1, entry.end, step, trips, slice, trip * entry.trips + slice);
+        }
+        trips[entry.depth] = 0;
+        i = entry.end;
+        continue;
+      }
+      for (std::size_t k = entry.first_move; k < entry.last_move; ++k) {
+        const move& m = moves_[k];
+        *m.slot = m.start + m.step[0] * trips[0] + m.step[1] * trips[1] + m.step[2] * trips[2];
+      }
+      call& c = calls_[i];
+      c.step = &step;
+      c.index = index;
+      c.trip = trip;
+      entry.run(c);
+    }
+  }
+
   std::vector<std::byte*> pointers_;
-  std::vector<kernel> kernels_;
+  std::vector<entry_state> entries_;
+  std::vector<move> moves_;
   std::vector<call> calls_;
 };
 

@@ -27,7 +27,7 @@ inline weight_list list_weights(std::span<const tensor> tensors,
   weight_list list;
   for (std::size_t id = 0; id < tensors.size(); ++id) {
     const tensor& t = tensors[id];
-    if (t.what != role::parameter) continue;
+    if (t.what != role::parameter || t.of >= 0) continue;
     list.push_back({std::string(spell(t.name).view()),
                     t,
                     {bases.at(locations[id]), static_cast<std::size_t>(t.bytes())}});

@@ -45,6 +45,16 @@ struct operation_price {
     return *this;
   }
 
+  /// The price of so many runs, one after another.
+  constexpr operation_price times(i64 runs) const {
+    operation_price p = *this;
+    for (i64* n : {&p.compute_cycles, &p.exchange_cycles, &p.sync_cycles, &p.macs, &p.vector_ops,
+                   &p.sram_bytes, &p.exchange_bytes, &p.energy_fJ, &p.vertices}) {
+      *n *= runs;
+    }
+    return p;
+  }
+
   friend constexpr bool operator==(const operation_price&, const operation_price&) = default;
 };
 
