@@ -10,5 +10,6 @@
 #include <tessera/nn/flatten.hpp>
 #include <tessera/nn/input.hpp>
 #include <tessera/nn/loss.hpp>
+#include <tessera/nn/names.hpp>
 #include <tessera/nn/options.hpp>
 #include <tessera/nn/pool.hpp>

@@ -60,6 +60,10 @@ struct text {
   friend constexpr bool operator==(const text& a, std::string_view b) { return a.view() == b; }
 };
 
+/// A literal as a template argument is a text of its size: named<"conv1", ...>.
+template <std::size_t Size>
+text(const char (&)[Size]) -> text<static_cast<i32>(Size) - 1>;
+
 /// Joins texts, literals, numbers and shapes.
 template <i32 Capacity = 120, class... Parts>
 constexpr text<Capacity> spell_all(const Parts&... parts) {

@@ -65,6 +65,11 @@ struct tensor_name {
   i32 scope = -1;
 };
 
+/// The name of a part of `layer`: conv1 -> conv1.weight.
+constexpr tensor_name part_of(const tensor_name& layer, const char* part) {
+  return {layer.layer, layer.ordinal, part, "", layer.scope};
+}
+
 /// The name without its scope.
 constexpr text<64> spell(const tensor_name& name) {
   text<64> joined(name.layer);

@@ -48,7 +48,7 @@ struct dropout {
     const tensor_name name = b.begin_layer("dropout");
     attributes attr;
     attr.rate = static_cast<float>(Percent) / 100.0f;
-    attr.salt = name.ordinal;
+    attr.salt = b.next_salt();
     return {ops::unary(b.network(), kind::dropout, x.id, name, attr)};
   }
 };

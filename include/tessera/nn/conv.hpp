@@ -43,13 +43,13 @@ struct conv {
     const initializer init = o.init_given ? o.init : initializer::glorot_uniform;
     const tensor_name name = b.begin_layer("conv");
     graph& g = b.network();
-    const i32 weight = ops::parameter(g, shape(Out, group_in, Kernel, Kernel),
-                                      {name.layer, name.ordinal, "weight"}, init, fan_in, fan_out);
+    const i32 weight =
+        b.parameter(shape(Out, group_in, Kernel, Kernel), name, "weight", init, fan_in, fan_out);
     i32 bias = -1;
     if (o.bias) {
       const bool torch = init == initializer::torch_uniform;
-      bias = ops::parameter(g, shape(Out), {name.layer, name.ordinal, "bias"},
-                            torch ? init : initializer::zeros, fan_in, fan_out);
+      bias =
+          b.parameter(shape(Out), name, "bias", torch ? init : initializer::zeros, fan_in, fan_out);
     }
     return {ops::conv2d(g, x.id, weight, bias, o.win, o.groups, name)};
   }

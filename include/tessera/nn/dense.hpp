@@ -29,13 +29,11 @@ struct dense {
     const initializer init = o.init_given ? o.init : initializer::glorot_uniform;
     const tensor_name name = b.begin_layer("dense");
     graph& g = b.network();
-    const i32 weight = ops::parameter(g, shape(Out, in[0]), {name.layer, name.ordinal, "weight"},
-                                      init, in[0], Out);
+    const i32 weight = b.parameter(shape(Out, in[0]), name, "weight", init, in[0], Out);
     i32 bias = -1;
     if (o.bias) {
       const bool torch = init == initializer::torch_uniform;
-      bias = ops::parameter(g, shape(Out), {name.layer, name.ordinal, "bias"},
-                            torch ? init : initializer::zeros, in[0], Out);
+      bias = b.parameter(shape(Out), name, "bias", torch ? init : initializer::zeros, in[0], Out);
     }
     return {ops::dense(g, x.id, weight, bias, name)};
   }

@@ -34,7 +34,7 @@ constexpr i32 append_like(graph& g, i32 like, const shape& dims, role what, tens
 
 constexpr i32 append_activation(graph& g, i32 like, const shape& dims, tensor_name layer,
                                 const char* part) {
-  return append_like(g, like, dims, role::activation, {layer.layer, layer.ordinal, part});
+  return append_like(g, like, dims, role::activation, part_of(layer, part));
 }
 
 /// The same bytes under another shape.

@@ -38,7 +38,7 @@ constexpr i32 pool2d(graph& g, kind what, i32 x, const window& win, tensor_name 
   op.in[0] = x;
   op.out[0] = y;
   if (what == kind::max_pool2d && g.tensors[x].differentiable) {
-    const i32 index = append_like(g, x, dims, role::saved, {layer.layer, layer.ordinal, "index"});
+    const i32 index = append_like(g, x, dims, role::saved, part_of(layer, "index"));
     g.tensors[index].type = win.kernel[0] * win.kernel[1] <= 256 ? element::uint8 : element::int32;
     g.tensors[index].differentiable = false;
     op.out[1] = index;
