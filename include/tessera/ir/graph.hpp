@@ -118,6 +118,7 @@ struct name_scope {
   i32 parent = -1;
   i32 body = 0;  // of a repeated block; else 0
   i32 first = 0;
+  i32 ordinal = 0;  // follows the name where it is counted: "repeat2."
 };
 
 struct operation {

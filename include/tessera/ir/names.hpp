@@ -48,6 +48,7 @@ constexpr void append_scope(const graph& g, i32 scope, i32 slice, text<Capacity>
   append_scope(g, s.parent, slice < 0 ? -1 : slice / trips, out);
   if (*s.name != 0) {
     out.append(s.name);
+    if (s.ordinal > 0) out.append(s.ordinal);
     if (out.letters[out.size - 1] != '.') out.append('.');
   }
   if (s.body == 0) return;

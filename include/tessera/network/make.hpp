@@ -6,6 +6,7 @@
 #include <tessera/network/options.hpp>
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/fuse.hpp>
+#include <tessera/passes/slots.hpp>
 #include <tessera/passes/updates.hpp>
 
 namespace tessera {
@@ -26,6 +27,7 @@ constexpr void complete_training_graph(graph& g, const precision_policy& precisi
   passes::assign_precision(g, precision);
   passes::append_updates(g, gradients, rule, precision.scaling);
   passes::fuse_updates(g);
+  passes::write_into_slots(g);
 }
 
 /// The forward graph of a network, empty but for the diagnostic where something is wrong with it.
@@ -33,8 +35,19 @@ template <network_type Network, class Loss>
 constexpr graph make_forward(i32 batch, purpose why) {
   graph g;
   builder b(g, batch, why);
-  const value y = Network::build(b);
-  if constexpr (!std::same_as<Loss, void>) Loss::build(b, y);
+  const bundle y = Network::build(b);
+  if constexpr (!std::same_as<Loss, void>) {
+    if (g.wrong.wrong()) {
+      // said already
+    } else if constexpr (requires { Loss::build(b, y); }) {
+      Loss::build(b, y);
+    } else if (y.size == 1) {
+      Loss::build(b, y.items[0]);
+    } else {
+      b.fail({"loss", "one output", spell_all<64>(y.size, " outputs"),
+              "give one loss for each: losses<...>"});
+    }
+  }
   if (!g.wrong.wrong()) return g;
   graph nothing;
   nothing.wrong = g.wrong;
@@ -53,14 +66,18 @@ template <network_type Network, class Loss>
 constexpr graph make_inference(const job_options& o) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::inference);
   if (g.wrong.wrong()) return g;
-  tensor& output = g.tensors[g.outputs[0]];
-  const i32 storage = storage_of(g, g.outputs[0]);
-  output.what = g.tensors[storage].what = role::result;
-  output.name = g.tensors[storage].name = {"output", 0, ""};
+  for (i32 i = 0; i < g.outputs.size(); ++i) {
+    const i32 storage = storage_of(g, g.outputs[i]);
+    if (!in_arena(g.tensors[storage].what)) continue;  // an input handed through
+    tensor& output = g.tensors[g.outputs[i]];
+    output.what = g.tensors[storage].what = role::result;
+    output.name = g.tensors[storage].name = {"output", i > 0 ? i + 1 : 0, ""};
+  }
   for (operation& op : g.operations) {
     if (op.what == kind::max_pool2d) op.out[1] = -1;  // nobody goes back the way it came
   }
   passes::assign_precision(g, o.precision);
+  passes::write_into_slots(g);
   return g;
 }
 

@@ -47,6 +47,12 @@ class builder {
   /// True where layers behave as in training: dropout drops, normalization measures its batch.
   constexpr bool training() const { return why_ == purpose::training && frozen_ == 0; }
 
+  /// True where parameters made now are trained.
+  constexpr bool trainable() const { return frozen_ == 0; }
+
+  /// True where a gradient will go back through the network: loops keep what it needs.
+  constexpr bool differentiates() const { return why_ == purpose::training; }
+
   /// The shape of one sample.
   constexpr shape sample(value x) const { return g_.tensors[x.id].sample(); }
 
@@ -161,10 +167,19 @@ class builder {
       const name_scope& s = g_.scopes[i];
       if (s.parent == around && s.body == 0 && same(s.name, name)) scope_ = i;
     }
-    if (scope_ < 0) scope_ = g_.scopes.push({name, around, 0, 0});
+    if (scope_ < 0) scope_ = g_.scopes.push({name, around, 0, 0, 0});
     return around;
   }
   constexpr void end_scope(i32 around) { scope_ = around; }
+
+  /// From here on names start with the number of the trip of loop `body`, counted from `first`,
+  /// after `name` where that is not empty: "repeat1.0.". Ends like a scope.
+  constexpr i32 begin_repeat(const char* name, i32 body, i32 first) {
+    const i32 around = scope_;
+    const i32 ordinal = *name == 0 ? 0 : ++count_of(name, false);
+    scope_ = g_.scopes.push({name, around, body, first, ordinal});
+    return around;
+  }
   constexpr i32 scope() const { return scope_; }
 
   /// The one layer that follows has this name. Returns false where another layer has it.
@@ -264,7 +279,10 @@ class builder {
   constexpr text<64> spell_scope(i32 scope) const {
     if (scope < 0) return {};
     text<64> joined = spell_scope(g_.scopes[scope].parent);
-    return joined.append(g_.scopes[scope].name).append('.');
+    if (*g_.scopes[scope].name == 0) return joined;
+    joined.append(g_.scopes[scope].name);
+    if (g_.scopes[scope].ordinal > 0) joined.append(g_.scopes[scope].ordinal);
+    return joined.append('.');
   }
 
   constexpr i32 lasting(const tensor& t) {

@@ -7,7 +7,8 @@
 namespace tessera::ops {
 
 /// Gradients by tensor. A rule asks for the gradient of its outputs and contributes to its inputs;
-/// contributions to one tensor are summed in the order in which they come.
+/// contributions to one tensor are summed in the order in which they come. What a loop sees of
+/// tensors outside it has gradients of its own: those of one trip (passes/differentiate.hpp).
 class adjoints {
  public:
   constexpr adjoints(graph& g, i32 forward_tensors) : g_(g), gradient_(forward_tensors) {
@@ -25,17 +26,22 @@ class adjoints {
     t.parameter = t.what == role::parameter ? id : -1;
     t.what = role::gradient;
     t.differentiable = false;
+    t.body = g_.body;
     t.of = -1;
-    t.name = t.parameter >= 0 ? tensor_name{t.name.layer, t.name.ordinal, t.name.part, "gradient"}
-                              : tensor_name{layer.layer, layer.ordinal, "gradient"};
+    t.base = t.step = 0;
+    if (t.parameter >= 0) {
+      t.name.of_part = "gradient";
+    } else {
+      t.name = part_of(layer, "gradient");
+    }
     return g_.add(t);
   }
 
   constexpr void contribute(i32 id, i32 gradient) {
     if (!wanted(id)) return;
     const tensor t = g_.tensors[id];
-    if (t.of >= 0) {  // a view: its gradient is a view of the same bytes, for what it views
-      contribute(t.of, view(g_, gradient, g_.tensors[t.of].dims));
+    if (renames(id)) {  // its gradient is a view of the same bytes, for what it views
+      contribute(t.of, view_like(gradient, t.of));
       return;
     }
     if (gradient_[id] < 0) {
@@ -55,13 +61,26 @@ class adjoints {
   /// The gradient of `id` for a rule that needs it; where `id` is a view of a tensor whose gradient
   /// is known, a view of that.
   constexpr i32 need(i32 id) {
-    const i32 of = g_.tensors[id].of;
-    if (of < 0) return gradient_[id];
-    const i32 whole = need(of);
-    return whole < 0 ? -1 : view(g_, whole, g_.tensors[id].dims);
+    if (!renames(id)) return gradient_[id];
+    const i32 whole = need(g_.tensors[id].of);
+    return whole < 0 ? -1 : view_like(whole, id);
   }
 
  private:
+  /// True where `id` is all of another tensor of its body, under another shape at most.
+  constexpr bool renames(i32 id) const {
+    const tensor& t = g_.tensors[id];
+    if (t.of < 0) return false;
+    const tensor& of = g_.tensors[t.of];
+    return of.body == t.body && of.dims.count() == t.dims.count();
+  }
+
+  /// The bytes of gradient `of` under the shape of forward tensor `like`.
+  constexpr i32 view_like(i32 of, i32 like) {
+    const tensor& t = g_.tensors[like];
+    return view_into(g_, captured(g_, of, g_.body), t.dims, t.stack, g_.body, 0, 0);
+  }
+
   graph& g_;
   grow<i32> gradient_;
 };

@@ -4,11 +4,12 @@
 //
 //   nothing shared     dw ... update(w)          each parameter right after the last reader of its
 //                                                old value, so that its gradient dies at once
+//   repeated blocks    loop ... dw of a slice, update(w's slice) ... end_loop
 //   skip_rule::step    dw dw dw | test test test | update update update | scaler_update
 //
-// The second form holds every gradient until the last one is known to be finite.
+// The last form holds every gradient until the last one is known to be finite.
 
-#include <tessera/ops/ops.hpp>
+#include <tessera/passes/liveness.hpp>
 
 namespace tessera::passes {
 
@@ -38,6 +39,7 @@ constexpr operation make_update(graph& g, i32 parameter, i32 gradient, const upd
   }
   const i32 applied = append_state(g, parameter, "applied");
   g.tensors[applied].dims = shape{};
+  g.tensors[applied].stack = 0;
   g.tensors[applied].type = element::int32;
   op.out[4] = applied;
   op.attr.update = rule;
@@ -57,26 +59,113 @@ constexpr void append_scaler(graph& g, const loss_scaling& scaling) {
   g.scaler = g.add(t);
 }
 
+namespace detail {
+
+/// `part` (of the dimensions that `like` views) as `like` views its own storage: the same slices.
+/// `scale`: how many elements of like's storage are one of part's.
+constexpr i32 sliced_like(graph& g, i32 part, i32 like, i64 scale) {
+  const tensor t = g.tensors[like];
+  if (t.of < 0) return part;
+  const i32 of = sliced_like(g, part, t.of, scale);
+  shape dims = g.tensors[of].dims;
+  i32 stack = g.tensors[of].stack;
+  if (t.step != 0) {
+    dims = dims.sample();
+    --stack;
+  }
+  return ops::view_into(g, of, dims, stack, t.body, t.base / scale, t.step / scale);
+}
+
+/// True where views `a` and `b` of two storages of one shape show the same elements.
+constexpr bool same_slices(const graph& g, i32 a, i32 b) {
+  for (;;) {
+    const tensor& ta = g.tensors[a];
+    const tensor& tb = g.tensors[b];
+    if (ta.of < 0 || tb.of < 0) return ta.of < 0 && tb.of < 0;
+    if (ta.body != tb.body || ta.base != tb.base || ta.step != tb.step) return false;
+    a = ta.of;
+    b = tb.of;
+  }
+}
+
+/// Where the update of a parameter goes.
+struct update_place {
+  i32 gradient = -1;    // what it reads
+  i32 after = -1;       // the operation it follows
+  bool inside = false;  // of a loop: the gradient is that of a slice, which never has a stack
+};
+
+/// The parameters of a repeated block have a gradient that the trips of one loop write slice by
+/// slice. Where nobody else reads the gradient, and only those trips still read the parameter, each
+/// slice is updated as soon as its gradient is there.
+constexpr update_place place_of_update(const graph& g, const tensor_uses& uses, i32 parameter,
+                                       i32 gradient) {
+  update_place after_all{gradient, uses.last[uses.root[gradient]], false};
+  if (uses.last[parameter] > after_all.after) after_all.after = uses.last[parameter];
+
+  i32 slice = -1;
+  i32 writer = -1;
+  i32 last_reader = -1;
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    const operation& op = g.operations[i];
+    for (const i32 in : op.in) {
+      if (in >= 0 && uses.root[in] == gradient) return after_all;
+    }
+    for (const i32 out : op.out) {
+      if (out < 0 || uses.root[out] != gradient) continue;
+      if (slice >= 0 || g.tensors[out].step == 0) return after_all;
+      slice = out;
+      writer = i;
+    }
+  }
+  if (slice < 0 || g.tensors[gradient].what == role::result) return after_all;
+  const grow<loop_span> loops = find_loops(g);
+  i32 outermost = g.tensors[slice].body;
+  while (g.bodies[outermost].depth > 1) outermost = g.bodies[outermost].parent;
+  last_reader = writer;
+  for (i32 i = loops[outermost].begin; i < g.operations.size(); ++i) {
+    for (const i32 in : g.operations[i].in) {
+      if (in < 0 || uses.root[in] != parameter) continue;
+      if (!same_slices(g, in, slice)) return after_all;
+      if (i > last_reader) last_reader = i;
+    }
+  }
+  return {slice, last_reader, true};
+}
+
+/// Makes an `update` of a stack of parameters one of the slice whose gradient is `slice`, which
+/// stands alone from then on. Every slice counts its own updates.
+constexpr void update_slice(graph& g, operation& update, i32 slice) {
+  const tensor parameter = g.tensors[update.out[0]];
+  const i64 n = g.tensors[slice].dims.count();
+  tensor& applied = g.tensors[update.out[4]];
+  applied.dims = parameter.dims;
+  applied.dims.rank = parameter.stack;
+  applied.stack = parameter.stack;
+  for (i32 out = 0; out < operation::max_outputs; ++out) {
+    if (update.out[out] < 0) continue;
+    update.out[out] = sliced_like(g, update.out[out], slice, out == 4 ? n : 1);
+  }
+  tensor& t = g.tensors[slice];
+  t.of = -1;
+  t.base = t.step = 0;
+  update.in[0] = slice;
+}
+
+}  // namespace detail
+
 /// Appends the updates of all parameters that have a gradient. `gradients`: by tensor, as
 /// `differentiate` returns them.
 constexpr void append_updates(graph& g, const grow<i32>& gradients, const update_rule& rule,
                               const loss_scaling& scaling) {
   if (rule.what == optimizer_kind::none) return;
+  const tensor_uses uses = find_uses(g);
   grow<operation> tests;
   grow<operation> updates;
   grow<i32> after;  // the operation an update follows
   for (i32 id = 0; id < gradients.size(); ++id) {
     if (g.tensors[id].what != role::parameter || gradients[id] < 0) continue;
-    i32 last = -1;
-    for (i32 i = 0; i < g.operations.size(); ++i) {
-      const operation& op = g.operations[i];
-      for (const i32 in : op.in) {
-        if (in == id) last = i;
-      }
-      for (const i32 out : op.out) {
-        if (out == gradients[id]) last = i > last ? i : last;
-      }
-    }
+    detail::update_place place = detail::place_of_update(g, uses, id, gradients[id]);
     if (scaling.skip == skip_rule::step) {
       operation test;
       test.what = kind::overflow_test;
@@ -84,10 +173,12 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
       test.out[0] = g.scaler;
       test.layer = g.tensors[id].name;
       tests.push(test);
-      last = g.operations.size();
+      place = {gradients[id], g.operations.size(), false};
     }
-    updates.push(make_update(g, id, gradients[id], rule, scaling));
-    after.push(last);
+    operation update = make_update(g, id, gradients[id], rule, scaling);
+    if (place.inside) detail::update_slice(g, update, place.gradient);
+    updates.push(update);
+    after.push(place.after);
   }
 
   grow<operation> merged;

@@ -1,0 +1,66 @@
+#pragma once
+
+// Slots: what ends up in a slice of a stack is made there.
+//
+//   conv -> y      relu(y) -> slice t of a stack         y and its slice would both need bytes
+//   conv -> slice  relu(slice) -> slice                  in place: y is the slice from the start
+//
+// An operation that may work in place and writes a view, a slot of a stack or of a carry, hands the
+// view to the operation that makes its input, where that input is needed by nobody later. Copies
+// that become copies onto themselves are dropped. One walk backwards, so that chains follow.
+// O(operations x operands).
+
+#include <tessera/passes/liveness.hpp>
+
+namespace tessera::passes {
+
+namespace detail {
+
+/// True where the bytes of view `out`, written by operation `i` of `body`, are free from the
+/// operation on that writes `in`: a slot of its own in each trip, or bytes that nobody has used.
+constexpr bool slot_is_free(const graph& g, const tensor_uses& uses, i32 out, i32 in, i32 i,
+                            i32 body) {
+  const tensor& t = g.tensors[out];
+  if (t.of < 0 || t.body != body || !in_arena(g.tensors[uses.root[out]].what)) return false;
+  if (t.step != 0) return true;
+  // A part of a buffer of the same body: its life would begin earlier, so only at once.
+  return g.tensors[t.of].body == body && uses.first[uses.root[out]] == i && uses.first[in] == i - 1;
+}
+
+}  // namespace detail
+
+constexpr void write_into_slots(graph& g) {
+  const tensor_uses uses = find_uses(g);
+  const grow<i32> bodies = bodies_of_operations(g);
+  grow<bool> dropped(g.operations.size());
+  for (i32 i = g.operations.size() - 1; i >= 0; --i) {
+    const operation& op = g.operations[i];
+    for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
+      const i32 out = op.out[slot];
+      const i32 over = out < 0 ? -1 : ops::in_place_over(op.what, slot);
+      if (over < 0 || op.in[over] < 0) continue;
+      const i32 in = op.in[over];
+      tensor& t = g.tensors[in];
+      if (t.of >= 0 || t.body != bodies[i] || !in_arena(t.what) || t.what == role::result) continue;
+      if (uses.first[in] < 0 || uses.last[in] != i || t.bytes() != g.tensors[out].bytes()) continue;
+      if (t.type != g.tensors[out].type) continue;
+      if (!detail::slot_is_free(g, uses, out, in, i, bodies[i])) continue;
+      bool read_twice = false;
+      for (i32 other = 0; other < operation::max_inputs; ++other) {
+        if (other == over || op.in[other] < 0) continue;
+        read_twice = read_twice || uses.root[op.in[other]] == in;
+      }
+      if (read_twice) continue;
+      t.of = out;
+      t.base = t.step = 0;
+      dropped[i] = op.what == kind::copy;
+    }
+  }
+  grow<operation> kept;
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    if (!dropped[i]) kept.push(g.operations[i]);
+  }
+  g.operations = kept;
+}
+
+}  // namespace tessera::passes
