@@ -54,6 +54,7 @@ inline i32 add_seed(graph& g, i32 id) {
   t.what = role::input;
   t.differentiable = false;
   t.of = -1;
+  t.base = t.step = 0;
   t.name = {"test", 0, "seed"};
   return g.add(t);
 }

@@ -228,7 +228,11 @@ constexpr void replace_in_place(graph& g, const grow<i32>& in, grow<i32>& next, 
   for (i32 i = 0; i < in.size(); ++i) {
     aside[i] = -1;
     if (in[i] == next[i]) continue;  // stays as it is
-    if (unclaimed(g, next[i], body, begin) && may_replace(g, in[i], next[i], begin)) {
+    bool read_late = false;          // another carry takes over what this one holds, at the end
+    for (i32 k = 0; k < in.size(); ++k) {
+      read_late = read_late || (k != i && views(g, next[k], g.tensors[in[i]].of));
+    }
+    if (!read_late && unclaimed(g, next[i], body, begin) && may_replace(g, in[i], next[i], begin)) {
       tensor& t = g.tensors[next[i]];
       t.of = g.tensors[in[i]].of;
       t.base = g.tensors[in[i]].base;

@@ -224,7 +224,7 @@ class reverse_pass {
       if (out.body == body && a_.of(out.outer) >= 0) return true;
     }
     for (const loop_carry& c : g_.carries) {
-      if (c.body == body && a_.of(c.final) >= 0) return true;
+      if (c.body == body && (a_.of(c.final) >= 0 || a_.of(c.buffer) >= 0)) return true;
     }
     return false;
   }
