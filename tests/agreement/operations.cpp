@@ -140,6 +140,34 @@ const operation_case cases[] = {
        const i32 a = input(g, shape(n, 5, 3), last);
        return ops::add(g, a, input(g, shape(n, 5, 3), last), layer);
      }},
+    {"subtract", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 a = input(g, shape(n, 5, 3), last);
+       return ops::subtract(g, a, input(g, shape(n, 5, 3), last), layer);
+     }},
+    {"multiply", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 a = input(g, shape(n, 5, 3), last);
+       return ops::multiply(g, a, input(g, shape(n, 5, 3), last), layer);
+     }},
+    {"copy", agreement::exact, build_unary<kind::copy>},
+    {"concat of channels, zeros between", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const ops::part parts[] = {
+           {input(g, shape(n, 3, 7), last)}, {.zeros = 2}, {input(g, shape(n, 5, 7), last)}};
+       return ops::concat(g, parts, 3, 0, layer);
+     }},
+    {"concat of a thousand features", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const ops::part parts[] = {{input(g, shape(n, 1001), last)}, {input(g, shape(n, 3), last)}};
+       return ops::concat(g, parts, 2, 0, layer);
+     }},
+    {"split along a later axis, a part left over", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 extents[] = {4, 1, 4};
+       const auto parts = ops::split(g, input(g, shape(n, 3, 9), last), extents, 3, 1, layer);
+       return ops::subtract(g, parts[0], parts[2], layer);
+     }},
     {"max_pool2d 2x2", agreement::exact,
      [](graph& g, i32 n, bool last) {
        return build_pool(g, n, last, kind::max_pool2d, shape(6, 28, 28), make_window(2, 2, 0));

@@ -28,6 +28,7 @@ const std::map<std::string, golden_check> checks{
     {"tanh", check_tanh},
     {"sigmoid", check_sigmoid},
     {"add", check_add},
+    {"concat", check_concat},
     {"dropout", check_dropout},
     {"mse", check_mse},
     {"cross_entropy", check_cross_entropy},

@@ -78,6 +78,7 @@ void check_relu(const golden_case&, findings&);
 void check_tanh(const golden_case&, findings&);
 void check_sigmoid(const golden_case&, findings&);
 void check_add(const golden_case&, findings&);
+void check_concat(const golden_case&, findings&);
 void check_dropout(const golden_case&, findings&);
 void check_mse(const golden_case&, findings&);
 void check_cross_entropy(const golden_case&, findings&);

@@ -296,6 +296,22 @@ void check_add(const golden_case& c, findings& f) {
   });
 }
 
+void check_concat(const golden_case& c, findings& f) {
+  const i32 axis = c.attributes().get<i32>("axis");
+  // Along axis 0 there are no samples: all extents are values.
+  check_operation(c, f, axis == 0 ? 1 : batch_of(c, "x0"),
+                  [&](case_graph& net, attribute_reader& attrs) {
+                    attrs.get<i32>("axis");
+                    std::vector<ops::part> parts;
+                    for (const std::string& name : c.names("inputs")) {
+                      const shape dims = c.tensor("inputs", name).dims_as_they_are();
+                      parts.push_back({net.input(name, dims, role::input, element::f32, axis > 0)});
+                    }
+                    net.output("y", ops::concat(net.g, parts.data(), static_cast<i32>(parts.size()),
+                                                axis > 0 ? axis - 1 : 0, layer));
+                  });
+}
+
 void check_dropout(const golden_case& c, findings& f) {
   attribute_reader attrs = c.attributes();
   const float rate = attrs.get<float>("p");

@@ -34,6 +34,9 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::tanh_gradient:
     case kind::sigmoid_gradient: return in_slot == 1;  // over dy; y may be read in another order
     case kind::add:
+    case kind::subtract:
+    case kind::multiply:
+    case kind::copy:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse_gradient: return in_slot == 0;
     default: return false;

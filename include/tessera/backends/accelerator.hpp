@@ -29,7 +29,9 @@ namespace detail {
 template <machine M, signature S>
 constexpr kernel make_kernel() {
   constexpr element storage = storage_of(S);
-  if constexpr (storage == element::f16) {
+  if constexpr (is_move(S.what)) {
+    return has_one_type(S) ? run_on<M, kernel_for<S.what, float>(S)> : nullptr;
+  } else if constexpr (storage == element::f16) {
     constexpr model_kernel run = kernel_for<S.what, half>(S);
     return run_on<M, run>;
   } else if constexpr (storage == element::f32) {
@@ -68,6 +70,9 @@ kernel find_for(const signature& s) {
 
 template <machine M, kind What>
 kernel find_for_kind(const signature& s) {
+  if constexpr (is_move(What)) {
+    return has_one_type(s) ? run_on<M, kernel_for<What, float>({})> : nullptr;
+  }
   switch (storage_of(s)) {
     case element::f16: return find_for<M, What, half>(s);
     case element::f32: return find_for<M, What, float>(s);
@@ -102,6 +107,12 @@ kernel find_kernel(const signature& s) {
     case sigmoid_gradient: return detail::find_for_kind<M, sigmoid_gradient>(s);
     case dropout: return detail::find_for_kind<M, dropout>(s);
     case add: return detail::find_for_kind<M, add>(s);
+    case subtract: return detail::find_for_kind<M, subtract>(s);
+    case multiply: return detail::find_for_kind<M, multiply>(s);
+    case copy:
+    case zero: return detail::find_for_kind<M, copy>(s);
+    case concat: return detail::find_for_kind<M, concat>(s);
+    case split: return detail::find_for_kind<M, split>(s);
     case max_pool2d: return detail::find_for_kind<M, max_pool2d>(s);
     case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
     case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);

@@ -20,7 +20,7 @@ struct signature {
   kind what = kind::none;
   bool fixed = false;       // the sizes below are known while compiling
   bool batch_last = false;  // samples are innermost in every batched operand
-  u64 types = ~u64{0};    // 4 bits an operand, inputs in bits 0..31, outputs in 32..55; 15: absent
+  u64 types = ~u64{0};    // 4 bits an operand, inputs in bits 0..31, outputs in 32..63; 15: absent
   i32 n[max_sizes] = {};  // the meaning is the family's, see ops/sizes.hpp
 
   constexpr bool has_input(i32 slot) const { return ((types >> (4 * slot)) & 15) != absent; }

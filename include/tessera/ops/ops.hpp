@@ -11,6 +11,7 @@
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/loss.hpp>
+#include <tessera/ops/move.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/update.hpp>
 
@@ -100,6 +101,11 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::sigmoid: return differentiate_activation(g, forward, a);
     case kind::dropout: return differentiate_dropout(g, forward, a);
     case kind::add: return differentiate_add(g, forward, a);
+    case kind::subtract: return differentiate_subtract(g, forward, a);
+    case kind::multiply: return differentiate_multiply(g, forward, a);
+    case kind::copy: return differentiate_copy(g, forward, a);
+    case kind::concat: return differentiate_concat(g, forward, a);
+    case kind::split: return differentiate_split(g, forward, a);
     case kind::max_pool2d:
     case kind::avg_pool2d: return differentiate_pool(g, forward, a);
     case kind::softmax_cross_entropy:
@@ -117,6 +123,9 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::sigmoid:
     case kind::dropout:
     case kind::add:
+    case kind::subtract:
+    case kind::multiply:
+    case kind::copy:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse_gradient: return slot == 0 ? 0 : -1;
     case kind::relu_gradient:
@@ -182,6 +191,8 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::softmax_cross_entropy_gradient:
     case kind::mse:
     case kind::mse_gradient: sizes_of_loss(g, op).write(s); break;
+    case kind::concat:
+    case kind::split: sizes_of_move(g, op).write(s); break;
     case kind::scaler_update: elementwise_sizes{1}.write(s); break;
     case kind::overflow_test:
       elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);

@@ -67,13 +67,55 @@ struct pool_sizes {
   }
 };
 
-/// Everything that goes element by element: activations, their gradients, dropout, add, cast,
-/// update, overflow_test.
+/// Everything that goes element by element: activations, their gradients, dropout, sums and
+/// products of two, copy, zero, cast, update, overflow_test.
 struct elementwise_sizes {
   i32 count;
 
   static constexpr elementwise_sizes of(const signature& s) { return {s.n[0]}; }
   constexpr void write(signature& s) const { s.n[0] = count; }
+};
+
+/// Operations that move bytes of any element type, the same for all their operands.
+constexpr bool is_move(kind what) {
+  return what == kind::copy || what == kind::zero || what == kind::concat || what == kind::split;
+}
+
+/// True where all operands of `s` have one element type.
+constexpr bool has_one_type(const signature& s) {
+  for (i32 slot = 0; slot < 16; ++slot) {
+    for (i32 other = 0; other < slot; ++other) {
+      if (!s.has_input(slot) || !s.has_input(other)) continue;
+      if (s.input_type(slot) != s.input_type(other)) return false;
+    }
+  }
+  return true;
+}
+
+/// concat and split. The whole is `outer` rows, each of them the rows of all parts side by side; a
+/// part is `outer` rows of `width` elements. Parts that are not there count for concat (zeros) and
+/// are skipped by split.
+struct move_sizes {
+  static constexpr i32 max_parts = 8;
+
+  i32 outer;
+  i32 width[max_parts];
+
+  static constexpr move_sizes of(const signature& s) {
+    move_sizes sizes{s.n[0], {}};
+    for (i32 i = 0; i < max_parts; ++i) sizes.width[i] = s.n[1 + i];
+    return sizes;
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = outer;
+    for (i32 i = 0; i < max_parts; ++i) s.n[1 + i] = width[i];
+  }
+  /// Elements of a row of the whole.
+  constexpr i32 row() const {
+    i32 sum = 0;
+    for (const i32 w : width) sum += w;
+    return sum;
+  }
 };
 
 /// bias_gradient and bias_update. dy (batch, channels, inner), db (channels).

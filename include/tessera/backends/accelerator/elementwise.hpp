@@ -102,6 +102,16 @@ void run_add(const machine& m, const call& c) {
   run_binary<T>(m, c, [](lanes a, lanes b) { return a + b; });
 }
 
+template <class T>
+void run_subtract(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes a, lanes b) { return a - b; });
+}
+
+template <class T>
+void run_multiply(const machine& m, const call& c) {
+  run_binary<T>(m, c, [](lanes a, lanes b) { return a * b; });
+}
+
 /// cast: From to To, one rounding.
 template <class From, class To>
 void run_cast(const machine& m, const call& c) {

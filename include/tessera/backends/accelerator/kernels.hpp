@@ -8,6 +8,7 @@
 
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
+#include <tessera/backends/accelerator/move.hpp>
 #include <tessera/backends/accelerator/pool.hpp>
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
@@ -57,6 +58,11 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::sigmoid_gradient) return &run_sigmoid_gradient<T>;
   if constexpr (What == kind::dropout) return &run_dropout<T>;
   if constexpr (What == kind::add) return &run_add<T>;
+  if constexpr (What == kind::subtract) return &run_subtract<T>;
+  if constexpr (What == kind::multiply) return &run_multiply<T>;
+  if constexpr (What == kind::copy || What == kind::zero) return &run_copy;
+  if constexpr (What == kind::concat) return &run_concat;
+  if constexpr (What == kind::split) return &run_split;
   if constexpr (What == kind::max_pool2d) return &run_max_pool<T>;
   if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;
   if constexpr (What == kind::avg_pool2d) return &run_avg_pool<T>;

@@ -12,6 +12,7 @@
 //   pooling           b x h x w positions, o channels         -
 //   bias gradient     o channels                              b (samples and positions in one)
 //   elementwise       b consecutive elements                  -
+//   concat, split     b elements, as they lie in the outputs  -
 //   losses            b rows (sample, position)               b, the loss; -, its gradient
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
@@ -29,6 +30,7 @@ enum class family : u8 {
   pool,
   bias,
   elementwise,
+  exchange,
   loss,
   single
 };
@@ -53,6 +55,8 @@ constexpr family family_of(kind what) {
     case kind::softmax_cross_entropy_gradient:
     case kind::mse:
     case kind::mse_gradient: return family::loss;
+    case kind::concat:
+    case kind::split: return family::exchange;
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
   }
@@ -180,6 +184,16 @@ constexpr problem problem_of(const signature& s) {
       p.extent[axis_b] = elementwise_sizes::of(s).count;
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
+    case family::exchange: {
+      const auto n = move_sizes::of(s);
+      i32 moved = 0;  // parts of split that nobody wants stay where they are
+      for (i32 i = 0; i < move_sizes::max_parts; ++i) {
+        if (s.what == kind::concat || s.has_output(i)) moved += n.outer * n.width[i];
+      }
+      p.extent[axis_b] = moved;
+      p.grain[axis_b] = 32;
+      break;
+    }
     case family::single: break;
   }
   return p;

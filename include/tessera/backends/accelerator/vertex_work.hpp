@@ -79,6 +79,10 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
   switch (s.what) {
     case kind::relu:
     case kind::add:
+    case kind::subtract:
+    case kind::multiply:
+    case kind::copy:
+    case kind::zero:
     case kind::overflow_test: return v.simple;
     case kind::tanh: return narrow ? v.tanh_f16 : v.tanh_f32;
     case kind::sigmoid: return narrow ? v.sigmoid_f16 : v.sigmoid_f32;
@@ -186,6 +190,13 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
                            m.vector, positions,
                            s.what == kind::overflow_test ? s.input_type(0) : s.output_type(0),
                            elementwise_cycles(m, s));
+      break;
+    }
+    case family::exchange: {
+      // Sent from where it lies to where it belongs, zeros too: no unit has anything to do.
+      const i64 bytes = bytes_of(s.has_output(0) ? s.output_type(0) : s.input_type(0));
+      w.fixed_bytes = positions * bytes;
+      w.sram_bytes = positions * bytes;
       break;
     }
     case family::single:

@@ -91,6 +91,16 @@ void add(const call& c) {
   map_elements<T>(c, [](simd::vec a, simd::vec b) { return a + b; });
 }
 
+template <class T>
+void subtract(const call& c) {
+  map_elements<T>(c, [](simd::vec a, simd::vec b) { return a - b; });
+}
+
+template <class T>
+void multiply(const call& c) {
+  map_elements<T>(c, [](simd::vec a, simd::vec b) { return a * b; });
+}
+
 /// Dropout, and its gradient: x and y may also be dy and dx. A philox block covers 4 elements, so
 /// 16 of them make the factors of 64 elements.
 template <class T>

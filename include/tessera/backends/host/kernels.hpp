@@ -12,6 +12,7 @@
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/loss.hpp>
+#include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/update.hpp>
 
@@ -38,6 +39,10 @@ constexpr i32 storage_slot(kind what) {
 constexpr kernel_name name_of(const signature& s) {
   kernel_name name{s.what, element::f32, s.batch_last, false};
   if (s.what == kind::none || s.what == kind::count) return name;
+  if (is_move(s.what)) {  // bytes, whatever their type
+    name.supported = has_one_type(s);
+    return name;
+  }
   name.storage = s.input_type(storage_slot(s.what));
   const element t = name.storage;
   const auto is_float = [](element e) { return e == element::f32 || e == element::f16; };
@@ -62,6 +67,8 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::sigmoid_gradient:
     case kind::dropout:
     case kind::add:
+    case kind::subtract:
+    case kind::multiply:
     case kind::avg_pool2d:
     case kind::avg_pool2d_gradient:
     case kind::bias_gradient:
@@ -118,6 +125,12 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::sigmoid_gradient) return &sigmoid_gradient<T>;
   if constexpr (What == kind::dropout) return &dropout<T>;
   if constexpr (What == kind::add) return &add<T>;
+  if constexpr (What == kind::subtract) return &subtract<T>;
+  if constexpr (What == kind::multiply) return &multiply<T>;
+  if constexpr (What == kind::copy) return &copy;
+  if constexpr (What == kind::zero) return &zero;
+  if constexpr (What == kind::concat) return &concat;
+  if constexpr (What == kind::split) return &split;
   if constexpr (What == kind::max_pool2d) return &max_pool2d<T, Last>;
   if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;
   if constexpr (What == kind::avg_pool2d) return &avg_pool2d<T, Last>;

@@ -64,6 +64,16 @@ void add(const call& c) {
   map2<Real>(c, [](Real a, Real b) { return a + b; });
 }
 
+template <class Real>
+void subtract(const call& c) {
+  map2<Real>(c, [](Real a, Real b) { return a - b; });
+}
+
+template <class Real>
+void multiply(const call& c) {
+  map2<Real>(c, [](Real a, Real b) { return a * b; });
+}
+
 /// Dropout and its gradient.
 template <class Real>
 void dropout(const call& c) {

@@ -8,6 +8,7 @@
 
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/loss.hpp>
+#include <tessera/backends/reference/move.hpp>
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
 #include <tessera/backends/reference/update.hpp>
@@ -35,6 +36,12 @@ void run_in(const call& c) {
     case kind::sigmoid_gradient: return sigmoid_gradient<Real>(c);
     case kind::dropout: return dropout<Real>(c);
     case kind::add: return add<Real>(c);
+    case kind::subtract: return subtract<Real>(c);
+    case kind::multiply: return multiply<Real>(c);
+    case kind::copy: return copy(c);
+    case kind::zero: return zero(c);
+    case kind::concat: return concat(c);
+    case kind::split: return split(c);
     case kind::max_pool2d: return max_pool2d<Real>(c);
     case kind::max_pool2d_gradient: return max_pool2d_gradient<Real>(c);
     case kind::avg_pool2d: return avg_pool2d<Real>(c);
