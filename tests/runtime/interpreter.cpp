@@ -159,8 +159,7 @@ TEST_CASE("Weights are listed by name and start by their initializers", "[runtim
   bases[region::parameters] = run.data(1);
   const graph& g = run.network();
   const auto count = static_cast<std::size_t>(g.tensors.size());
-  const weight_list list =
-      list_weights({g.tensors.data(), count}, {run.plan().locations.data(), count}, bases);
+  const weight_list list = list_weights(g, {run.plan().locations.data(), count}, bases);
   REQUIRE(list.size() == 4);
   CHECK(list[0].name == "dense1.weight");
   CHECK(list[1].name == "dense1.bias");

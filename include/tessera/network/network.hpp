@@ -1,6 +1,10 @@
 #pragma once
 
-// The network: an input shape and layers, one after another.
+// The network: one input shape or several, and layers, one after another.
+//
+//   network<image<1, 28, 28>, flatten, dense<10>>                 one value in, one out
+//   network<inputs<image<3, 32, 32>, input<4>>, parallel<...>,    a bundle goes to the first layer;
+//           concat<...>, fork<dense<10>, dense<4>>>               what the last gives are the outputs
 
 #include <tessera/nn.hpp>
 
@@ -8,21 +12,21 @@ namespace tessera {
 
 /// A network as a type. A mistake in it is one error of the compiler wherever a step of it is
 /// planned (network/job.hpp).
-template <input_shape Input, layer... Layers>
+template <network_input Input, layer... Layers>
 struct network {
-  static constexpr shape input = Input::dims;
+  /// The shape of one sample; of several inputs, of the first one.
+  static constexpr shape input = first_shape<Input>;
 
-  static constexpr value build(builder& b) {
-    value x = b.input(input);
-    ((x = Layers::build(b, x)), ...);
-    b.network().outputs = x.id;
-    return x;
+  static constexpr bundle build(builder& b) {
+    const bundle y = chain<Layers...>::build(b, build_input<Input>(b));
+    for (const value output : y) b.network().outputs.push(output.id);
+    return y;
   }
 };
 
 template <class N>
 concept network_type = requires(builder& b) {
-  { N::build(b) } -> std::same_as<value>;
+  { N::build(b) } -> std::convertible_to<bundle>;
 };
 
 }  // namespace tessera

@@ -1,8 +1,9 @@
 #pragma once
 
-// Losses: what a training step makes smaller.
+// Losses: what a training step makes smaller. One for a network with one output; for several,
+// `losses` has one for each, and their weighted sum is made smaller.
 
-#include <tessera/nn/builder.hpp>
+#include <tessera/nn/endpoints.hpp>
 
 namespace tessera {
 
@@ -27,14 +28,10 @@ struct softmax_cross_entropy {
     tensor t;
     t.dims = shape(g.batch);
     t.type = element::int32;
-    t.what = role::target;
     t.batched = true;
-    t.name = {"target", 0, ""};
-    const i32 target = g.add(t);
-    const i32 loss = ops::softmax_cross_entropy(g, logits.id, target, -1, {});
-    g.targets.push(target);
-    g.losses.push(loss);
-    return {loss};
+    const value target = append_target(b, t);
+    if (!b.usable(target)) return {};
+    return append_loss(b, ops::softmax_cross_entropy(g, logits.id, target.id, -1, {}));
   }
 };
 
@@ -45,19 +42,56 @@ struct mse {
   static constexpr value build(builder& b, value y) {
     if (!b.usable(y)) return {};
     graph& g = b.network();
-    tensor t = g.tensors[y.id];
-    t.what = role::target;
-    t.differentiable = false;
-    t.of = -1;
-    t.name = {"target", 0, ""};
-    const i32 target = g.add(t);
-    const i32 loss = ops::mse(g, y.id, target, {});
-    g.targets.push(target);
-    g.losses.push(loss);
-    return {loss};
+    const value target = append_target(b, g.tensors[y.id]);
+    if (!b.usable(target)) return {};
+    return append_loss(b, ops::mse(g, y.id, target.id, {}));
   }
 };
 
-static_assert(loss_function<softmax_cross_entropy> && loss_function<mse>);
+/// `Loss` with a factor of Part / Of on it and on its gradient: weighted<mse, 30> counts 30 %.
+template <loss_function Loss, i32 Part, i32 Of = 100>
+struct weighted {
+  static_assert(Part > 0 && Of > 0, "weighted: expected positive numbers");
+
+  static constexpr value build(builder& b, value y) {
+    graph& g = b.network();
+    const i32 before = g.losses.size();
+    const value result = Loss::build(b, y);
+    for (i32 i = before; i < g.losses.size(); ++i) {
+      for (operation& op : g.operations) {
+        if (op.out[0] != g.losses[i]) continue;
+        op.attr.loss.weight *= static_cast<float>(Part) / static_cast<float>(Of);
+      }
+    }
+    return result;
+  }
+};
+
+/// One loss for each output of a network, in their order; the step makes their sum smaller.
+///
+///   losses<softmax_cross_entropy, weighted<mse, 30>>
+///
+/// Errors   as many outputs as losses
+template <loss_function... Losses>
+struct losses {
+  static_assert(sizeof...(Losses) > 0 && sizeof...(Losses) <= endpoints::max_count,
+                "losses: expected 1 to 8 of them");
+
+  static constexpr value build(builder& b, const bundle& y) {
+    if (!b.usable(y)) return {};
+    constexpr i32 count = sizeof...(Losses);
+    if (y.size != count) {
+      return b.fail({"losses", spell_all(count, count == 1 ? " output" : " outputs"),
+                     spell_all<64>(y.size), "give one loss for each output of the network"});
+    }
+    value last;
+    i32 index = 0;
+    ((last = Losses::build(b, y.items[index++])), ...);
+    return last;
+  }
+};
+
+static_assert(loss_function<softmax_cross_entropy> && loss_function<weighted<mse, 30>> &&
+              loss_function<losses<softmax_cross_entropy, mse>>);
 
 }  // namespace tessera

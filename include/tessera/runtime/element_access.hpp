@@ -45,14 +45,40 @@ inline void write_element(std::byte* data, element type, i64 index, double value
   }
 }
 
-/// Where the element lies that is number `logical` in batch-first order.
+/// A batched tensor in memory: `blocks` of batch x values, or where samples are innermost of
+/// values x batch. There is one block for each point in time, without time there is one.
+struct batch_blocks {
+  i64 blocks = 1;
+  i64 batch = 1;
+  i64 values = 1;
+  bool batch_last = false;
+
+  explicit batch_blocks(const tensor& t) : batch_last(t.batch_last) {
+    for (i32 axis = 0; axis < t.dims.rank; ++axis) {
+      (axis < t.stack ? blocks : axis == t.stack ? batch : values) *= t.dims[axis];
+    }
+  }
+
+  i64 at(i64 block, i64 sample, i64 value) const {
+    return block * batch * values + (batch_last ? value * batch + sample : sample * values + value);
+  }
+};
+
+/// Where the element lies that is number `logical` in row-major order of the tensor's extents: time
+/// if there is any, then the batch, then the rest.
 inline i64 memory_index(const tensor& t, i64 logical) {
-  if (!t.batch_last || t.dims.rank == 0) return logical;
-  const i64 sample = t.dims.count() / t.dims[0];
-  return logical % sample * t.dims[0] + logical / sample;
+  if (!t.batch_last) return logical;
+  const batch_blocks b(t);
+  return b.at(logical / (b.batch * b.values), logical / b.values % b.batch, logical % b.values);
 }
 
-/// All elements in batch-first order.
+/// Where element `index` of sample `n` lies, counted row-major over `t.sample()`.
+inline i64 sample_index(const tensor& t, i64 n, i64 index) {
+  const batch_blocks b(t);
+  return b.at(index / b.values, n, index % b.values);
+}
+
+/// All elements in row-major order of the extents, whatever the layout.
 inline std::vector<double> read_tensor(const tensor& t, const std::byte* data) {
   std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
   for (i64 i = 0; i < t.dims.count(); ++i) {

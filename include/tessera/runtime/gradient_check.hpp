@@ -60,14 +60,14 @@ struct gradient_report {
 namespace detail {
 
 /// Values for a tensor that the caller of a step fills: uniform in [-1, 1), labels from 0 to the
-/// number of classes, 0.5 to 1.5 for weights of classes.
+/// number of classes, 0.5 to 1.5 for weights of classes and running statistics.
 inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& random) {
   const tensor& t = g.tensors[id];
   std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
   u32 classes = 2;
   for (const operation& op : g.operations) {
     if (op.what == kind::softmax_cross_entropy && op.in[1] == id) {
-      classes = static_cast<u32>(g.tensors[op.in[0]].dims[1]);
+      classes = static_cast<u32>(g.tensors[op.in[0]].sample()[g.tensors[op.in[0]].stack]);
     }
   }
   for (double& v : values) {
@@ -77,14 +77,15 @@ inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& ra
     }
     // 53 bits: floats would be tied now and then
     v = static_cast<double>((u64{random.next_u32()} << 21) ^ random.next_u32()) * 0x1p-53;
-    v = t.what == role::constant ? v + 0.5 : 2 * v - 1;
+    const bool positive = t.what == role::constant || t.what == role::statistic;
+    v = positive ? v + 0.5 : 2 * v - 1;
   }
   return values;
 }
 
 inline bool filled_by_caller(const tensor& t) {
   return t.of < 0 && (t.what == role::input || t.what == role::target || t.what == role::constant ||
-                      t.what == role::parameter);
+                      t.what == role::parameter || t.what == role::statistic);
 }
 
 /// A graph with its backward pass in f64, ready to be asked for its objective.
@@ -103,7 +104,7 @@ class gradient_checker {
       std::vector<double> values = draw_values(net_.network(), id, random);
       if (options_.fill) options_.fill(t, values);
       net_.write(id, values);
-      if (t.batched && batch_ == 0) batch_ = t.dims[0];
+      if (t.batched && batch_ == 0) batch_ = t.batch();
     }
   }
 

@@ -30,10 +30,13 @@ class confusion {
 };
 
 struct metrics {
-  double loss = 0;      // mean over the samples
-  double accuracy = 0;  // share of samples whose largest output is their label; classifiers only
+  double loss = 0;                 // mean over the samples; of several losses their sum
+  double accuracy = 0;             // share of samples (or positions) whose largest output is their
+                                   //   label; of the first output that names classes
+  std::vector<double> losses;      // each, with its weight
+  std::vector<double> accuracies;  // by output; 0 where it names no classes
   i64 samples = 0;
-  confusion matrix;  // classifiers only
+  confusion matrix;  // of the first output that names classes
 };
 
 }  // namespace tessera

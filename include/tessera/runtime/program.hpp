@@ -59,15 +59,19 @@ sequence bind(const region_bases& bases) {
       {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)}, bases);
 }
 
+/// First values of a state tensor.
+inline void reset_state(const tensor& t, std::byte* data) {
+  std::fill_n(data, t.bytes(), std::byte{0});
+  write_element(data, t.type, 0, static_cast<double>(t.fill));
+}
+
 /// First values of every state tensor of a job.
 template <class Job>
 void reset_state(const region_bases& bases) {
   for (i32 id = 0; id < Job::tensor_count; ++id) {
     const tensor& t = Job::plan::step_graph.tensors[id];
     if (t.what != role::state || t.of >= 0) continue;
-    std::byte* const data = bases.at(Job::plan::where.locations[id]);
-    std::fill_n(data, t.bytes(), std::byte{0});
-    write_element(data, t.type, 0, static_cast<double>(t.fill));
+    reset_state(t, bases.at(Job::plan::where.locations[id]));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <span>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <unistd.h>
@@ -19,7 +20,8 @@ struct progress {
   i32 epochs = 0;
   i64 step = 0;  // of this epoch, from 1
   i64 steps = 0;
-  double loss = 0;  // mean over the epoch so far
+  double loss = 0;                      // mean over the epoch so far; of several losses their sum
+  std::span<const double> losses = {};  // each of them; valid during the call
   double learning_rate = 0;
   double samples_per_second = 0;
   double seconds_left = 0;  // of the whole fit

@@ -12,6 +12,7 @@
 #include <tessera/runtime/weights.hpp>
 #include <tessera/train/progress.hpp>
 #include <tessera/train/sample_source.hpp>
+#include <array>
 #include <chrono>
 #include <string>
 
@@ -51,7 +52,7 @@ auto backend_state_for() {
 
 /// Trains `Job` on `Backend`, this machine's processor unless another is named. Allocates once, in
 /// its constructor: `Job::memory.total_bytes`, what its evaluation needs beyond that, and room for
-/// one batch of f32 rows; a step allocates nothing.
+/// one batch of rows of each input and target; a step allocates nothing.
 template <class Job, backend Backend = host_backend>
 class trainer {
   using plan = typename Job::plan;
@@ -62,16 +63,21 @@ class trainer {
   using job = Job;
   static constexpr i32 batch_size = Job::options.batch;
 
+  static constexpr i32 input_count = plan::step_graph.inputs.size();
+  static constexpr i32 target_count = plan::step_graph.targets.size();
+  static constexpr i32 output_count = plan::step_graph.outputs.size();
+  static constexpr i32 loss_count = plan::step_graph.losses.size();
+
   explicit trainer(seed start = {}, threads workers = {})
       : block_(block_bytes()),
         bases_(cut_regions(block_.data(), Job::memory)),
         step_(bind<Job, Backend>(bases_)),
-        evaluation_(bind<evaluation_job, Backend>(bases_)),
-        writer_(plan::step_graph.tensors[plan::step_graph.inputs[0]]),
-        target_writer_(plan::step_graph.tensors[plan::step_graph.targets[0]]) {
+        evaluation_(bind<evaluation_job, Backend>(bases_)) {
+    for (i32 k = 0; k < input_count; ++k) input(k) = batch_writer(input_tensor(k));
+    for (i32 k = 0; k < target_count; ++k) target(k) = batch_writer(target_tensor(k));
     values_.seed = start.value;
     values_.threads = workers.count;
-    reset_state<Job>(bases_);
+    tessera::reset_state<Job>(bases_);
     initialize_weights(weights(), start.value);
     if constexpr (counts) values_.backend = &counters_;
   }
@@ -81,9 +87,19 @@ class trainer {
 
   /// Named views of the parameters (the f32 masters under mixed precision).
   weight_list weights() const {
-    return list_weights(
-        {plan::step_graph.tensors.items, static_cast<std::size_t>(Job::tensor_count)},
-        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)}, bases_);
+    return list_weights(thaw(plan::step_graph),
+                        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
+                        bases_);
+  }
+
+  /// What the network carries from step to step begins again; the optimizer's state stays.
+  void reset_state() {
+    for (i32 id = 0; id < Job::tensor_count; ++id) {
+      const tensor& t = plan::step_graph.tensors[id];
+      if (t.what != role::state || t.of >= 0 || t.parameter >= 0) continue;
+      if (id == plan::step_graph.scaler) continue;
+      tessera::reset_state(t, bases_.at(plan::where.locations[id]));
+    }
   }
 
   /// Runs one step on the batch that lies in input and target. `valid` samples count.
@@ -94,9 +110,15 @@ class trainer {
     ++values_.step;
   }
 
-  /// The loss of the last step, before its update.
+  /// The loss of the last step, before its update: the sum of all losses.
   double loss() const {
-    return read(plan::step_graph, plan::where.locations, plan::step_graph.losses[0]);
+    double sum = 0;
+    for (i32 k = 0; k < loss_count; ++k) sum += loss(k);
+    return sum;
+  }
+  /// One of them, with its weight.
+  double loss(i32 which) const {
+    return read(plan::step_graph, plan::where.locations, plan::step_graph.losses[which]);
   }
 
   /// The loss scale that the next step will use; 1 without loss scaling.
@@ -105,32 +127,42 @@ class trainer {
     return read(plan::step_graph, plan::where.locations, plan::step_graph.scaler);
   }
 
-  /// Puts up to a batch of samples where the step reads them; the rest of the batch is padding. A
-  /// loss that compares values takes them from `source.target(i, out)`, and where a source has
-  /// labels only, from a row with a one at the label.
+  /// Puts up to a batch of samples where the step reads them; the rest of the batch is padding.
+  /// What a source must have: train/sample_source.hpp.
   template <sample_source Source>
   void load(const Source& source, std::span<const i32> indices) {
-    constexpr tensor target = plan::step_graph.tensors[plan::step_graph.targets[0]];
-    auto* const labels = reinterpret_cast<i32*>(bases_[region::target]);
+    static_assert(reads_all<Source>(),
+                  "trainer: the source lacks read(i, out) for the network's input, or read(i, "
+                  "which, out) for several; out is i32* for inputs of i32, else float*");
+    static_assert(targets_all<Source>(),
+                  "trainer: the source lacks what the losses compare with: label(i), targets(i, "
+                  "i32* out) for a label per position, target(i, float* out) or target(i, which, "
+                  "out)");
     i32 n = 0;
     for (const i32 index : indices) {
-      source.read(index, writer_.row(n));
-      if constexpr (target.type == element::int32) {
-        labels[n] = source.label(index);
-      } else if constexpr (requires { source.target(index, target_writer_.row(n)); }) {
-        source.target(index, target_writer_.row(n));
-      } else {
-        float* const row = target_writer_.row(n);
-        std::fill_n(row, target_writer_.features(), 0.0f);
-        row[source.label(index)] = 1;
+      for (i32 k = 0; k < input_count; ++k) {
+        if (input_tensor(k).type == element::int32) {
+          detail::read_input(source, index, k, input(k).integers(n));
+        } else {
+          detail::read_input(source, index, k, input(k).row(n));
+        }
+      }
+      for (i32 k = 0; k < target_count; ++k) {
+        const i64 values = target(k).features();
+        if (target_tensor(k).type == element::int32) {
+          detail::read_target(source, index, k, values, target(k).integers(n));
+        } else {
+          detail::read_target(source, index, k, values, target(k).row(n));
+        }
       }
       ++n;
     }
-    writer_.write(n, bases_[region::input]);
-    if constexpr (target.type == element::int32) {
-      std::fill(labels + n, labels + batch_size, 0);
-    } else {
-      target_writer_.write(n, bases_[region::target]);
+    for (i32 k = 0; k < input_count; ++k) {
+      input(k).write(n, bases_.at(plan::where.locations[plan::step_graph.inputs[k]]));
+    }
+    for (i32 k = 0; k < target_count; ++k) {
+      target(k).write(n, bases_.at(plan::where.locations[plan::step_graph.targets[k]]),
+                      padding[static_cast<std::size_t>(k)]);
     }
   }
 
@@ -141,7 +173,7 @@ class trainer {
   template <sample_source Source>
   double fit(const Source& source, const fit_options& options) {
     check(source);
-    data::epoch_order order(source.size(), batch_size, values_.seed);
+    data::epoch_order order(source.size(), batch_size, values_.seed, !detail::in_order<Source>);
     const i64 steps = order.batches();
     schedule rate = options.learning_rate;
     if (rate.total == 0) rate.total = steps * options.epochs;
@@ -151,19 +183,27 @@ class trainer {
     i64 samples = 0;
     for (i32 epoch = 0; epoch < options.epochs; ++epoch, ++epochs_) {
       order.start(epochs_);
-      double sum = 0;
+      if constexpr (requires { source.start_epoch(epochs_); }) source.start_epoch(epochs_);
+      if constexpr (detail::in_order<Source>) reset_state();
+      double sum[loss_count] = {};
+      double mean[loss_count] = {};
       i64 seen = 0;
       for (auto indices = order.next(); !indices.empty(); indices = order.next(), ++done) {
         const auto count = static_cast<i32>(indices.size());
         load(source, indices);
         p.learning_rate = rate.at(done);
         step(static_cast<float>(p.learning_rate), count);
-        sum += loss() * count;
         seen += count;
         samples += count;
+        p.loss = 0;
+        for (i32 k = 0; k < loss_count; ++k) {
+          sum[k] += loss(k) * count;
+          mean[k] = sum[k] / static_cast<double>(seen);
+          p.loss += mean[k];
+        }
+        p.losses = mean;
         p.epoch = epoch + 1;
         p.step = order.position();
-        p.loss = sum / static_cast<double>(seen);
         if (!options.progress) continue;
         const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
         p.samples_per_second = static_cast<double>(samples) / spent.count();
@@ -175,43 +215,52 @@ class trainer {
     return p.loss;
   }
 
-  /// Loss and, for a classifier, accuracy and confusion matrix over all samples of `source`.
+  /// Losses and, of each output that names classes, the accuracy, over all samples of `source`. A
+  /// position (a pixel, a point in time) whose target its loss ignores does not count.
   template <sample_source Source>
   metrics evaluate(const Source& source) {
     check(source);
-    constexpr i32 output = evaluation_plan::step_graph.outputs[0];
-    constexpr tensor about = evaluation_plan::step_graph.tensors[output];
-    constexpr bool classifier = about.dims.rank == 2;
-    constexpr auto classes = static_cast<i32>(about.dims.sample().count());
     metrics result;
-    if constexpr (classifier) result.matrix = confusion(classes);
-    const std::byte* const outputs = bases_.at(evaluation_plan::where.locations[output]);
+    result.losses.resize(static_cast<std::size_t>(loss_count));
+    result.accuracies.resize(static_cast<std::size_t>(output_count));
+    std::array<tally, static_cast<std::size_t>(output_count)> tallies;
+    i32 first = -1;  // the output whose confusion matrix is kept
+    for (i32 k = output_count - 1; k >= 0; --k) {
+      if (names_classes<Source>(k)) first = k;
+    }
+    if (first >= 0) result.matrix = confusion(classes_of(first));
     data::epoch_order order(source.size(), batch_size, 0, false);
-    i64 right = 0;
+    if constexpr (detail::in_order<Source>) reset_state();
     for (auto indices = order.next(); !indices.empty(); indices = order.next()) {
       const auto count = static_cast<i32>(indices.size());
       load(source, indices);
       values_.valid = count;
       evaluation_.run(values_);
-      result.loss += count * read(evaluation_plan::step_graph, evaluation_plan::where.locations,
-                                  evaluation_plan::step_graph.losses[0]);
+      for (i32 k = 0; k < loss_count; ++k) {
+        result.losses[static_cast<std::size_t>(k)] +=
+            count * read(evaluation_plan::step_graph, evaluation_plan::where.locations,
+                         evaluation_plan::step_graph.losses[k]);
+      }
       result.samples += count;
-      if constexpr (classifier) {
+      for (i32 k = 0; k < output_count; ++k) {
+        if (!names_classes<Source>(k)) continue;
+        tally& t = tallies[static_cast<std::size_t>(k)];
         for (i32 n = 0; n < count; ++n) {
-          const auto score = [&](i32 c) {
-            return read_element(outputs, about.type, memory_index(about, i64{n} * classes + c));
-          };
-          i32 best = 0;
-          for (i32 c = 1; c < classes; ++c) best = score(c) > score(best) ? c : best;
-          const i32 truth = source.label(indices[static_cast<std::size_t>(n)]);
-          result.matrix.add(truth, best);
-          right += truth == best ? 1 : 0;
+          compare(source, indices[static_cast<std::size_t>(n)], n, k, t,
+                  k == first ? &result.matrix : nullptr);
         }
       }
     }
-    if (result.samples > 0) {
-      result.loss /= static_cast<double>(result.samples);
-      result.accuracy = static_cast<double>(right) / static_cast<double>(result.samples);
+    for (double& loss : result.losses) {
+      if (result.samples > 0) loss /= static_cast<double>(result.samples);
+      result.loss += loss;
+    }
+    for (i32 k = 0; k < output_count; ++k) {
+      const tally& t = tallies[static_cast<std::size_t>(k)];
+      const double share =
+          t.all > 0 ? static_cast<double>(t.right) / static_cast<double>(t.all) : 0;
+      result.accuracies[static_cast<std::size_t>(k)] = share;
+      if (k == first) result.accuracy = share;
     }
     return result;
   }
@@ -235,13 +284,156 @@ class trainer {
     return read_element(bases_.at(locations[id]), g.tensors[id].type, 0);
   }
 
+  static constexpr const tensor& input_tensor(i32 which) {
+    return plan::step_graph.tensors[plan::step_graph.inputs[which]];
+  }
+  static constexpr const tensor& target_tensor(i32 which) {
+    return plan::step_graph.tensors[plan::step_graph.targets[which]];
+  }
+  static constexpr const tensor& output_tensor(i32 which) {
+    return evaluation_plan::step_graph.tensors[evaluation_plan::step_graph.outputs[which]];
+  }
+
+  batch_writer& input(i32 which) { return inputs_[static_cast<std::size_t>(which)]; }
+  batch_writer& target(i32 which) { return targets_[static_cast<std::size_t>(which)]; }
+
+  /// The tensor whose bytes it lies in; on its way to a loss an output or target may be reshaped.
+  static constexpr i32 storage(i32 id) {
+    while (id >= 0 && evaluation_plan::step_graph.tensors[id].of >= 0) {
+      id = evaluation_plan::step_graph.tensors[id].of;
+    }
+    return id;
+  }
+
+  /// The loss over classes that compares `output` (-1: any) with `target` (-1: any).
+  static constexpr const operation* loss_over_classes(i32 output, i32 target) {
+    for (const operation& op : evaluation_plan::step_graph.operations) {
+      if (op.what != kind::softmax_cross_entropy) continue;
+      if (output >= 0 && storage(op.in[0]) != storage(output)) continue;
+      if (target >= 0 && storage(op.in[1]) != storage(target)) continue;
+      return &op;
+    }
+    return nullptr;
+  }
+
+  /// What targets of missing samples hold. Losses over time take a batch apart in points in time,
+  /// so that each point of a missing sample has to say that it does not count.
+  static constexpr auto padding = [] {
+    std::array<i32, static_cast<std::size_t>(target_count)> values{};
+    for (i32 k = 0; k < target_count; ++k) {
+      const i32 id = evaluation_plan::step_graph.targets[k];
+      const operation* const loss = loss_over_classes(-1, id);
+      if (loss == nullptr || evaluation_plan::step_graph.tensors[id].stack == 0) continue;
+      values[static_cast<std::size_t>(k)] = loss->attr.loss.ignore_index;
+    }
+    return values;
+  }();
+
+  /// By output: the number of the target with its classes, -1 where it is not compared with any.
+  static constexpr auto target_of_output = [] {
+    std::array<i32, static_cast<std::size_t>(output_count)> found{};
+    for (i32 k = 0; k < output_count; ++k) {
+      found[static_cast<std::size_t>(k)] = -1;
+      for (i32 t = 0; t < target_count; ++t) {
+        const bool compared = loss_over_classes(evaluation_plan::step_graph.outputs[k],
+                                                evaluation_plan::step_graph.targets[t]) != nullptr;
+        if (compared) found[static_cast<std::size_t>(k)] = t;
+      }
+    }
+    return found;
+  }();
+
+  /// True where an output has one value for each class: it is compared with classes, or it is the
+  /// only one, compared with values, and the source has labels and no values of its own.
+  template <class Source>
+  static constexpr bool names_classes(i32 output) {
+    if (target_of_output[static_cast<std::size_t>(output)] >= 0) return true;
+    return output_count == 1 && output_tensor(0).sample().rank == 1 && detail::has_label<Source> &&
+           !detail::targets_values<Source> && !detail::targets_several<Source, float>;
+  }
+
+  static constexpr i32 classes_of(i32 output) {
+    const tensor& t = output_tensor(output);
+    return t.dims[t.stack + 1];
+  }
+
+  template <class Source>
+  static constexpr bool reads_all() {
+    for (i32 k = 0; k < input_count; ++k) {
+      const bool integers = input_tensor(k).type == element::int32;
+      if (!(integers ? detail::gives_input<i32, Source>(input_count == 1)
+                     : detail::gives_input<float, Source>(input_count == 1))) {
+        return false;
+      }
+    }
+    return true;
+  }
+  template <class Source>
+  static constexpr bool targets_all() {
+    for (i32 k = 0; k < target_count; ++k) {
+      const bool integers = target_tensor(k).type == element::int32;
+      const bool single = target_tensor(k).sample().count() == 1;
+      if (!(integers ? detail::gives_target<i32, Source>(single)
+                     : detail::gives_target<float, Source>(single))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  struct tally {
+    i64 right = 0;
+    i64 all = 0;
+  };
+
+  /// Counts the positions of sample `n` of the batch, number `index` of the source, at which the
+  /// largest value of an output stands at the target.
+  template <class Source>
+  void compare(const Source& source, i64 index, i32 n, i32 output, tally& t, confusion* matrix) {
+    const tensor& about = output_tensor(output);
+    const std::byte* const data =
+        bases_.at(evaluation_plan::where.locations[evaluation_plan::step_graph.outputs[output]]);
+    const i32 classes = classes_of(output);
+    const batch_blocks b(about);
+    const i64 inner = b.values / classes;  // positions of a block
+    const i32 which = target_of_output[static_cast<std::size_t>(output)];
+    for (i64 position = 0; position < b.blocks * inner; ++position) {
+      i32 truth = 0;
+      if (which >= 0) {
+        truth = target(which).integers(n)[position];
+      } else if constexpr (detail::has_label<Source>) {
+        truth = source.label(index);
+      }
+      if (truth < 0 || truth >= classes) continue;  // ignored
+      const auto score = [&](i32 c) {
+        return read_element(data, about.type,
+                            b.at(position / inner, n, c * inner + position % inner));
+      };
+      i32 best = 0;
+      for (i32 c = 1; c < classes; ++c) best = score(c) > score(best) ? c : best;
+      if (matrix != nullptr) matrix->add(truth, best);
+      ++t.all;
+      t.right += truth == best ? 1 : 0;
+    }
+  }
+
   template <sample_source Source>
   void check(const Source& source) const {
-    const shape& wanted = Job::network::input;
-    const shape found = source.sample_shape();
-    if (found.count() != wanted.count()) {
-      throw error(std::string(
-          spell_all<160>("trainer: expected samples of shape ", wanted, ", got ", found).view()));
+    for (i32 k = 0; k < input_count; ++k) {
+      const shape wanted = input_tensor(k).sample();
+      shape found;
+      if constexpr (requires { source.sample_shape(k); }) {
+        found = source.sample_shape(k);
+      } else {
+        static_assert(input_count == 1,
+                      "trainer: a source for several inputs needs "
+                      "sample_shape(which)");
+        found = source.sample_shape();
+      }
+      if (found.count() != wanted.count()) {
+        throw error(std::string(
+            spell_all<160>("trainer: expected samples of shape ", wanted, ", got ", found).view()));
+      }
     }
   }
 
@@ -249,8 +441,8 @@ class trainer {
   region_bases bases_;
   sequence step_;
   sequence evaluation_;
-  batch_writer writer_;
-  batch_writer target_writer_;
+  std::array<batch_writer, static_cast<std::size_t>(input_count)> inputs_;
+  std::array<batch_writer, static_cast<std::size_t>(target_count)> targets_;
   step_values values_;
   decltype(detail::backend_state_for<Backend, Job>()) counters_ =
       detail::backend_state_for<Backend, Job>();
