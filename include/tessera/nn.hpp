@@ -3,7 +3,9 @@
 // Layer templates: the front door of the library.
 
 #include <tessera/nn/activation.hpp>
+#include <tessera/nn/branches.hpp>
 #include <tessera/nn/builder.hpp>
+#include <tessera/nn/bundles.hpp>
 #include <tessera/nn/chain.hpp>
 #include <tessera/nn/conv.hpp>
 #include <tessera/nn/dense.hpp>
@@ -13,3 +15,4 @@
 #include <tessera/nn/names.hpp>
 #include <tessera/nn/options.hpp>
 #include <tessera/nn/pool.hpp>
+#include <tessera/nn/shared.hpp>

@@ -9,32 +9,17 @@
 //
 // A layer takes its name from `begin_layer` and its weights from `parameter`: so that what stands
 // around it decides about names (`named`, `scope`), about weights in common (`shared`, `each`) and
-// about what is trained (`frozen`).
+// about what is trained (`frozen`). A layer of a user's own is put together from other layers and
+// the operations on values here; its gradient comes by itself.
 
+#include <tessera/nn/layer_names.hpp>
+#include <tessera/nn/value.hpp>
+#include <tessera/ops/move.hpp>
 #include <tessera/ops/ops.hpp>
+#include <tessera/ops/user.hpp>
 #include <concepts>
 
 namespace tessera {
-
-/// A symbolic value: what some operation will put out.
-struct value {
-  i32 id = -1;
-  constexpr bool valid() const { return id >= 0; }
-};
-
-/// Several values side by side; a value is a bundle of one.
-struct bundle {
-  static constexpr i32 capacity = 8;
-
-  value items[capacity];
-  i32 size = 0;
-
-  constexpr bundle() = default;
-  constexpr bundle(value x) : items{x}, size(1) {}  // NOLINT: a value is a bundle
-
-  constexpr const value* begin() const { return items; }
-  constexpr const value* end() const { return items + size; }
-};
 
 enum class purpose : u8 { training, inference };
 
@@ -56,62 +41,25 @@ class builder {
   /// The shape of one sample.
   constexpr shape sample(value x) const { return g_.tensors[x.id].sample(); }
 
-  /// An input of the network: samples of shape `dims`, whose first `stack` extents count time and
-  /// stand before the batch.
-  constexpr value input(const shape& dims, element type = element::f32, i32 stack = 0) {
-    if (g_.inputs.full()) {
-      return fail({"network", spell_all("at most ", endpoints::max_count, " inputs"), "more",
-                   "join some of them before the network"});
-    }
+  /// An input of the network: samples of shape `dims`.
+  constexpr value input(const shape& dims) {
     tensor t;
     t.dims = dims.batch_of(g_.batch);
-    for (i32 axis = 0; axis < stack; ++axis) {
-      t.dims[axis] = dims[axis];
-      t.dims[axis + 1] = g_.batch;
-    }
-    t.type = type;
     t.what = role::input;
     t.batched = true;
     t.batch_last = ops::batch_goes_last(g_.batch);
-    t.stack = stack;
     t.name = {"input", g_.inputs.size() > 0 ? g_.inputs.size() + 1 : 0, ""};
     const i32 id = g_.add(t);
     g_.inputs.push(id);
     return {id};
   }
 
-  /// What a loss compares with, laid out like `like`: the caller fills it before a step.
-  constexpr value target(tensor like) {
-    like.what = role::target;
-    like.differentiable = false;
-    like.of = -1;
-    like.base = like.step = 0;
-    like.name = {"target", g_.targets.size() > 0 ? g_.targets.size() + 1 : 0, ""};
-    const i32 id = g_.add(like);
-    g_.targets.push(id);
-    return {id};
-  }
-
-  /// Makes the scalar `x`, which the operation of a loss puts out, a term of what training makes
-  /// smaller.
-  constexpr value loss(value x) {
-    g_.tensors[x.id].name.ordinal = g_.losses.size() > 0 ? g_.losses.size() + 1 : 0;
-    g_.losses.push(x.id);
-    return x;
-  }
-
   /// A name for the next layer of this kind: conv1, conv2, ... within the scope at hand, or the one
   /// that `named` has for it.
-  constexpr tensor_name begin_layer(const char* kind_name) {
-    if (given_name_ != nullptr) {
-      ++given_uses_;
-      return {given_name_, 0, "", "", scope_};
-    }
-    return {kind_name, ++count_of(kind_name, false), "", "", scope_};
-  }
+  constexpr tensor_name begin_layer(const char* kind_name) { return names_.next(kind_name); }
 
-  /// A parameter of the layer `name`; its part is "weight", "bias", ... Where the layer shares its
-  /// weights with an earlier one, that one's.
+  /// A parameter of `layer`; its part is "weight", "bias", ... Where the layer shares its weights
+  /// with an earlier one, that one's.
   constexpr i32 parameter(const shape& dims, tensor_name layer, const char* part, initializer init,
                           i32 fan_in, i32 fan_out) {
     tensor t;
@@ -141,8 +89,7 @@ class builder {
 
   constexpr value fail(diagnostic d) {
     if (!g_.wrong.wrong()) {
-      text<64> where = spell_scope(scope_);
-      if (!where.empty()) d.where = where.append(d.where);
+      d.where = spell_scope(names_.scope()).append(d.where);
       g_.wrong = d;
     }
     return {};
@@ -157,122 +104,183 @@ class builder {
     return !g_.wrong.wrong();
   }
 
+  // --- operations on values ---------------------------------------------------------------------
+  // Element by element on values of one shape; all may stand for what comes in from outside, for
+  // what other layers give, or for each other.
+
+  constexpr value add(value x, value y) { return join(kind::add, {x, y}, "add"); }
+  constexpr value subtract(value x, value y) { return join(kind::subtract, {x, y}, "subtract"); }
+  constexpr value multiply(value x, value y) { return join(kind::multiply, {x, y}, "multiply"); }
+  constexpr value mul(value x, value y) { return multiply(x, y); }
+  constexpr value relu(value x) { return unary(kind::relu, x); }
+  constexpr value tanh(value x) { return unary(kind::tanh, x); }
+  constexpr value sigmoid(value x) { return unary(kind::sigmoid, x); }
+
+  /// One value each of in and out, the same shape.
+  constexpr value unary(kind what, value x, const attributes& attr = {}) {
+    if (!usable(x)) return {};
+    return {ops::unary(g_, what, x.id, begin_layer(ops::name_of(what)), attr)};
+  }
+
+  /// A user's operation on values; the output has the shape of the first, or of `dims`.
+  template <std::same_as<value>... Values>
+  constexpr value apply(const user_operation& what, value x, Values... more) {
+    return usable(x) ? apply_as(what, sample(x), x, more...) : value{};
+  }
+  template <std::same_as<value>... Values>
+  constexpr value apply_as(const user_operation& what, const shape& dims, value x, Values... more) {
+    if (!usable(bundle{x, more...})) return {};
+    const tensor& t = g_.tensors[x.id];
+    shape whole = dims;
+    if (t.batched) {
+      ++whole.rank;
+      for (i32 axis = dims.rank; axis > t.stack; --axis) whole[axis] = dims[axis - 1];
+      whole[t.stack] = t.batch();
+    }
+    const i32 inputs[] = {x.id, more.id...};
+    return {ops::user(g_, what, inputs, 1 + static_cast<i32>(sizeof...(more)), whole,
+                      begin_layer(what.name))};
+  }
+
+  /// Sum, difference or product of all values, from the first to the last.
+  constexpr value join(kind what, const bundle& x, const char* where);
+
+  /// All values side by side along axis number `axis` of a sample; -1: channels, features.
+  constexpr value concat(const bundle& x, i32 axis = -1, const char* where = "concat");
+
+  /// The value cut into parts of these extents along an axis, as in `concat`.
+  constexpr bundle split(value x, std::initializer_list<i32> extents, i32 axis = -1) {
+    if (!usable(x)) return {};
+    const i32 along = axis < 0 ? g_.tensors[x.id].stack : axis;
+    const ops::split_parts parts = ops::split(
+        g_, x.id, extents.begin(), static_cast<i32>(extents.size()), along, begin_layer("split"));
+    bundle all;
+    for (i32 i = 0; i < static_cast<i32>(extents.size()) && i < bundle::capacity; ++i) {
+      all.items[all.size++] = {parts[i]};
+    }
+    return all;
+  }
+
   // --- what stands around layers: each `begin` has its `end` ------------------------------------
 
   /// From here on names start with `name`; returns what `end_scope` takes.
-  constexpr i32 begin_scope(const char* name) {
-    const i32 around = scope_;
-    scope_ = -1;
-    for (i32 i = 0; i < g_.scopes.size(); ++i) {
-      const name_scope& s = g_.scopes[i];
-      if (s.parent == around && s.body == 0 && same(s.name, name)) scope_ = i;
-    }
-    if (scope_ < 0) scope_ = g_.scopes.push({name, around, 0, 0, 0});
-    return around;
-  }
-  constexpr void end_scope(i32 around) { scope_ = around; }
+  constexpr i32 begin_scope(const char* name) { return names_.begin_scope(g_, name); }
+  constexpr void end_scope(i32 around) { names_.end_scope(around); }
 
   /// From here on names start with the number of the trip of loop `body`, counted from `first`,
   /// after `name` where that is not empty: "repeat1.0.". Ends like a scope.
   constexpr i32 begin_repeat(const char* name, i32 body, i32 first) {
-    const i32 around = scope_;
-    const i32 ordinal = *name == 0 ? 0 : ++count_of(name, false);
-    scope_ = g_.scopes.push({name, around, body, first, ordinal});
-    return around;
+    return names_.begin_repeat(g_, name, body, first);
   }
-  constexpr i32 scope() const { return scope_; }
 
   /// The one layer that follows has this name. Returns false where another layer has it.
-  constexpr bool begin_named(const char* name) {
-    given_name_ = name;
-    given_uses_ = 0;
-    return ++count_of(name, true) == 1;
-  }
+  constexpr bool begin_named(const char* name) { return names_.begin_named(name); }
   /// Returns how many layers took it.
-  constexpr i32 end_named() {
-    given_name_ = nullptr;
-    return given_uses_;
-  }
+  constexpr i32 end_named() { return names_.end_named(); }
 
+  /// Parameters made from here on are not trained.
   constexpr void begin_frozen() { ++frozen_; }
   constexpr void end_frozen() { --frozen_; }
 
-  /// Parameters made from here on are those of `tag`: made the first time, given out again in the
-  /// same order, and under the same names, every further time. A null tag is unlike all others.
-  /// Returns what `end_shared` takes.
-  struct sharing {
+  /// What `end_shared` puts back.
+  struct around_shared {
     i32 set = -1;
-    i32 next = -1;  // the next to be given out; -1: they are being made
+    i32 next = -1;
+    layer_names names;
   };
-  constexpr sharing begin_shared(const char* tag) {
-    for (i32 i = 0; i < shared_.size(); ++i) {
-      if (tag != nullptr && shared_[i].tag != nullptr && same(shared_[i].tag, tag)) {
-        return begin_reuse(i);
-      }
+
+  /// Weights from here on are those of `tag`: made the first time, given out again in the same
+  /// order and under the same names every further time. Without a tag those of the set with number
+  /// `set`, or of a new one.
+  constexpr around_shared begin_shared(const char* tag, i32 set = -1) {
+    const around_shared around{set_, next_, names_};
+    if (tag != nullptr) set = set_of(tag);
+    if (set < 0) {
+      set_ = shared_.push({tag, names_, {}});
+      next_ = -1;
+    } else {
+      set_ = set;
+      next_ = 0;
+      names_ = shared_[set].names;
     }
-    shared_set made;
-    made.tag = tag;
-    made.scope = scope_;
-    made.kinds = kinds_;
-    const sharing around = sharing_;
-    sharing_ = {shared_.push(made), -1};
-    return around;
-  }
-  /// The same for the set that has just ended, or any earlier one.
-  constexpr sharing begin_reuse(i32 set) {
-    const sharing around = sharing_;
-    sharing_ = {set, 0};
-    swap_names(shared_[set]);
     return around;
   }
   /// Returns the number of the set.
-  constexpr i32 end_shared(sharing around) {
-    const sharing ended = sharing_;
-    sharing_ = around;
-    if (ended.next < 0) return ended.set;
-    swap_names(shared_[ended.set]);
-    const shared_set& set = shared_[ended.set];
-    if (ended.next != set.parameters.size() && !g_.wrong.wrong())
-      refuse_reuse(set, "fewer weights");
-    return ended.set;
+  constexpr i32 end_shared(const around_shared& around) {
+    const i32 ended = set_;
+    if (next_ >= 0) {
+      if (next_ != shared_[ended].weights.size()) refuse_reuse(shared_[ended], "fewer");
+      names_ = around.names;
+    }
+    set_ = around.set;
+    next_ = around.next;
+    return ended;
   }
 
-  /// Parameter number `index` of what is shared under `tag`; -1 where there is none.
-  constexpr i32 shared_parameter(const char* tag, i32 index) const {
-    for (const shared_set& s : shared_) {
-      if (s.tag == nullptr || !same(s.tag, tag)) continue;
-      return index < s.parameters.size() ? s.parameters[index] : -1;
+  /// Weight number `index` of what is shared under `tag`, as the body at hand sees it; -1 where
+  /// there is none.
+  constexpr i32 shared_weight(const char* tag, i32 index) {
+    const i32 set = set_of(tag);
+    if (set < 0 || index >= shared_[set].weights.size()) return -1;
+    return seen_here(shared_[set], shared_[set].weights[index]);
+  }
+
+ private:
+  struct shared_set {
+    const char* tag = nullptr;
+    layer_names names;  // as they were before the first layer
+    grow<i32> weights;
+  };
+
+  constexpr i32 set_of(const char* tag) const {
+    for (i32 i = 0; i < shared_.size(); ++i) {
+      const char* const known = shared_[i].tag;
+      if (known != nullptr && same_letters(known, tag)) return i;
     }
     return -1;
   }
 
- private:
-  struct counted {
-    const char* name = "";
-    i32 scope = -1;
-    bool given = false;  // by `named`
-    i32 count = 0;
-  };
-  struct shared_set {
-    const char* tag = nullptr;
-    i32 scope = -1;  // names as they were before the first layer
-    grow<counted> kinds;
-    grow<i32> parameters;
-  };
-
-  static constexpr bool same(const char* a, const char* b) {
-    for (; *a == *b; ++a, ++b) {
-      if (*a == 0) return true;
-    }
-    return false;
+  constexpr i32 lasting(const tensor& t) {
+    if (next_ >= 0) return reuse(t);
+    const i32 id = ops::append_lasting(g_, t);
+    if (set_ >= 0) shared_[set_].weights.push(id);
+    return id;
   }
 
-  /// How many layers of this kind, or given this name, the scope at hand has.
-  constexpr i32& count_of(const char* name, bool given) {
-    for (counted& c : kinds_) {
-      if (c.scope == scope_ && c.given == given && same(c.name, name)) return c.count;
+  constexpr i32 reuse(const tensor& t) {
+    const shared_set& set = shared_[set_];
+    if (next_ >= set.weights.size()) {
+      refuse_reuse(set, "more");
+      return ops::append_lasting(g_, t);
     }
-    return kinds_[kinds_.push({name, scope_, given, 0})].count;
+    const i32 id = set.weights[next_++];
+    const tensor& first = g_.tensors[id];
+    if (first.dims != t.dims || first.what != t.what) {
+      fail({spell_sharing(set), spell_all("a ", t.name.part, " of ", first.dims, " as before"),
+            spell_all<64>(t.dims), "share layers of one shape on inputs of one shape"});
+    }
+    return seen_here(set, id);
+  }
+
+  constexpr i32 seen_here(const shared_set& set, i32 id) {
+    const i32 body = g_.tensors[id].body;
+    if (body == 0) return id;
+    if (!encloses(g_, body, g_.body)) {
+      fail({spell_sharing(set), "weights of the whole network", "those of a repeated block",
+            "share within the block, or outside of it"});
+      return id;
+    }
+    return ops::captured(g_, id, g_.body);
+  }
+
+  constexpr void refuse_reuse(const shared_set& set, const char* got) {
+    fail({spell_sharing(set), spell_all(set.weights.size(), " weights as before"), got,
+          "share layers of one kind"});
+  }
+
+  static constexpr text<64> spell_sharing(const shared_set& set) {
+    if (set.tag == nullptr) return "each";
+    return spell_all<64>("shared<\"", set.tag, "\">");
   }
 
   /// "layer2.0."
@@ -285,72 +293,62 @@ class builder {
     return joined.append('.');
   }
 
-  constexpr i32 lasting(const tensor& t) {
-    if (sharing_.next >= 0) return reuse(t);
-    const i32 id = ops::append_lasting(g_, t);
-    if (sharing_.set >= 0) shared_[sharing_.set].parameters.push(id);
-    return id;
-  }
-
-  constexpr i32 reuse(const tensor& t) {
-    const shared_set& set = shared_[sharing_.set];
-    if (sharing_.next >= set.parameters.size()) {
-      refuse_reuse(set, "more weights");
-      return ops::append_lasting(g_, t);
-    }
-    const i32 id = set.parameters[sharing_.next++];
-    const tensor& first = g_.tensors[id];
-    if (!encloses(g_, first.body, g_.body)) {
-      refuse_reuse(set, "weights of another block, which has its own in every repeat");
-    } else if (first.dims != t.dims || first.what != t.what) {
-      fail({spell_sharing(set),
-            spell_all("a ", t.name.part, " of ", first.dims, " as where it first stands"),
-            spell_all<64>(t.dims), "share layers of one shape on inputs of one shape"});
-    }
-    return first.body == 0 ? id : ops::captured(g_, id, g_.body);
-  }
-
-  constexpr void refuse_reuse(const shared_set& set, const char* got) {
-    fail({spell_sharing(set), "the weights of where it stands first", got,
-          "share layers of one kind"});
-  }
-
-  static constexpr text<64> spell_sharing(const shared_set& set) {
-    if (set.tag == nullptr) return "each";
-    return spell_all<64>("shared<\"", set.tag, "\">");
-  }
-
-  constexpr void swap_names(shared_set& set) {
-    const i32 scope = scope_;
-    scope_ = set.scope;
-    set.scope = scope;
-    grow<counted> kinds = kinds_;
-    kinds_ = set.kinds;
-    set.kinds = kinds;
+  /// "16x8x8 and 32x8x8"
+  constexpr text<64> spell_both(value x, value y) const {
+    return spell_all<64>(sample(x), " and ", sample(y));
   }
 
   graph& g_;
   purpose why_;
-  grow<counted> kinds_;
-  i32 scope_ = -1;
-  const char* given_name_ = nullptr;
-  i32 given_uses_ = 0;
+  layer_names names_;
   i32 salts_ = 0;
   i32 frozen_ = 0;
   grow<shared_set> shared_;
-  sharing sharing_;
+  i32 set_ = -1;   // the set of weights at hand
+  i32 next_ = -1;  // which of its weights is given out next; -1: they are being made
 };
+
+constexpr value builder::join(kind what, const bundle& x, const char* where) {
+  if (!usable(x)) return {};
+  if (x.size == 0) return fail({where, "at least one value", "none", "put layers into it"});
+  value y = x.items[0];
+  for (i32 i = 1; i < x.size; ++i) {
+    const tensor& a = g_.tensors[y.id];
+    const tensor& b = g_.tensors[x.items[i].id];
+    if (a.dims != b.dims || a.stack != b.stack || a.batch_last != b.batch_last) {
+      return fail({where, "values of one shape", spell_both(y, x.items[i]),
+                   "make their channels, strides and padding agree"});
+    }
+    y = {ops::binary(g_, what, y.id, x.items[i].id, begin_layer(where))};
+  }
+  return y;
+}
+
+constexpr value builder::concat(const bundle& x, i32 axis, const char* where) {
+  if (!usable(x)) return {};
+  if (x.size == 0) return fail({where, "at least one value", "none", "put layers into it"});
+  const tensor first = g_.tensors[x.items[0].id];
+  const bool channels = axis < 0;
+  if (channels) axis = first.stack;
+  ops::part parts[bundle::capacity];
+  for (i32 i = 0; i < x.size; ++i) {
+    parts[i].id = x.items[i].id;
+    if (axis < first.sample().rank && ops::meet_along(first, g_.tensors[parts[i].id], axis)) {
+      continue;
+    }
+    return fail({where,
+                 channels ? text<120>("values that agree in all but channels")
+                          : spell_all("values that agree in all but axis ", axis),
+                 spell_both(x.items[0], x.items[i]), "make their strides and padding agree"});
+  }
+  if (x.size == 1) return x.items[0];
+  return {ops::concat(g_, parts, x.size, axis, begin_layer(where))};
+}
 
 /// A layer: one value, or a bundle, to one value or a bundle.
 template <class L>
 concept layer = requires(builder& b, value x) {
   { L::build(b, x) } -> std::convertible_to<bundle>;
-};
-
-/// A layer that gives one value.
-template <class L>
-concept plain_layer = requires(builder& b, value x) {
-  { L::build(b, x) } -> std::same_as<value>;
 };
 
 }  // namespace tessera

@@ -37,6 +37,11 @@ constexpr i32 append_activation(graph& g, i32 like, const shape& dims, tensor_na
   return append_like(g, like, dims, role::activation, part_of(layer, part));
 }
 
+/// True where a gradient of `id` is wanted; an operand that is absent (-1) has none.
+constexpr bool needs_gradient(const graph& g, i32 id) {
+  return id >= 0 && g.tensors[id].differentiable;
+}
+
 /// The same bytes under another shape.
 constexpr i32 view(graph& g, i32 of, const shape& dims) {
   return view_into(g, captured(g, of, g.body), dims, g.tensors[of].stack, g.body, 0, 0);

@@ -43,7 +43,8 @@ constexpr i32 conv2d(graph& g, i32 x, i32 weight, i32 bias, const window& win, i
   dims[3] = window_count(win, 1, dims[3]);
   refuse_empty(g, dims, x, layer);
   const i32 y = append_activation(g, x, dims, layer, "out");
-  g.tensors[y].differentiable = true;
+  g.tensors[y].differentiable =
+      needs_gradient(g, x) || needs_gradient(g, weight) || needs_gradient(g, bias);
   operation op;
   op.what = kind::conv2d;
   op.in[0] = x;

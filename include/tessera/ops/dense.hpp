@@ -24,7 +24,8 @@ constexpr i32 dense(graph& g, i32 x, i32 weight, i32 bias, tensor_name layer) {
   }
   dims[1] = g.tensors[weight].dims[0];
   const i32 y = append_activation(g, x, dims, layer, "out");
-  g.tensors[y].differentiable = true;
+  g.tensors[y].differentiable =
+      needs_gradient(g, x) || needs_gradient(g, weight) || needs_gradient(g, bias);
   operation op;
   op.what = kind::dense;
   op.in[0] = x;

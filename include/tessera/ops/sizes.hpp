@@ -118,6 +118,33 @@ struct move_sizes {
   }
 };
 
+/// lstm_cell, gru_cell, their gradients, select_by_length. A state is (batch, features), what has
+/// all gates is (batch, gates x features).
+struct cell_sizes {
+  i32 batch, features;
+
+  static constexpr cell_sizes of(const signature& s) { return {s.n[0], s.n[1]}; }
+  constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = features; }
+};
+
+/// embedding and its gradient. indices: `outer` times `batch`; table (rows, width).
+struct embedding_sizes {
+  i32 outer, batch, rows, width;
+
+  static constexpr embedding_sizes of(const signature& s) {
+    return {s.n[0], s.n[1], s.n[2], s.n[3]};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = outer, s.n[1] = batch, s.n[2] = rows, s.n[3] = width;
+  }
+  constexpr i32 indices() const { return outer * batch; }
+  /// Where element 0 of index `i` (as the indices lie in memory) lies in y, and how far the next.
+  constexpr i64 begin(bool batch_last, i64 i) const {
+    return batch_last ? i / batch * batch * width + i % batch : i * width;
+  }
+  constexpr i64 step(bool batch_last) const { return batch_last ? batch : 1; }
+};
+
 /// bias_gradient and bias_update. dy (batch, channels, inner), db (channels).
 struct bias_sizes {
   i32 batch, channels, inner;
@@ -133,6 +160,57 @@ struct loss_sizes {
 
   static constexpr loss_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
   constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = classes, s.n[2] = inner; }
+};
+
+/// Normalizations. x (batch, rows, features, inner): a group is a row of channels, else there is one
+/// row; of layer_norm and rms_norm a row is what one statistic is over, and inner = 1.
+struct norm_sizes {
+  i32 batch, rows, features, inner;
+
+  static constexpr norm_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2], s.n[3]}; }
+  constexpr void write(signature& s) const {
+    s.n[0] = batch, s.n[1] = rows, s.n[2] = features, s.n[3] = inner;
+  }
+  /// Elements of a row.
+  constexpr i64 row() const { return i64{features} * inner; }
+  /// Elements of a sample.
+  constexpr i64 sample() const { return rows * row(); }
+};
+
+/// local_response_norm and its gradient. x (batch, channels, inner), `window` channels wide.
+struct response_sizes {
+  i32 batch, channels, inner, window;
+
+  static constexpr response_sizes of(const signature& s) {
+    return {s.n[0], s.n[1], s.n[2], s.n[3]};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = batch, s.n[1] = channels, s.n[2] = inner, s.n[3] = window;
+  }
+};
+
+/// Operations of users' own: elements of the inputs and of the output.
+struct user_sizes {
+  i32 inputs[4] = {};
+  i32 output = 0;
+  i32 batch = 0;
+  i32 sixteenths = 16;     // of an operation, for each output element: the price
+  bool in_double = false;  // there is a kernel for f64
+
+  static constexpr user_sizes of(const signature& s) {
+    return {{s.n[0], s.n[1], s.n[2], s.n[3]}, s.n[4], s.n[5], s.n[6], s.n[7] != 0};
+  }
+  constexpr void write(signature& s) const {
+    for (i32 i = 0; i < 4; ++i) s.n[i] = inputs[i];
+    s.n[4] = output, s.n[5] = batch, s.n[6] = sixteenths, s.n[7] = in_double ? 1 : 0;
+  }
+  /// True where all operands are stored as `type`.
+  static constexpr bool all_stored(const signature& s, element type) {
+    for (i32 slot = 0; slot < 16; ++slot) {
+      if (s.has_input(slot) && s.input_type(slot) != type) return false;
+    }
+    return true;
+  }
 };
 
 }  // namespace tessera
