@@ -85,6 +85,21 @@ struct image {
   static constexpr shape dims{Channels, Height, Width};
 };
 
+/// Samples that run over time: sequence<100, 26> has 100 steps of 26 features. Time is outermost in
+/// memory, so that a loop reads it step by step.
+template <i32 Time, i32... Extents>
+struct sequence {
+  static constexpr shape dims{Time, Extents...};
+  static constexpr i32 stack = 1;
+};
+
+/// Samples over two dimensions that loops run over: grid<28, 28, 3>, rows first.
+template <i32 Rows, i32 Columns, i32... Extents>
+struct grid {
+  static constexpr shape dims{Rows, Columns, Extents...};
+  static constexpr i32 stack = 2;
+};
+
 static_assert(input_shape<image<1, 28, 28>> && input_shape<input<784>>);
 
 }  // namespace tessera
