@@ -1,6 +1,6 @@
 // One tag for layers whose weights differ.
 //
-// expect: shared<'a'>: expected a weight of 5x7 as before, got 5x5; share layers of one shape on inputs of one shape
+// expect: shared<a>: expected a weight of 5x7 as before, got 5x5; share layers of one shape on inputs of one shape
 // lines: 12
 
 #include <tessera/network.hpp>

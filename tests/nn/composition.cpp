@@ -155,14 +155,14 @@ TEST_CASE("Shared layers have one set of weights", "[nn]") {
 
   constexpr auto shapes = build<shared<"a", dense<5>>, shared<"a", dense<5>>>(shape(7));
   STATIC_REQUIRE(shapes.message ==
-                 "shared<'a'>: expected a weight of 5x7 as before, got 5x5; share layers of one "
+                 "shared<a>: expected a weight of 5x7 as before, got 5x5; share layers of one "
                  "shape on inputs of one shape");
   constexpr auto more = build<shared<"a", dense<7>>, shared<"a", dense<7>, dense<7>>>(shape(7));
   STATIC_REQUIRE(more.message ==
-                 "shared<'a'>: expected 2 weights as before, got more; share layers of one kind");
+                 "shared<a>: expected 2 weights as before, got more; share layers of one kind");
   constexpr auto fewer = build<shared<"a", dense<7>>, shared<"a", relu>>(shape(7));
   STATIC_REQUIRE(fewer.message ==
-                 "shared<'a'>: expected 2 weights as before, got fewer; share layers of one kind");
+                 "shared<a>: expected 2 weights as before, got fewer; share layers of one kind");
 }
 
 TEST_CASE("A dense layer takes the weights of a tag, turned around by nobody", "[nn]") {
@@ -172,11 +172,11 @@ TEST_CASE("A dense layer takes the weights of a tag, turned around by nobody", "
   STATIC_REQUIRE(tied.parameters == 2 + 2 + 1);
   constexpr auto none = build<tied_dense<"in", no_bias>>(shape(4));
   STATIC_REQUIRE(none.message ==
-                 "tied_dense<'in'>: expected weights shared under this tag, got none so far; put "
+                 "tied_dense<in>: expected weights shared under this tag, got none so far; put "
                  "shared<tag, embedding<...>> before it");
   constexpr auto columns = build<shared<"in", dense<6>>, tied_dense<"in">>(shape(4));
   STATIC_REQUIRE(columns.message ==
-                 "tied_dense<'in'>: expected an input of one feature for each column of the "
+                 "tied_dense<in>: expected an input of one feature for each column of the "
                  "weights, got 6 for 6x4; put dense<columns> before it");
 }
 

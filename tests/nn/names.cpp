@@ -44,14 +44,14 @@ TEST_CASE("Scopes concatenate and count their layers on their own", "[nn]") {
 TEST_CASE("A name belongs to one layer of a scope", "[nn]") {
   constexpr auto twice = weights_of<named<"a", conv<4, 1>>, named<"a", conv<4, 1>>>();
   STATIC_REQUIRE(twice.view().starts_with(
-      "named<'a'>: expected a name of its own, got that of another layer; choose another, or use "
+      "named<a>: expected a name of its own, got that of another layer; choose another, or use "
       "scope"));
   constexpr auto elsewhere =
       weights_of<named<"a", conv<4, 1>>, scope<"b", named<"a", conv<4, 1>>>>();
   STATIC_REQUIRE(elsewhere == "a.weight b.a.weight");
   constexpr auto several = weights_of<named<"a", chain<conv<4, 1>, conv<4, 1>>>>();
   STATIC_REQUIRE(several.view().starts_with(
-      "named<'a'>: expected one layer, got several; put them in scope<...> and name each"));
+      "named<a>: expected one layer, got several; put them in scope<...> and name each"));
 }
 
 TEST_CASE("A mistake within a scope says where", "[nn]") {

@@ -280,7 +280,7 @@ class builder {
 
   static constexpr text<64> spell_sharing(const shared_set& set) {
     if (set.tag == nullptr) return "each";
-    return spell_all<64>("shared<'", set.tag, "'>");
+    return spell_all<64>("shared<", set.tag, ">");
   }
 
   /// "layer2.0."

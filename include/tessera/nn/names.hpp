@@ -20,7 +20,7 @@ namespace tessera {
 template <text Name, layer Layer>
 struct named {
   static constexpr output_of<Layer> build(builder& b, const bundle& x) {
-    const text<64> where = spell_all<64>("named<'", Name, "'>");
+    const text<64> where = spell_all<64>("named<", Name, ">");
     if (!b.begin_named(Name.letters)) {
       b.fail({where, "a name of its own", "that of another layer", "choose another, or use scope"});
     }

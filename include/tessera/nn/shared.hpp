@@ -41,7 +41,7 @@ template <text Tag, layer_option... Options>
 struct tied_dense {
   static constexpr value build(builder& b, value x) {
     if (!b.usable(x)) return {};
-    const text<64> where = spell_all<64>("tied_dense<'", Tag, "'>");
+    const text<64> where = spell_all<64>("tied_dense<", Tag, ">");
     const i32 table = b.shared_weight(Tag.letters, 0);
     if (table < 0) {
       return b.fail({where, "weights shared under this tag", "none so far",
