@@ -47,7 +47,7 @@ class interpreter {
     }
     const auto tensors = static_cast<std::size_t>(graph_.tensors.size());
     sequence_ =
-        sequence(entries, {plan_.locations.data(), tensors},
+        call_sequence(entries, {plan_.locations.data(), tensors},
                  {graph_.bodies.data(), static_cast<std::size_t>(graph_.bodies.size())}, bases_);
     reset_state();
   }
@@ -66,10 +66,14 @@ class interpreter {
     write_tensor(graph_.tensors[id], data(id), values);
   }
 
-  /// Optimizer state, counters and loss scale as they are before the first step.
+  /// Running statistics, optimizer state, counters and loss scale as they are before the first step.
   void reset_state() {
     for (i32 id = 0; id < graph_.tensors.size(); ++id) {
       const tensor& t = graph_.tensors[id];
+      if (t.what == role::statistic && t.of < 0) {
+        const double first = t.init == initializer::ones ? 1 : 0;
+        write(id, std::vector<double>(static_cast<std::size_t>(t.dims.count()), first));
+      }
       if (t.what != role::state || t.of >= 0) continue;
       std::fill_n(data(id), t.bytes(), std::byte{0});
       write_element(data(id), t.type, 0, static_cast<double>(t.fill));
@@ -87,7 +91,7 @@ class interpreter {
   memory_block block_;
   region_bases bases_;
   std::vector<signature> signatures_;
-  sequence sequence_;
+  call_sequence sequence_;
 };
 
 }  // namespace tessera

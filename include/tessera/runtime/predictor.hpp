@@ -162,7 +162,7 @@ class predictor {
 
   memory_block block_;
   region_bases bases_;
-  sequence forward_;
+  call_sequence forward_;
   std::array<batch_writer, static_cast<std::size_t>(input_count)> writers_;
   step_values values_;
 };

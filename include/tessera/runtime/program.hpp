@@ -42,7 +42,7 @@ inline constexpr auto kernel_table = detail::make_kernel_table<Job, Backend>(
 
 /// The calls of one step of `Job`, bound to memory. Build once, run often.
 template <class Job, class Backend>
-sequence bind(const region_bases& bases) {
+call_sequence bind(const region_bases& bases) {
   static_assert(detail::complete(kernel_table<Job, Backend>),
                 "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
                 "backend");
@@ -54,7 +54,7 @@ sequence bind(const region_bases& bases) {
         k < 0 ? nullptr : kernel_table<Job, Backend>[static_cast<std::size_t>(k)],
         &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i]};
   }
-  return sequence(
+  return call_sequence(
       entries, {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
       {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)}, bases);
 }

@@ -20,13 +20,13 @@ struct sequence_entry {
 /// Calls the kernels of a step in order. Built once; running it allocates nothing, throws nothing
 /// and tests no shape. Operands that move from trip to trip of a loop get their addresses before
 /// each call: one multiply-add per operand and loop around it.
-class sequence {
+class call_sequence {
  public:
-  sequence() = default;
+  call_sequence() = default;
 
   /// `entries` point to signatures and operations that outlive the sequence; `locations` by tensor.
-  sequence(std::span<const sequence_entry> entries, std::span<const location> locations,
-           std::span<const loop_body> bodies, const region_bases& bases) {
+  call_sequence(std::span<const sequence_entry> entries, std::span<const location> locations,
+                std::span<const loop_body> bodies, const region_bases& bases) {
     constexpr std::size_t slots = operation::max_inputs + operation::max_outputs;
     pointers_.resize(entries.size() * slots);
     entries_.reserve(entries.size());

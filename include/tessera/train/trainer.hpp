@@ -439,8 +439,8 @@ class trainer {
 
   memory_block block_;
   region_bases bases_;
-  sequence step_;
-  sequence evaluation_;
+  call_sequence step_;
+  call_sequence evaluation_;
   std::array<batch_writer, static_cast<std::size_t>(input_count)> inputs_;
   std::array<batch_writer, static_cast<std::size_t>(target_count)> targets_;
   step_values values_;
