@@ -2,9 +2,9 @@
 
 #include <support/catch.hpp>
 #include <support/idx_files.hpp>  // error_of
+#include <support/softmax_regression.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 using namespace tessera;
@@ -47,59 +47,6 @@ bounding_box ink_of(std::span<const u8> image) {
   }
   return box;
 }
-
-// Multinomial logistic regression on the pixels, trained by plain loops.
-class softmax_regression {
- public:
-  void train(const data::dataset& set, i32 epochs) {
-    std::vector<float> x(pixels);
-    for (i32 epoch = 0; epoch < epochs; ++epoch) {
-      const float rate = 0.002f * static_cast<float>(epochs - epoch) / static_cast<float>(epochs);
-      for (i64 i = 0; i < set.size(); ++i) {
-        set.read(i, x.data());
-        std::vector<float> p = scores(x);
-        const float most = *std::max_element(p.begin(), p.end());
-        float sum = 0;
-        for (float& each : p) sum += each = std::exp(each - most);
-        for (std::size_t k = 0; k < 10; ++k) {
-          const float error = p[k] / sum - (static_cast<i32>(k) == set.label(i) ? 1.0f : 0.0f);
-          for (std::size_t j = 0; j < pixels; ++j) weight[k * pixels + j] -= rate * error * x[j];
-          bias[k] -= rate * error;
-        }
-      }
-    }
-  }
-
-  double accuracy(const data::dataset& set) const {
-    std::vector<float> x(pixels);
-    i64 right = 0;
-    for (i64 i = 0; i < set.size(); ++i) {
-      set.read(i, x.data());
-      const std::vector<float> s = scores(x);
-      right += std::max_element(s.begin(), s.end()) - s.begin() == set.label(i);
-    }
-    return static_cast<double>(right) / static_cast<double>(set.size());
-  }
-
- private:
-  static constexpr std::size_t pixels = 784;
-
-  std::vector<float> scores(const std::vector<float>& x) const {
-    std::vector<float> s = bias;
-    for (std::size_t k = 0; k < 10; ++k) {
-      // 8 sums side by side, which a compiler may hold in one register.
-      float part[8] = {};
-      for (std::size_t j = 0; j < pixels; j += 8) {
-        for (std::size_t i = 0; i < 8; ++i) part[i] += weight[k * pixels + j + i] * x[j + i];
-      }
-      for (const float each : part) s[k] += each;
-    }
-    return s;
-  }
-
-  std::vector<float> weight = std::vector<float>(10 * pixels);
-  std::vector<float> bias = std::vector<float>(10);
-};
 
 }  // namespace
 
@@ -188,8 +135,8 @@ TEST_CASE("every habit of writing is within its box and has points for a curve",
 
 TEST_CASE("a linear classifier stays under 90 percent on drawn digits", "[data]") {
   const data::split digits = data::drawn_digits(10'000, 2'000, 1);
-  softmax_regression linear;
-  linear.train(digits.train, 10);
+  softmax_regression linear(784);
+  linear.train(digits.train, 10, 0.002f);
   const double learned = linear.accuracy(digits.train);
   const double fresh = linear.accuracy(digits.test);
   CAPTURE(learned, fresh);
