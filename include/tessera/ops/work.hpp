@@ -1,0 +1,78 @@
+#pragma once
+
+// Work: how many multiply-adds an operation does and how many bytes it reads and writes.
+//
+//   matrix products, convolutions   one for each product of the sum; fused updates also one for
+//                                   each element of the parameter
+//   pooling                         one for each cell of each window
+//   bytes that move                 none
+//   everything else                 one for each element of its largest operand
+//
+// The common measure of the field: an estimate for tables, not a price (runtime/price.hpp).
+
+#include <tessera/ops/ops.hpp>
+
+namespace tessera::ops {
+
+/// The count of the largest operand, outputs included.
+constexpr i64 largest_operand(const graph& g, const operation& op) {
+  i64 most = 0;
+  for (const i32 id : op.in) {
+    if (id >= 0 && g.tensors[id].dims.count() > most) most = g.tensors[id].dims.count();
+  }
+  for (const i32 id : op.out) {
+    if (id >= 0 && g.tensors[id].dims.count() > most) most = g.tensors[id].dims.count();
+  }
+  return most;
+}
+
+/// Multiply-adds of one run of `op`.
+constexpr i64 macs_of(const graph& g, const operation& op) {
+  switch (op.what) {
+    case kind::none:
+    case kind::count:
+    case kind::loop:
+    case kind::end_loop:
+    case kind::cast:
+    case kind::copy:
+    case kind::zero:
+    case kind::concat:
+    case kind::split:
+    case kind::embedding: return 0;
+    case kind::dense:
+    case kind::dense_data_gradient:
+    case kind::dense_weight_gradient: return sizes_of_dense(g, op).macs();
+    case kind::dense_weight_update:
+      return sizes_of_dense(g, op).macs() + g.tensors[op.out[0]].dims.count();
+    case kind::conv2d:
+    case kind::conv2d_data_gradient:
+    case kind::conv2d_weight_gradient: return sizes_of_conv(g, op).macs();
+    case kind::conv2d_weight_update:
+      return sizes_of_conv(g, op).macs() + g.tensors[op.out[0]].dims.count();
+    case kind::max_pool2d:
+    case kind::max_pool2d_gradient:
+    case kind::avg_pool2d:
+    case kind::avg_pool2d_gradient: {
+      const pool_sizes s = sizes_of_pool(g, op);
+      return i64{s.batch} * s.channels * s.out_height * s.out_width * s.kernel_height *
+             s.kernel_width;
+    }
+    case kind::embedding_gradient: return g.tensors[op.in[1]].dims.count();
+    default: return largest_operand(g, op);
+  }
+}
+
+/// Bytes of the operands of one run, each read or written once; what an update changes, both.
+constexpr i64 traffic_of(const graph& g, const operation& op) {
+  i64 bytes = 0;
+  for (const i32 id : op.in) bytes += id < 0 ? 0 : g.tensors[id].bytes();
+  for (const i32 id : op.out) {
+    if (id < 0) continue;
+    const role what = g.tensors[id].what;
+    const bool changed = what == role::parameter || what == role::statistic || what == role::state;
+    bytes += g.tensors[id].bytes() * (changed ? 2 : 1);
+  }
+  return bytes;
+}
+
+}  // namespace tessera::ops
