@@ -49,6 +49,12 @@ TEST_CASE("slices of nested repeats are numbered with the innermost fastest", "[
   CHECK(ts::slice_number(nested(), 3, trips) == 5);
 }
 
+TEST_CASE("a scope that is counted has its number", "[ir]") {
+  ts::graph g = nested();
+  g.scopes[1].ordinal = 2;
+  CHECK(full_name(g, weight(1), 0) == "stage2.group2.1.conv1.weight");
+}
+
 TEST_CASE("a block that is repeated once has a number and no range", "[ir]") {
   ts::graph g = nested();
   g.bodies[1].trips = 1;
