@@ -1,7 +1,11 @@
 #pragma once
 
-// Tables, drawings and JSON of what a job needs and what a training reached (nlohmann_json).
+// Tables, drawings and JSON of a network, of what a job needs and of what a training reached
+// (nlohmann_json).
 
+#include <tessera/report/dot.hpp>
 #include <tessera/report/json.hpp>
 #include <tessera/report/metrics.hpp>
+#include <tessera/report/picture.hpp>
 #include <tessera/report/plan.hpp>
+#include <tessera/report/summary.hpp>
