@@ -29,7 +29,9 @@ namespace detail {
 template <machine M, signature S>
 constexpr kernel make_kernel() {
   constexpr element storage = storage_of(S);
-  if constexpr (is_move(S.what)) {
+  if constexpr (is_user(S.what)) {
+    return user_sizes::all_stored(S, element::f32) ? run_on<M, &run_user> : nullptr;
+  } else if constexpr (is_move(S.what)) {
     return has_one_type(S) ? run_on<M, kernel_for<S.what, float>(S)> : nullptr;
   } else if constexpr (storage == element::f16) {
     constexpr model_kernel run = kernel_for<S.what, half>(S);
@@ -70,6 +72,9 @@ kernel find_for(const signature& s) {
 
 template <machine M, kind What>
 kernel find_for_kind(const signature& s) {
+  if constexpr (is_user(What)) {
+    return user_sizes::all_stored(s, element::f32) ? run_on<M, &run_user> : nullptr;
+  }
   if constexpr (is_move(What)) {
     return has_one_type(s) ? run_on<M, kernel_for<What, float>({})> : nullptr;
   }
@@ -128,6 +133,8 @@ kernel find_kernel(const signature& s) {
     case bias_update: return detail::find_for_kind<M, bias_update>(s);
     case overflow_test: return detail::find_for_kind<M, overflow_test>(s);
     case scaler_update: return detail::find_for_kind<M, scaler_update>(s);
+    case user:
+    case user_gradient: return detail::find_for_kind<M, user>(s);
     case none:
     case count: return nullptr;
   }

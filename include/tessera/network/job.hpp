@@ -170,7 +170,7 @@ struct job_base {
   static constexpr i64 parameter_count = [] {
     i64 n = 0;
     for (const tensor& t : plan::step_graph.tensors) {
-      if (t.what == role::parameter && t.of < 0) n += t.dims.count();
+      if (t.what == role::parameter && t.of < 0 && t.differentiable) n += t.dims.count();
     }
     return n;
   }();

@@ -195,7 +195,7 @@ constexpr bool may_replace(const graph& g, i32 in, i32 next, i32 begin) {
       if (i > writer) return false;
       i32 out_slot = 0;
       while (op.out[out_slot] != next) ++out_slot;
-      if (in_place_over(op.what, out_slot) != slot) return false;
+      if (in_place_over(op, out_slot) != slot) return false;
     }
   }
   return true;

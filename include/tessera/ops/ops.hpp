@@ -14,6 +14,7 @@
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/update.hpp>
+#include <tessera/ops/user.hpp>
 
 namespace tessera::ops {
 
@@ -110,6 +111,7 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::avg_pool2d: return differentiate_pool(g, forward, a);
     case kind::softmax_cross_entropy:
     case kind::mse: return differentiate_loss(g, forward, a);
+    case kind::user: return differentiate_user(g, forward, a);
     default: return;
   }
 }
@@ -135,11 +137,19 @@ constexpr i32 in_place_over(kind what, i32 slot) {
   }
 }
 
+/// The same for one operation: those of users say it themselves.
+constexpr i32 in_place_over(const operation& op, i32 slot) {
+  if (op.what == kind::user) return op.attr.user->in_place && slot == 0 ? 0 : -1;
+  return in_place_over(op.what, slot);
+}
+
 /// True where a backend is told the sizes of an operation as constants of the kernel it supplies:
 /// it may specialize on them, or find while compiling that it has no kernel for them. Elementwise
 /// operations come with their count at run time only, one kernel serves all.
 constexpr bool sizes_pay(kind what) {
   switch (what) {
+    case kind::user:
+    case kind::user_gradient:
     case kind::dense:
     case kind::dense_data_gradient:
     case kind::dense_weight_gradient:
@@ -193,6 +203,8 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::mse_gradient: sizes_of_loss(g, op).write(s); break;
     case kind::concat:
     case kind::split: sizes_of_move(g, op).write(s); break;
+    case kind::user:
+    case kind::user_gradient: sizes_of_user(g, op).write(s); break;
     case kind::scaler_update: elementwise_sizes{1}.write(s); break;
     case kind::overflow_test:
       elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);

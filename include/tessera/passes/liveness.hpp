@@ -85,7 +85,7 @@ constexpr liveness find_liveness(const graph& g, bool in_place = true) {
       const i32 out = op.out[slot];
       if (out < 0 || root[out] != out || !in_arena(g.tensors[out].what)) continue;
       if (uses.first[out] != i || bytes_in[out] != out) continue;
-      const i32 over = ops::in_place_over(op.what, slot);
+      const i32 over = ops::in_place_over(op, slot);
       if (over < 0 || op.in[over] < 0) continue;
       const i32 in = root[op.in[over]];
       if (!in_arena(g.tensors[in].what) || g.tensors[in].body != body) continue;

@@ -37,7 +37,7 @@ constexpr void write_into_slots(graph& g) {
     const operation& op = g.operations[i];
     for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
       const i32 out = op.out[slot];
-      const i32 over = out < 0 ? -1 : ops::in_place_over(op.what, slot);
+      const i32 over = out < 0 ? -1 : ops::in_place_over(op, slot);
       if (over < 0 || op.in[over] < 0) continue;
       const i32 in = op.in[over];
       tensor& t = g.tensors[in];

@@ -13,6 +13,7 @@
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
 #include <tessera/backends/accelerator/update.hpp>
+#include <tessera/backends/accelerator/user.hpp>
 
 namespace tessera::accelerator {
 
@@ -81,6 +82,7 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::update) return &run_update<T>;
   if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &run_scaler_update;
+  if constexpr (is_user(What)) return &run_user;
   return nullptr;
 }
 

@@ -17,6 +17,7 @@
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
+#include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::accelerator {
@@ -181,7 +182,7 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::elementwise:
-      p.extent[axis_b] = elementwise_sizes::of(s).count;
+      p.extent[axis_b] = is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
     case family::exchange: {

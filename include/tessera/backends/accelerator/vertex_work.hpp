@@ -72,6 +72,31 @@ constexpr i64 finish_cycles(const machine& m, const finish_work& f, i64 elements
   return vector_cost::elementwise(m.vector, elements, element::f32, f.cycles_per_vector);
 }
 
+/// An operation of a user's own on `positions` output elements: at the price that it states. An
+/// operand with as many elements as the output is where the vertex is; another input is received
+/// whole, and another input's gradient is written whole.
+constexpr vertex_work user_work(const machine& m, const signature& s, i64 positions) {
+  const user_sizes n = user_sizes::of(s);
+  vertex_work w;
+  i64 local = 0;  // bytes per element
+  i64 whole = 0;
+  const auto place = [&](i64 elements, i64& apart) {
+    (elements == n.output ? local : apart) += 4 * (elements == n.output ? 1 : elements);
+  };
+  for (i32 i = 0; i < 4; ++i) {
+    if (s.has_input(i)) place(n.inputs[i], w.fixed_bytes);
+    if (s.what == kind::user_gradient && s.has_output(i)) place(n.inputs[i], whole);
+  }
+  for (const i32 slot : {4, 5, 8}) {  // output and its gradient; the output of the forward kernel
+    if (slot == 8 ? s.what == kind::user : s.has_input(slot)) local += 4;
+  }
+  w.vector_ops = ceil_div(positions * n.sixteenths, 16);
+  w.sram_bytes = positions * local + whole;
+  w.cycles = vector_cost::elementwise(m.vector, positions, element::f32,
+                                      ceil_div(m.vector.simple * n.sixteenths, 16));
+  return w;
+}
+
 /// Cycles per vector of an elementwise operation.
 constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
   const vector_unit& v = m.vector;
@@ -172,6 +197,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       break;
     }
     case family::elementwise: {
+      if (is_user(s.what)) return user_work(m, s, positions);
       i64 bytes = 0;  // per element
       for (i32 slot = 0; slot < 2; ++slot) {
         if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));

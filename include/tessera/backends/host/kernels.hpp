@@ -15,6 +15,7 @@
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/update.hpp>
+#include <tessera/ir/user_operation.hpp>
 
 namespace tessera::host {
 
@@ -39,6 +40,10 @@ constexpr i32 storage_slot(kind what) {
 constexpr kernel_name name_of(const signature& s) {
   kernel_name name{s.what, element::f32, s.batch_last, false};
   if (s.what == kind::none || s.what == kind::count) return name;
+  if (is_user(s.what)) {
+    name.supported = user_sizes::all_stored(s, element::f32);
+    return name;
+  }
   if (is_move(s.what)) {  // bytes, whatever their type
     name.supported = has_one_type(s);
     return name;
@@ -144,6 +149,7 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::update) return &update<T>;
   if constexpr (What == kind::overflow_test) return &overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &scaler_update;
+  if constexpr (is_user(What)) return [](const call& c) { run_user_kernel(c, false); };
   return nullptr;
 }
 

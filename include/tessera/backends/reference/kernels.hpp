@@ -12,7 +12,9 @@
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
 #include <tessera/backends/reference/update.hpp>
-#include <tessera/ir/signature.hpp>
+#include <tessera/ir/user_operation.hpp>
+#include <tessera/ops/sizes.hpp>
+#include <type_traits>
 
 namespace tessera::reference {
 
@@ -56,6 +58,8 @@ void run_in(const call& c) {
     case kind::bias_update: return update<Real, bias_gradient>(c);
     case kind::overflow_test: return overflow_test<Real>(c);
     case kind::scaler_update: return scaler_update(c);
+    case kind::user:
+    case kind::user_gradient: return run_user_kernel(c, std::is_same_v<Real, double>);
     default: return;
   }
 }
@@ -77,13 +81,18 @@ inline void run(const call& c) {
   }
 }
 
-/// The kernel for `s`; null where there is none.
-inline kernel find_kernel(const signature& s) {
-  return s.what == kind::none || s.what == kind::count ? nullptr : &run;
+/// Whether there is a kernel: always, except for users' operations on types they do not know.
+constexpr bool supports(const signature& s) {
+  if (!is_user(s.what)) return s.what != kind::none && s.what != kind::count;
+  return user_sizes::all_stored(s, element::f32) ||
+         (user_sizes::all_stored(s, element::f64) && user_sizes::of(s).in_double);
 }
+
+/// The kernel for `s`; null where there is none.
+inline kernel find_kernel(const signature& s) { return supports(s) ? &run : nullptr; }
 
 /// The same as a constant: fixed sizes or not, there is one form.
 template <signature S>
-inline constexpr kernel kernel_of = &run;
+inline constexpr kernel kernel_of = supports(S) ? &run : nullptr;
 
 }  // namespace tessera::reference
