@@ -97,6 +97,35 @@ i32 build_mse(graph& g, i32 batch, bool last, reduction reduce) {
   return ops::mse(g, y, t, {.reduce = reduce, .weight = 0.5f});
 }
 
+/// h + c of a cell whose state has H features, so that both get a gradient.
+template <i32 H>
+i32 build_lstm(graph& g, i32 n, bool last) {
+  const i32 z = input(g, shape(n, 4 * H), last);
+  const ops::lstm_outputs state = ops::lstm_cell(g, z, input(g, shape(n, H), last), layer);
+  return ops::add(g, state.h, state.c, layer);
+}
+
+template <i32 H>
+i32 build_gru(graph& g, i32 n, bool last) {
+  const i32 zx = input(g, shape(n, 3 * H), last);
+  const i32 zh = input(g, shape(n, 3 * H), last);
+  return ops::gru_cell(g, zx, zh, input(g, shape(n, H), last), layer);
+}
+
+i32 build_select(graph& g, i32 n, bool last, bool with_a, bool with_b) {
+  const i32 lengths = add_tensor(g, shape(n), {.type = element::int32, .batch_last = last});
+  const i32 a = with_a ? input(g, shape(n, 3, 7), last) : -1;
+  const i32 b = with_b ? input(g, shape(n, 3, 7), last) : -1;
+  return ops::select_by_length(g, lengths, a, b, layer);
+}
+
+i32 build_embedding(graph& g, const shape& indices, bool last, i32 rows, i32 width, i32 stack = 0,
+                    i32 padding = -1) {
+  const i32 i = add_tensor(g, indices, {.type = element::int32, .batch_last = last});
+  g.tensors[i].stack = stack;
+  return ops::embedding(g, i, add_weight(g, shape(rows, width)), padding, layer);
+}
+
 const operation_case cases[] = {
     {"dense 1 to 1", agreement::sum, build_dense<1, 1>},
     {"dense 7 to 3", agreement::sum, build_dense<7, 3>},
@@ -168,6 +197,26 @@ const operation_case cases[] = {
        const auto parts = ops::split(g, input(g, shape(n, 3, 9), last), extents, 3, 1, layer);
        return ops::subtract(g, parts[0], parts[2], layer);
      }},
+    {"lstm_cell of 1", agreement::smooth, build_lstm<1>},
+    {"lstm_cell of 19", agreement::smooth, build_lstm<19>},
+    {"lstm_cell of 300", agreement::smooth, build_lstm<300>},
+    {"gru_cell of 1", agreement::smooth, build_gru<1>},
+    {"gru_cell of 19", agreement::smooth, build_gru<19>},
+    {"gru_cell of 300", agreement::smooth, build_gru<300>},
+    {"select_by_length", agreement::exact,
+     [](graph& g, i32 n, bool last) { return build_select(g, n, last, true, true); }},
+    {"select_by_length, or zeros", agreement::exact,
+     [](graph& g, i32 n, bool last) { return build_select(g, n, last, true, false); }},
+    {"select_by_length, zeros or", agreement::exact,
+     [](graph& g, i32 n, bool last) { return build_select(g, n, last, false, true); }},
+    {"embedding of 1 row", agreement::exact,  // sums too have one order
+     [](graph& g, i32 n, bool last) { return build_embedding(g, shape(n), last, 1, 3); }},
+    {"embedding of 500 rows of 70, several positions", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return build_embedding(g, shape(n, 6), last, 500, 70, 0, 2);
+     }},
+    {"embedding over time", agreement::exact,
+     [](graph& g, i32 n, bool last) { return build_embedding(g, shape(9, n), last, 11, 17, 1); }},
     {"max_pool2d 2x2", agreement::exact,
      [](graph& g, i32 n, bool last) {
        return build_pool(g, n, last, kind::max_pool2d, shape(6, 28, 28), make_window(2, 2, 0));
@@ -286,6 +335,8 @@ struct prepared {
     i32 classes = 1;
     for (const operation& op : g.operations) {
       if (op.what == kind::softmax_cross_entropy) classes = g.tensors[op.in[0]].dims[1];
+      if (op.what == kind::embedding) classes = g.tensors[op.in[1]].dims[0] + 1;  // one is no row
+      if (op.what == kind::select_by_length) classes = 2;
     }
     for (const i32 id : fill) {
       std::vector<double> values(static_cast<std::size_t>(g.tensors[id].dims.count()));

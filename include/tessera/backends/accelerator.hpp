@@ -118,6 +118,13 @@ kernel find_kernel(const signature& s) {
     case zero: return detail::find_for_kind<M, copy>(s);
     case concat: return detail::find_for_kind<M, concat>(s);
     case split: return detail::find_for_kind<M, split>(s);
+    case lstm_cell: return detail::find_for_kind<M, lstm_cell>(s);
+    case lstm_cell_gradient: return detail::find_for_kind<M, lstm_cell_gradient>(s);
+    case gru_cell: return detail::find_for_kind<M, gru_cell>(s);
+    case gru_cell_gradient: return detail::find_for_kind<M, gru_cell_gradient>(s);
+    case select_by_length: return detail::find_for_kind<M, select_by_length>(s);
+    case embedding: return detail::find_for_kind<M, embedding>(s);
+    case embedding_gradient: return detail::find_for_kind<M, embedding_gradient>(s);
     case max_pool2d: return detail::find_for_kind<M, max_pool2d>(s);
     case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
     case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);

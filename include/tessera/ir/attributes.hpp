@@ -100,6 +100,7 @@ struct attributes {
   i32 parts[8] = {};  // concat, split: extents of the parts along that axis
   float rate = 0;     // dropout: probability of a zero
   i32 salt = 0;       // dropout: which stream of random numbers
+  i32 padding_index = -1;  // embedding: whose row gets no gradient
   norm_attributes norm;
   response_attributes response;
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)

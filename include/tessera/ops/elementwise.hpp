@@ -13,9 +13,12 @@
 //   cast        other element type          -                              -         no
 //
 // Gradients are written over dy. Dropout's u of element i (counted as it lies in memory) in step t
-// is word i mod 4 of philox(seed, salt)(t, i / 4): nothing is stored, and every backend draws the
-// same mask (Salmon et al. 2011).
+// is word i mod 4 of philox(seed, (trip, salt))(t, i / 4), where trip is the number of the slice
+// among all loops around, 0 outside: nothing is stored, and every backend draws the same mask
+// (Salmon et al. 2011). Going back, a loop finds each trip's mask by the same number.
 
+#include <tessera/core/random.hpp>
+#include <tessera/ir/call.hpp>
 #include <tessera/ops/adjoints.hpp>
 #include <tessera/ops/sizes.hpp>
 
@@ -42,6 +45,20 @@ constexpr void differentiate_activation(graph& g, const operation& forward, adjo
   g.add(op);
   a.contribute(forward.in[0], op.out[0]);
 }
+
+/// The random numbers of one call of dropout.
+struct dropout_words {
+  philox generator;
+  u64 first;
+
+  constexpr explicit dropout_words(const call& c)
+      : generator{c.step->seed,
+                  static_cast<u64>(c.attr->salt) + (static_cast<u64>(c.trip) << 32)},
+        first(c.step->step << 32) {}
+
+  /// Those of elements 4 i to 4 i + 3.
+  constexpr random_block operator()(i64 i) const { return generator(first + static_cast<u64>(i)); }
+};
 
 /// Dropout is linear in x for a given mask: its gradient is dropout of dy with the same salt.
 constexpr void differentiate_dropout(graph& g, const operation& forward, adjoints& a) {

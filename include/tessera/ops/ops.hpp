@@ -10,9 +10,11 @@
 #include <tessera/ops/conv.hpp>
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
+#include <tessera/ops/embedding.hpp>
 #include <tessera/ops/loss.hpp>
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/pool.hpp>
+#include <tessera/ops/recurrent.hpp>
 #include <tessera/ops/update.hpp>
 #include <tessera/ops/user.hpp>
 
@@ -109,9 +111,23 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::split: return differentiate_split(g, forward, a);
     case kind::max_pool2d:
     case kind::avg_pool2d: return differentiate_pool(g, forward, a);
+    case kind::lstm_cell: return differentiate_lstm_cell(g, forward, a);
+    case kind::gru_cell: return differentiate_gru_cell(g, forward, a);
+    case kind::select_by_length: return differentiate_select(g, forward, a);
+    case kind::embedding: return differentiate_embedding(g, forward, a);
     case kind::softmax_cross_entropy:
     case kind::mse: return differentiate_loss(g, forward, a);
     case kind::user: return differentiate_user(g, forward, a);
+    default: return;
+  }
+}
+
+/// Takes away the outputs that only a backward pass reads.
+constexpr void drop_saved(operation& op) {
+  switch (op.what) {
+    case kind::max_pool2d: op.out[1] = -1; return;
+    case kind::lstm_cell: op.out[2] = -1; return;
+    case kind::gru_cell: op.out[1] = op.out[2] = -1; return;
     default: return;
   }
 }
@@ -133,6 +149,11 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::relu_gradient:
     case kind::tanh_gradient:
     case kind::sigmoid_gradient: return slot == 0 ? 1 : -1;
+    case kind::lstm_cell: return slot == 1 ? 1 : slot == 2 ? 0 : -1;
+    case kind::lstm_cell_gradient: return slot == 0 ? 0 : slot == 1 ? 4 : -1;
+    case kind::gru_cell: return slot == 1 ? 0 : -1;
+    case kind::gru_cell_gradient: return slot == 0 ? 0 : slot == 2 ? 3 : -1;
+    case kind::select_by_length: return slot == 0 ? 1 : -1;
     default: return -1;
   }
 }
@@ -197,6 +218,13 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::max_pool2d_gradient:
     case kind::avg_pool2d:
     case kind::avg_pool2d_gradient: sizes_of_pool(g, op).write(s); break;
+    case kind::lstm_cell:
+    case kind::lstm_cell_gradient:
+    case kind::gru_cell:
+    case kind::gru_cell_gradient:
+    case kind::select_by_length: sizes_of_cell(g, op).write(s); break;
+    case kind::embedding:
+    case kind::embedding_gradient: sizes_of_embedding(g, op).write(s); break;
     case kind::softmax_cross_entropy:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse:

@@ -32,6 +32,8 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     tensor& t = g.tensors[id];
     switch (t.what) {
       case role::input:
+        if (t.type != element::int32) t.type = policy.storage;  // not: numbers of words
+        break;
       case role::activation:
       case role::gradient:
       case role::result: t.type = policy.storage; break;

@@ -60,7 +60,8 @@ struct gradient_report {
 namespace detail {
 
 /// Values for a tensor that the caller of a step fills: uniform in [-1, 1), labels from 0 to the
-/// number of classes, 0.5 to 1.5 for weights of classes and running statistics.
+/// number of classes, rows of tables and one more, 0.5 to 1.5 for weights of classes and running
+/// statistics.
 inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& random) {
   const tensor& t = g.tensors[id];
   std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
@@ -68,6 +69,9 @@ inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& ra
   for (const operation& op : g.operations) {
     if (op.what == kind::softmax_cross_entropy && op.in[1] == id) {
       classes = static_cast<u32>(g.tensors[op.in[0]].sample()[g.tensors[op.in[0]].stack]);
+    }
+    if (op.what == kind::embedding && op.in[0] == id) {  // one of them is no row of the table
+      classes = static_cast<u32>(g.tensors[op.in[1]].dims[0] + 1);
     }
   }
   for (double& v : values) {

@@ -6,7 +6,7 @@
 
 #include <tessera/backends/accelerator/counters.hpp>
 #include <tessera/backends/accelerator/functions.hpp>
-#include <tessera/core/random.hpp>
+#include <tessera/ops/elementwise.hpp>  // dropout_words
 
 namespace tessera::accelerator {
 
@@ -127,15 +127,14 @@ void run_cast(const machine& m, const call& c) {
   });
 }
 
-/// dropout, forward and backward: the mask depends on seed, step, salt and the element only.
+/// dropout, forward and backward: the mask depends on seed, step, salt, trip and element only.
 template <class T>
 void run_dropout(const machine& m, const call& c) {
   const T* x = c.input<T>(0);
   T* y = c.output<T>(0);
   const float rate = c.attr->rate;
   const float kept = 1.0f - rate;
-  const philox generator{c.step->seed, static_cast<u64>(c.attr->salt)};
-  const u64 counter = c.step->step << 32;
+  const ops::dropout_words random(c);
   for_elements(m, c, [&](i64 first, i64 count) {
     alignas(64) float a[strip];
     for (i64 i = first; i < first + count; i += strip) {
@@ -144,7 +143,7 @@ void run_dropout(const machine& m, const call& c) {
       random_block words;
       for (i64 j = 0; j < n; ++j) {
         const i64 e = i + j;
-        if (j == 0 || e % 4 == 0) words = generator(counter + static_cast<u64>(e / 4));
+        if (j == 0 || e % 4 == 0) words = random(e / 4);
         a[j] = uniform(words[static_cast<i32>(e % 4)]) < rate ? 0.0f : a[j] / kept;
       }
       put(m.matrix.round, a, y + i, n);

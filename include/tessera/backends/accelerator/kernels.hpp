@@ -11,6 +11,7 @@
 #include <tessera/backends/accelerator/move.hpp>
 #include <tessera/backends/accelerator/pool.hpp>
 #include <tessera/backends/accelerator/product.hpp>
+#include <tessera/backends/accelerator/recurrent.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
 #include <tessera/backends/accelerator/update.hpp>
 #include <tessera/backends/accelerator/user.hpp>
@@ -27,6 +28,12 @@ void run_stored_bias_gradient(const machine& m, const call& c) {
 /// The element type that decides about the kernel of `s`: what its activations or gradients are
 /// stored as.
 constexpr element storage_of(const signature& s) {
+  switch (s.what) {  // led by whole numbers
+    case kind::select_by_length:
+    case kind::embedding: return s.output_type(0);
+    case kind::embedding_gradient: return s.input_type(1);
+    default: break;
+  }
   for (const i32 slot : {0, 1}) {
     if (s.has_input(slot)) return s.input_type(slot);
   }
@@ -64,6 +71,13 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::copy || What == kind::zero) return &run_copy;
   if constexpr (What == kind::concat) return &run_concat;
   if constexpr (What == kind::split) return &run_split;
+  if constexpr (What == kind::lstm_cell) return &run_lstm_cell<T>;
+  if constexpr (What == kind::lstm_cell_gradient) return &run_lstm_cell_gradient<T>;
+  if constexpr (What == kind::gru_cell) return &run_gru_cell<T>;
+  if constexpr (What == kind::gru_cell_gradient) return &run_gru_cell_gradient<T>;
+  if constexpr (What == kind::select_by_length) return &run_select_by_length<T>;
+  if constexpr (What == kind::embedding) return &run_embedding<T>;
+  if constexpr (What == kind::embedding_gradient) return &run_embedding_gradient<T>;
   if constexpr (What == kind::max_pool2d) return &run_max_pool<T>;
   if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;
   if constexpr (What == kind::avg_pool2d) return &run_avg_pool<T>;

@@ -132,8 +132,15 @@ constexpr mapping map(const machine& m, const signature& s) {
   const problem& p = best.of;
   for (i32 a = 0; a < axis_count; ++a) best.block[a] = p.extent[a];
   if (p.what == family::single) return best;
-  if (p.what == family::elementwise || p.what == family::exchange) {
+  if (p.what == family::elementwise || p.what == family::cell || p.what == family::exchange) {
     best.block[axis_b] = detail::cut(p, axis_b, m.tiles);
+    return best;
+  }
+  if (p.what == family::lookup || p.what == family::scatter) {
+    // Of the gradient, columns first: a tile receives its columns of all of dy.
+    const i32 indices[] = {axis_b, axis_o};
+    const i32 table[] = {axis_o, axis_c};
+    detail::cut_in_turn(best, p.what == family::lookup ? indices : table, 2, m.tiles);
     return best;
   }
   if (p.what == family::pool) {

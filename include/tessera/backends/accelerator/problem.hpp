@@ -13,6 +13,9 @@
 //   bias gradient     o channels                              b (samples and positions in one)
 //   elementwise       b consecutive elements                  -
 //   concat, split     b elements, as they lie in the outputs  -
+//   recurrent cells   b consecutive elements of a state          -
+//   embedding         b indices, o columns                        -
+//   its gradient      c rows, o columns of the table              -
 //   losses            b rows (sample, position)               b, the loss; -, its gradient
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
@@ -31,6 +34,9 @@ enum class family : u8 {
   pool,
   bias,
   elementwise,
+  cell,
+  lookup,
+  scatter,
   exchange,
   loss,
   single
@@ -58,6 +64,13 @@ constexpr family family_of(kind what) {
     case kind::mse_gradient: return family::loss;
     case kind::concat:
     case kind::split: return family::exchange;
+    case kind::lstm_cell:
+    case kind::lstm_cell_gradient:
+    case kind::gru_cell:
+    case kind::gru_cell_gradient:
+    case kind::select_by_length: return family::cell;
+    case kind::embedding: return family::lookup;
+    case kind::embedding_gradient: return family::scatter;
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
   }
@@ -70,7 +83,7 @@ struct problem {
   i32 extent[axis_count] = {1, 1, 1, 1, 1, 1};
   i32 grain[axis_count] = {1, 1, 1, 1, 1, 1};  // blocks are multiples of it
   bool reduced[axis_count] = {};
-  i32 taps = 1;     // cells of a window
+  i32 taps = 1;     // cells of a window; scatter: indices
   i32 classes = 1;  // losses
   // height and width of the window, index 0 is height
   i32 kernel[2] = {1, 1};
@@ -179,6 +192,27 @@ constexpr problem problem_of(const signature& s) {
       p.grain[axis_b] = 8;
       p.classes = n.classes;
       p.reduced[axis_b] = s.what == kind::softmax_cross_entropy || s.what == kind::mse;
+      break;
+    }
+    case family::cell: {
+      const auto n = cell_sizes::of(s);
+      p.extent[axis_b] = n.batch * n.features;
+      p.grain[axis_b] = 32;
+      break;
+    }
+    case family::lookup: {
+      const auto n = embedding_sizes::of(s);
+      p.extent[axis_b] = n.indices();
+      p.extent[axis_o] = n.width;
+      p.grain[axis_o] = 8;
+      break;
+    }
+    case family::scatter: {
+      const auto n = embedding_sizes::of(s);
+      p.extent[axis_o] = n.width;
+      p.extent[axis_c] = n.rows;
+      p.grain[axis_o] = 8;
+      p.taps = n.indices();
       break;
     }
     case family::elementwise:

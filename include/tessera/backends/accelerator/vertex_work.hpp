@@ -120,6 +120,44 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
   }
 }
 
+/// Work per element of a recurrent cell's state.
+struct cell_work {
+  i64 cycles_per_vector = 0;
+  i64 ops = 0;    // functions and arithmetic
+  i64 bytes = 0;  // read and written
+};
+
+/// Functions count as in elementwise operations; a derivative from an output as one `gradient`.
+constexpr cell_work cell_work_of(const machine& m, const signature& s) {
+  const vector_unit& v = m.vector;
+  const bool selects = s.what == kind::select_by_length;
+  const element type = selects ? s.output_type(0) : s.input_type(0);
+  const bool narrow = bytes_of(type) <= 2;
+  const i64 sigmoid = narrow ? v.sigmoid_f16 : v.sigmoid_f32;
+  const i64 tanh = narrow ? v.tanh_f16 : v.tanh_f32;
+  const i64 bytes = bytes_of(type);
+  i64 states = 0;  // operands of one number an element
+  for (i32 slot = 0; slot < 8; ++slot) states += s.has_input(slot) ? 1 : 0;
+  for (i32 slot = 0; slot < 6; ++slot) states += s.has_output(slot) ? 1 : 0;
+  const auto more = [](bool has, i64 gates) { return has ? gates - 1 : 0; };
+  switch (s.what) {
+    case kind::lstm_cell:
+      return {3 * sigmoid + 2 * tanh + 3 * v.simple, 8,
+              (states + more(true, 4) + more(s.has_output(2), 4)) * bytes};
+    case kind::lstm_cell_gradient:
+      return {tanh + 4 * v.gradient + 8 * v.simple, 13,
+              (states + more(true, 4) + more(s.has_output(0), 4)) * bytes};
+    case kind::gru_cell:
+      return {2 * sigmoid + tanh + 6 * v.simple, 9,
+              (states + 2 * more(true, 3) + more(s.has_output(1), 3)) * bytes};
+    case kind::gru_cell_gradient:
+      return {3 * v.gradient + 7 * v.simple, 10,
+              (states + more(true, 3) + more(s.has_output(0), 3) + more(s.has_output(1), 3)) *
+                  bytes};
+    default: return {v.simple, 1, (states - 1) * bytes + 4};  // and a length
+  }
+}
+
 /// The work of a vertex with blocks of `size`.
 constexpr vertex_work work_of(const machine& m, const signature& s, const problem& p,
                               const i32* size) {
@@ -194,6 +232,34 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes =
           w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
       w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
+      break;
+    }
+    case family::cell: {
+      const cell_work cell = cell_work_of(m, s);
+      const element type =
+          s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);
+      w.vector_ops = positions * cell.ops;
+      w.sram_bytes = positions * cell.bytes;
+      w.cycles = vector_cost::elementwise(m.vector, positions, type, cell.cycles_per_vector);
+      break;
+    }
+    case family::lookup: {
+      const i64 elements = positions * o;
+      w.vector_ops = elements;
+      w.fixed_bytes = elements * bytes_of(s.input_type(1)) + positions * 4;
+      w.sram_bytes = elements * 2 * bytes_of(s.output_type(0));
+      w.cycles = vector_cost::elementwise(m.vector, elements, s.output_type(0), m.vector.simple);
+      break;
+    }
+    case family::scatter: {
+      const i64 added = i64{p.taps} * o;
+      const i64 stored = c * o;
+      w.vector_ops = added + stored;
+      w.fixed_bytes = added * bytes_of(s.input_type(1)) + i64{p.taps} * 4;
+      w.sram_bytes = w.fixed_bytes + added * 8 + stored * (4 + bytes_of(s.output_type(0)));
+      w.sum_bytes = 4 * stored;
+      w.cycles = vector_cost::elementwise(m.vector, added, element::f32, m.vector.simple) +
+                 vector_cost::elementwise(m.vector, stored, s.output_type(0), m.vector.simple);
       break;
     }
     case family::elementwise: {

@@ -11,6 +11,7 @@
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/core/random.hpp>
 #include <tessera/ir/call.hpp>
+#include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {
@@ -110,15 +111,14 @@ void dropout(const call& c) {
   T* const y = c.output<T>(0);
   const float rate = c.attr->rate;
   const vec kept = set(1 - rate);
-  const philox generator{c.step->seed, static_cast<u64>(c.attr->salt)};
-  const u64 step = c.step->step << 32;
+  const ops::dropout_words words(c);
   const i64 count = elementwise_sizes::of(*c.sizes).count;
   parallel_ranges(c.step->threads, count, [&](i64 first, i64 last) {
     float u[64];
     for (i64 i = first; i < last; i += 64) {
       const i64 here = last - i < 64 ? last - i : 64;
       for (i64 k = 0; k < here; k += 4) {
-        const random_block block = generator(step + static_cast<u64>((i + k) / 4));
+        const random_block block = words((i + k) / 4);
         for (i32 word = 0; word < 4; ++word) u[k + word] = uniform(block[word]);
       }
       for (i64 k = 0; k < here; k += lanes) {

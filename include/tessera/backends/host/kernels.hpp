@@ -11,9 +11,11 @@
 
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
+#include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/loss.hpp>
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/pool.hpp>
+#include <tessera/backends/host/recurrent.hpp>
 #include <tessera/backends/host/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 
@@ -31,7 +33,10 @@ struct kernel_name {
 constexpr i32 storage_slot(kind what) {
   switch (what) {
     case kind::bias_gradient:
-    case kind::bias_update: return 1;
+    case kind::bias_update:
+    case kind::embedding_gradient: return 1;
+    case kind::select_by_length:
+    case kind::embedding: return 8;  // out 0
     case kind::scaler_update: return 8;  // out 0
     default: return 0;
   }
@@ -78,6 +83,20 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::avg_pool2d_gradient:
     case kind::bias_gradient:
       name.supported = absent_or(1, t) && absent_or(2, t) && absent_or(out, t);
+      break;
+    case kind::lstm_cell:
+    case kind::lstm_cell_gradient:
+    case kind::gru_cell:
+    case kind::gru_cell_gradient:
+      name.supported = true;
+      for (i32 slot = 0; slot < 16; ++slot) name.supported &= absent_or(slot, t);
+      break;
+    case kind::select_by_length:
+      name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(2, t);
+      break;
+    case kind::embedding:
+    case kind::embedding_gradient:
+      name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(out, t);
       break;
     case kind::max_pool2d: name.supported = absent_or(out, t); break;
     case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
@@ -136,6 +155,13 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::zero) return &zero;
   if constexpr (What == kind::concat) return &concat;
   if constexpr (What == kind::split) return &split;
+  if constexpr (What == kind::lstm_cell) return &lstm_cell<T>;
+  if constexpr (What == kind::lstm_cell_gradient) return &lstm_cell_gradient<T>;
+  if constexpr (What == kind::gru_cell) return &gru_cell<T>;
+  if constexpr (What == kind::gru_cell_gradient) return &gru_cell_gradient<T>;
+  if constexpr (What == kind::select_by_length) return &select_by_length<T>;
+  if constexpr (What == kind::embedding) return &embedding<T, Last>;
+  if constexpr (What == kind::embedding_gradient) return &embedding_gradient<T, Last>;
   if constexpr (What == kind::max_pool2d) return &max_pool2d<T, Last>;
   if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;
   if constexpr (What == kind::avg_pool2d) return &avg_pool2d<T, Last>;

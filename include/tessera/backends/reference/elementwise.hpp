@@ -5,7 +5,7 @@
 // in an input's bytes, since element i is read before it is written.
 
 #include <tessera/backends/reference/operand.hpp>
-#include <tessera/core/random.hpp>
+#include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::reference {
@@ -77,13 +77,12 @@ void multiply(const call& c) {
 /// Dropout and its gradient.
 template <class Real>
 void dropout(const call& c) {
-  const philox generator{c.step->seed, static_cast<u64>(c.attr->salt)};
+  const ops::dropout_words words(c);
   const float rate = c.attr->rate;
   const auto x = in<Real>(c, 0);
   const auto y = out<Real>(c, 0);
   for (i64 i = 0; i < elementwise_sizes::of(*c.sizes).count; ++i) {
-    const u64 block = (c.step->step << 32) + static_cast<u64>(i / 4);
-    const bool drop = uniform(generator(block)[static_cast<i32>(i % 4)]) < rate;
+    const bool drop = uniform(words(i / 4)[static_cast<i32>(i % 4)]) < rate;
     y.set(i, drop ? Real(0) : x[i] / static_cast<Real>(1 - rate));
   }
 }

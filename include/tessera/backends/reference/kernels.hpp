@@ -11,6 +11,7 @@
 #include <tessera/backends/reference/move.hpp>
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
+#include <tessera/backends/reference/recurrent.hpp>
 #include <tessera/backends/reference/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -48,6 +49,13 @@ void run_in(const call& c) {
     case kind::max_pool2d_gradient: return max_pool2d_gradient<Real>(c);
     case kind::avg_pool2d: return avg_pool2d<Real>(c);
     case kind::avg_pool2d_gradient: return avg_pool2d_gradient<Real>(c);
+    case kind::lstm_cell: return lstm_cell<Real>(c);
+    case kind::lstm_cell_gradient: return lstm_cell_gradient<Real>(c);
+    case kind::gru_cell: return gru_cell<Real>(c);
+    case kind::gru_cell_gradient: return gru_cell_gradient<Real>(c);
+    case kind::select_by_length: return select_by_length<Real>(c);
+    case kind::embedding: return embedding<Real>(c);
+    case kind::embedding_gradient: return embedding_gradient<Real>(c);
     case kind::softmax_cross_entropy: return softmax_cross_entropy<Real>(c);
     case kind::softmax_cross_entropy_gradient: return softmax_cross_entropy_gradient<Real>(c);
     case kind::mse: return mse<Real>(c);

@@ -1,0 +1,118 @@
+#pragma once
+
+// Embedding and its gradient (ops/embedding.hpp states what they mean).
+//
+// Forward: rows are copied; with samples innermost the rows of 16 samples are read side by side, so
+// that what is written is contiguous. Threads share the indices.
+//
+// Gradient: the table is cut into blocks of at most 4096 elements (whole rows, at most 64 columns).
+// A block's sums are f32 on the stack; every index, in order, adds its slice of dy to its row; then
+// the block is rounded and stored once. Threads share the blocks, no sum is shared. Looking at all
+// indices for every block costs indices / 4096 comparisons an element of the table, little beside
+// storing it for the batches at hand.
+
+#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/host/simd.hpp>
+#include <tessera/ir/call.hpp>
+#include <tessera/ops/sizes.hpp>
+#include <cstring>
+
+namespace tessera::host {
+
+/// True where `index` names a row of the table.
+inline bool names_row(const embedding_sizes& n, i32 index) { return index >= 0 && index < n.rows; }
+
+template <class T, bool Last>
+void embedding(const call& c) {
+  const auto n = embedding_sizes::of(*c.sizes);
+  const i32* const indices = c.input<i32>(0);
+  const T* const table = c.input<T>(1);
+  T* const y = c.output<T>(0);
+  constexpr i32 side = 16;  // samples whose rows are read together
+  const i32 groups = Last ? (n.batch + side - 1) / side : 1;
+  const i32 pieces = Last ? n.outer * groups : (n.indices() + side - 1) / side;
+  const i32 threads = i64{n.indices()} * n.width < 4096 ? 1 : c.step->threads;
+  parallel_for(threads, pieces, [&](i32 piece) {
+    if constexpr (Last) {
+      const i32 sample = piece % groups * side;
+      const i64 first = i64{piece / groups} * n.batch + sample;
+      const i32 count = n.batch - sample < side ? n.batch - sample : side;
+      const T* row[side];
+      for (i32 k = 0; k < count; ++k) {
+        row[k] = names_row(n, indices[first + k])
+                     ? table + i64{indices[first + k]} * n.width
+                     : nullptr;
+      }
+      T* to = y + n.begin(true, first);
+      for (i32 w = 0; w < n.width; ++w, to += n.batch) {
+        for (i32 k = 0; k < count; ++k) to[k] = row[k] == nullptr ? T{} : row[k][w];
+      }
+    } else {
+      const i32 first = piece * side;
+      const i32 last = first + side < n.indices() ? first + side : n.indices();
+      const auto bytes = static_cast<std::size_t>(n.width) * sizeof(T);
+      for (i32 i = first; i < last; ++i) {
+        void* const to = y + i64{i} * n.width;
+        if (names_row(n, indices[i])) {
+          std::memcpy(to, table + i64{indices[i]} * n.width, bytes);
+        } else {
+          std::memset(to, 0, bytes);
+        }
+      }
+    }
+  });
+}
+
+/// Adds `count` elements of dy, `step` apart, to f32 sums.
+template <class T>
+void add_to_sums(const T* dy, i64 step, float* sums, i32 count) {
+  using namespace simd;
+  if (step != 1) {
+    for (i32 w = 0; w < count; ++w) sums[w] += as_float(dy[w * step]);
+    return;
+  }
+  i32 w = 0;
+  for (; w + lanes <= count; w += lanes) store(sums + w, load(sums + w) + load(dy + w));
+  if (w < count) {
+    const i32 rest = count - w;
+    store_partial(sums + w, load_partial(sums + w, rest) + load_partial(dy + w, rest), rest);
+  }
+}
+
+template <class T, bool Last>
+void embedding_gradient(const call& c) {
+  const auto n = embedding_sizes::of(*c.sizes);
+  const i32* const indices = c.input<i32>(0);
+  const T* const dy = c.input<T>(1);
+  T* const dtable = c.output<T>(0);
+  const i32 padding = c.attr->padding_index;
+  constexpr i32 capacity = 4096;
+  constexpr i32 most_columns = 64;
+  const i32 columns = n.width < most_columns ? n.width : most_columns;
+  const i32 rows = capacity / columns < n.rows ? capacity / columns : n.rows;
+  const i32 bands = (n.width + columns - 1) / columns;
+  const i32 blocks = (n.rows + rows - 1) / rows;
+  parallel_for(c.step->threads, blocks * bands, [&](i32 block) {
+    const i32 first_row = block / bands * rows;
+    const i32 here = n.rows - first_row < rows ? n.rows - first_row : rows;
+    const i32 column = block % bands * columns;
+    const i32 wide = n.width - column < columns ? n.width - column : columns;
+    float sums[capacity];
+    std::memset(sums, 0, static_cast<std::size_t>(here * columns) * sizeof(float));
+    for (i32 i = 0; i < n.indices(); ++i) {
+      const i32 row = indices[i];
+      if (row < first_row || row >= first_row + here || row == padding) continue;
+      add_to_sums(dy + n.begin(Last, i) + column * n.step(Last), n.step(Last),
+                  sums + (row - first_row) * columns, wide);
+    }
+    for (i32 r = 0; r < here; ++r) {
+      T* const to = dtable + i64{first_row + r} * n.width + column;
+      const float* const from = sums + r * columns;
+      i32 w = 0;
+      for (; w + simd::lanes <= wide; w += simd::lanes) simd::store(to + w, simd::load(from + w));
+      if (w < wide) simd::store_partial(to + w, simd::load_partial(from + w, wide - w), wide - w);
+    }
+  });
+}
+
+}  // namespace tessera::host

@@ -1,0 +1,74 @@
+#pragma once
+
+// Embedding: rows of a table, chosen by whole numbers.
+//
+//   embedding            (indices, table) -> y        y[i] = table[indices[i]]
+//   embedding_gradient   (indices, dy) -> dtable      dtable[r] = sum of dy[i] with indices[i] = r
+//
+// An index that is no row of the table gives zeros and has no gradient; so has the padding index
+// (attributes::padding_index), whose row is read like any other. Sums start at 0, run over the
+// indices in the order in which they lie in memory, in f32 (f64 where dy is), and are rounded once
+// when stored. Rows that no index names have gradient 0.
+//
+//   indices               y, samples outermost        y, samples innermost
+//   (batch)               (batch, width)              (width, batch)
+//   (batch, positions)    (batch, positions, width)   (positions, width, batch)
+//   (time, batch)         (time, batch, width)        (time, width, batch)
+//
+// Saved: the indices. In place: nothing.
+
+#include <tessera/ops/adjoints.hpp>
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::ops {
+
+/// indices i32, table (rows, width). Returns y: the indices' shape with `width` behind it.
+/// `padding_index` -1: none.
+constexpr i32 embedding(graph& g, i32 indices, i32 table, i32 padding_index, tensor_name layer) {
+  const tensor& i = g.tensors[indices];
+  const shape& t = g.tensors[table].dims;
+  shape dims = i.dims;
+  if (i.type != element::int32 || !i.batched || t.rank != 2 || dims.rank == shape::max_rank) {
+    refuse(g, {spell(layer), "whole numbers that choose rows of a table",
+               spell_all<64>(i.dims, " of ", name_of(i.type), " for a table of ", t),
+               "give the network an input of tokens"});
+    dims.rank = dims.rank == shape::max_rank ? dims.rank - 1 : dims.rank;
+  }
+  dims[dims.rank++] = t.rank == 2 ? t[1] : 1;
+  const bool wanted = g.tensors[table].differentiable;
+  const i32 y = append_activation(g, indices, dims, layer, "out");
+  g.tensors[y].type = g.tensors[table].type;
+  g.tensors[y].differentiable = wanted;
+  operation op;
+  op.what = kind::embedding;
+  op.in[0] = indices;
+  op.in[1] = table;
+  op.out[0] = y;
+  op.attr.padding_index = padding_index;
+  op.layer = layer;
+  g.add(op);
+  return y;
+}
+
+constexpr void differentiate_embedding(graph& g, const operation& forward, adjoints& a) {
+  const i32 dy = a.need(forward.out[0]);
+  const i32 table = forward.in[1];
+  if (dy < 0 || !a.wanted(table)) return;
+  operation op = forward;
+  op.what = kind::embedding_gradient;
+  op.in[1] = dy;
+  op.out[0] = a.make(table, forward.layer);
+  g.add(op);
+  a.contribute(table, op.out[0]);
+}
+
+constexpr embedding_sizes sizes_of_embedding(const graph& g, const operation& op) {
+  const tensor& indices = g.tensors[op.in[0]];
+  const bool forward = op.what == kind::embedding;
+  const shape& table = g.tensors[forward ? op.in[1] : op.out[0]].dims;
+  const i32 batch = indices.batch() > 0 ? indices.batch() : 1;
+  return {static_cast<i32>(indices.dims.count() / batch), batch, table.rank > 0 ? table[0] : 1,
+          table.rank > 1 ? table[1] : 1};
+}
+
+}  // namespace tessera::ops
