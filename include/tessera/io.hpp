@@ -12,3 +12,4 @@
 #include <tessera/io/json.hpp>
 #include <tessera/io/message.hpp>
 #include <tessera/io/safetensors.hpp>
+#include <tessera/io/weights_header.hpp>

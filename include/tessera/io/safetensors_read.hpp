@@ -1,7 +1,7 @@
 #pragma once
 
 // Reading safetensors: a file in memory, every rule of the format checked before anything is handed
-// out, and its tensors compared with those that a network wants.
+// out.
 //
 // Besides the header's own form (header_reader.hpp): the tensors cover the data without hole or
 // overlap, every size is what shape and type say, the checksum agrees where one is given. Tensors
@@ -24,13 +24,6 @@
 #include <vector>
 
 namespace tessera::io {
-
-/// A tensor that a network wants to find.
-struct expected_tensor {
-  std::string name;
-  element type = element::f32;
-  shape dims;
-};
 
 /// A file in memory, checked in full. Moving it keeps the tensors' bytes where they are.
 class safetensors_file {
@@ -215,40 +208,6 @@ template <class Pull>
   }
   file.metadata_ = std::move(header.metadata);
   return file;
-}
-
-/// Compares a file with what a network wants: every tensor there, of its type and shape, and no
-/// others. All that is wrong is listed in one error.
-/// Errors   "safetensors: "conv1.weight" has shape 16x1x3x3 in model.safetensors, 16x1x5x5 in the
-///          network; "conv2.bias" is missing in model.safetensors; ..."
-[[gnu::cold]] inline void check_against(const safetensors_file& file,
-                                        std::span<const expected_tensor> expected) {
-  std::string wrong;
-  const auto complain = [&](const std::string& tensor, std::initializer_list<word> what) {
-    wrong += message({wrong.empty() ? "" : "; ", in_quotes(tensor), message(what)});
-  };
-  std::vector<bool> wanted(file.tensors().size());
-  for (const expected_tensor& tensor : expected) {
-    const stored_tensor* const found = file.find(tensor.name);
-    if (found == nullptr) {
-      complain(tensor.name, {" is missing in ", file.name()});
-      continue;
-    }
-    wanted[static_cast<std::size_t>(found - file.tensors().data())] = true;
-    if (found->dims != stored_shape(tensor.dims)) {
-      complain(tensor.name, {" has shape ", spell(found->dims), " in ", file.name(), ", ",
-                             spell(tensor.dims), " in the network"});
-    }
-    if (found->type != dtype_of(tensor.type)) {
-      complain(tensor.name, {" holds ", name_of(found->type), " in ", file.name(), ", ",
-                             name_of(dtype_of(tensor.type)), " in the network"});
-    }
-  }
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (wanted[i]) continue;
-    complain(file.tensors()[i].name, {" is in ", file.name(), ", but not in the network"});
-  }
-  if (!wrong.empty()) refuse({"safetensors: ", wrong});
 }
 
 }  // namespace tessera::io
