@@ -8,7 +8,8 @@
 # systems it says what to install and goes on: CMake names what is missing.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev zlib1g-dev)
+packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev zlib1g-dev
+  libstb-dev)
 if [ "${1:-}" = tests ]; then
   # The oldest clang that must do: Debian 12 has it beside its default, newer ones have dropped it.
   clang=clang

@@ -73,3 +73,13 @@ function(tessera_fetch package target url hash headers)
   endif()
   add_library(${target} ALIAS tessera_${package})
 endfunction()
+
+# stb, for examples that read or write pictures: the target stb::stb where it is found. It comes
+# without a package file, and nothing of the library needs it, so a miss is no error.
+function(tessera_find_stb)
+  find_path(TESSERA_STB_FOLDER stb/stb_image.h DOC "Folder that holds stb/stb_image.h")
+  if(TESSERA_STB_FOLDER AND NOT TARGET stb::stb)
+    add_library(stb::stb INTERFACE IMPORTED GLOBAL)
+    target_include_directories(stb::stb INTERFACE ${TESSERA_STB_FOLDER})
+  endif()
+endfunction()
