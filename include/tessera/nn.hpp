@@ -13,6 +13,9 @@
 #include <tessera/nn/input.hpp>
 #include <tessera/nn/loss.hpp>
 #include <tessera/nn/names.hpp>
+#include <tessera/nn/norm.hpp>
 #include <tessera/nn/options.hpp>
 #include <tessera/nn/pool.hpp>
+#include <tessera/nn/recurrent.hpp>
+#include <tessera/nn/repeat.hpp>
 #include <tessera/nn/shared.hpp>

@@ -80,8 +80,19 @@ void check_sigmoid(const golden_case&, findings&);
 void check_add(const golden_case&, findings&);
 void check_concat(const golden_case&, findings&);
 void check_dropout(const golden_case&, findings&);
+void check_batch_norm(const golden_case&, findings&);
+void check_group_norm(const golden_case&, findings&);
+void check_instance_norm(const golden_case&, findings&);
+void check_layer_norm(const golden_case&, findings&);
+void check_rms_norm(const golden_case&, findings&);
+void check_local_response_norm(const golden_case&, findings&);
 void check_mse(const golden_case&, findings&);
 void check_cross_entropy(const golden_case&, findings&);
+
+// recurrent.cpp
+void check_rnn(const golden_case&, findings&);
+void check_lstm(const golden_case&, findings&);
+void check_gru(const golden_case&, findings&);
 
 // optimizers.cpp
 void check_sgd(const golden_case&, findings&);

@@ -5,109 +5,13 @@
 // the case has them.
 
 #include <tessera/nn/activation.hpp>
-#include <goldens/checks.hpp>
+#include <goldens/case_graph.hpp>
 
 #include <functional>
 
 namespace tessera::testing {
 
 namespace {
-
-/// A graph under construction whose tensors are known by a case's names.
-class case_graph {
- public:
-  using converter = std::function<std::vector<double>(const std::vector<double>&)>;
-
-  case_graph(const golden_case& c, bool batch_last) : case_(c), batch_last_(batch_last) {}
-
-  graph g;
-  attributes attr;
-
-  /// An input of the case. `rank`: extents joined to that many, 0: as they are.
-  i32 input(const std::string& name, i32 rank = 0) {
-    const golden_tensor t = case_.tensor("inputs", name);
-    return input(name, rank > 0 ? t.dims_as(rank) : t.dims_as_they_are());
-  }
-  i32 input(const std::string& name, const shape& dims, role what = role::input,
-            element type = element::f32, bool batched = true) {
-    const bool wanted = case_.has("grad_inputs", name);
-    const i32 id = add_tensor(g, dims, {what, type, batched, batch_last_, wanted});
-    fill_.push_back({id, "inputs", name});
-    if (wanted) gradient_.push_back({id, "grad_inputs", name});
-    return id;
-  }
-  i32 weight(const std::string& name, const shape& dims) {
-    const i32 id = add_weight(g, dims);
-    fill_.push_back({id, "weights", name});
-    if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
-    return id;
-  }
-  /// A result of the case; what `convert` makes of its values is compared.
-  void output(const std::string& name, i32 id, converter convert = {}) {
-    keep(g, id);
-    output_.push_back({id, "outputs", name});
-    converters_.push_back(std::move(convert));
-  }
-
-  /// Differentiates, runs once and compares everything the case has.
-  void run(const graph_backend& b, findings& f) {
-    std::vector<i32> from;
-    for (const entry& e : output_) {
-      if (case_.has("grad_outputs", e.name)) from.push_back(e.id);
-    }
-    const differentiated d = differentiate_from(g, from);
-    interpreter net(g, b.find);
-    for (const entry& e : fill_) net.write(e.id, case_.tensor(e.section, e.name).values);
-    std::size_t seed = 0;
-    for (const entry& e : output_) {
-      if (!case_.has("grad_outputs", e.name)) continue;
-      net.write(d.seeds[seed++], case_.tensor("grad_outputs", e.name).values);
-    }
-    net.run({.valid = g.tensors[fill_[0].id].dims[0]});
-    for (std::size_t i = 0; i < output_.size(); ++i) {
-      const std::vector<double> got = net.read(output_[i].id);
-      f.compare("outputs", output_[i].name, converters_[i] ? converters_[i](got) : got);
-    }
-    std::size_t compared = 0;
-    for (const entry& e : gradient_) {
-      const i32 id = d.gradients[e.id];
-      if (id < 0) {
-        f.note(e.section + "/" + e.name + ": the graph has no such gradient");
-        continue;
-      }
-      f.compare(e.section, e.name, net.read(id));
-      ++compared;
-    }
-    const std::size_t expected =
-        case_.names("grad_inputs").size() + case_.names("grad_weights").size();
-    if (compared != expected) f.note("compared only some of the case's gradients");
-    if (output_.size() != case_.names("outputs").size()) f.note("compared only some outputs");
-  }
-
- private:
-  struct entry {
-    i32 id;
-    std::string section;
-    std::string name;
-  };
-
-  const golden_case& case_;
-  bool batch_last_;
-  std::vector<entry> fill_, gradient_, output_;
-  std::vector<converter> converters_;
-};
-
-/// Builds, runs and compares a case on all backends and layouts.
-template <class Build>
-void check_operation(const golden_case& c, findings& f, i32 batch, Build build) {
-  on_all_backends(f, batch, [&](const graph_backend& b, bool last) {
-    case_graph net(c, last);
-    attribute_reader attrs = c.attributes();
-    build(net, attrs);
-    attrs.all_must_be_asked();
-    net.run(b, f);
-  });
-}
 
 i32 batch_of(const golden_case& c, const std::string& input = "x", i32 rank = 0) {
   const golden_tensor t = c.tensor("inputs", input);
@@ -324,6 +228,80 @@ void check_dropout(const golden_case& c, findings& f) {
     builder inference(net.g, batch_of(c), purpose::inference);
     net.output("y", dropout<50>::build(inference, {x}).id);  // whatever the rate
     net.run(b, f);
+  });
+}
+
+void check_batch_norm(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const i32 x = net.input("x");
+    const shape channels(net.g.tensors[x].dims[1]);
+    const bool train = attrs.get<bool>("train");
+    const bool affine = attrs.get<bool>("affine");
+    const norm_attributes norm{.epsilon = attrs.get<float>("eps"),
+                               .momentum = attrs.get<float>("momentum", 0.1f)};
+    const i32 gamma = affine ? net.weight("gamma", channels) : -1;
+    const i32 beta = affine ? net.weight("beta", channels) : -1;
+    const auto statistic = [&](const char* name) {
+      return net.input(name, channels, role::statistic, element::f32, false);
+    };
+    const i32 mean = statistic("running_mean");
+    const i32 variance = statistic("running_var");
+    const auto append = train ? &ops::batch_norm : &ops::batch_norm_inference;
+    net.output("y", append(net.g, x, gamma, beta, mean, variance, norm, layer));
+    if (!train) return;
+    const operation op = net.g.operations.back();
+    net.output("running_mean", mean);
+    net.output("running_var", variance);
+    net.output("batch_mean", op.out[3]);
+    net.output("batch_var_biased", op.out[4], [norm](const std::vector<double>& inverse) {
+      std::vector<double> values;
+      for (const double d : inverse) values.push_back(1 / (d * d) - norm.epsilon);
+      return values;
+    });
+  });
+}
+
+namespace {
+
+/// Instance: a group for each channel.
+void check_groups(const golden_case& c, findings& f, bool instance) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const i32 x = net.input("x");
+    const i32 channels = net.g.tensors[x].dims[1];
+    const norm_attributes norm{.epsilon = attrs.get<float>("eps"),
+                               .groups = instance ? channels : attrs.get<i32>("groups")};
+    const i32 gamma = net.weight("gamma", shape(channels));
+    const i32 beta = net.weight("beta", shape(channels));
+    net.output("y", ops::group_norm(net.g, x, gamma, beta, norm, layer));
+  });
+}
+
+void check_rows(const golden_case& c, findings& f, kind what) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const i32 x = net.input("x");
+    const auto extents = attrs.get<std::vector<i32>>("normalized_shape");
+    const bool affine = attrs.get<bool>("affine");
+    shape scales;
+    for (const i32 extent : extents) scales[scales.rank++] = extent;
+    const norm_attributes norm{.epsilon = attrs.get<float>("eps"), .extents = scales.rank};
+    const i32 gamma = affine ? net.weight("gamma", scales) : -1;
+    const i32 beta = affine && what == kind::layer_norm ? net.weight("beta", scales) : -1;
+    net.output("y", ops::layer_norm(net.g, what, x, gamma, beta, norm, layer));
+  });
+}
+
+}  // namespace
+
+void check_group_norm(const golden_case& c, findings& f) { check_groups(c, f, false); }
+void check_instance_norm(const golden_case& c, findings& f) { check_groups(c, f, true); }
+void check_layer_norm(const golden_case& c, findings& f) { check_rows(c, f, kind::layer_norm); }
+void check_rms_norm(const golden_case& c, findings& f) { check_rows(c, f, kind::rms_norm); }
+
+void check_local_response_norm(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    const response_attributes r{attrs.get<i32>("size"), attrs.get<float>("alpha"),
+                                attrs.get<float>("beta"), attrs.get<float>("k")};
+    net.output("y", ops::local_response_norm(net.g, net.input("x"), r, layer));
   });
 }
 

@@ -15,7 +15,7 @@ struct value {
 
 /// Several values side by side; a value is a bundle of one.
 struct bundle {
-  static constexpr i32 capacity = 8;
+  static constexpr i32 capacity = 16;
 
   value items[capacity];
   i32 size = 0;

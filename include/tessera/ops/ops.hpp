@@ -13,8 +13,10 @@
 #include <tessera/ops/embedding.hpp>
 #include <tessera/ops/loss.hpp>
 #include <tessera/ops/move.hpp>
+#include <tessera/ops/norm.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/recurrent.hpp>
+#include <tessera/ops/response_norm.hpp>
 #include <tessera/ops/update.hpp>
 #include <tessera/ops/user.hpp>
 
@@ -111,6 +113,12 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::split: return differentiate_split(g, forward, a);
     case kind::max_pool2d:
     case kind::avg_pool2d: return differentiate_pool(g, forward, a);
+    case kind::batch_norm:
+    case kind::batch_norm_inference:
+    case kind::group_norm:
+    case kind::layer_norm:
+    case kind::rms_norm: return differentiate_norm(g, forward, a);
+    case kind::local_response_norm: return differentiate_response_norm(g, forward, a);
     case kind::lstm_cell: return differentiate_lstm_cell(g, forward, a);
     case kind::gru_cell: return differentiate_gru_cell(g, forward, a);
     case kind::select_by_length: return differentiate_select(g, forward, a);
@@ -144,8 +152,18 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::subtract:
     case kind::multiply:
     case kind::copy:
+    case kind::batch_norm:
+    case kind::batch_norm_inference:
+    case kind::group_norm:
+    case kind::layer_norm:
+    case kind::rms_norm:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse_gradient: return slot == 0 ? 0 : -1;
+    case kind::batch_norm_gradient:
+    case kind::batch_norm_inference_gradient:
+    case kind::group_norm_gradient:
+    case kind::layer_norm_gradient:
+    case kind::rms_norm_gradient:
     case kind::relu_gradient:
     case kind::tanh_gradient:
     case kind::sigmoid_gradient: return slot == 0 ? 1 : -1;
@@ -203,6 +221,10 @@ constexpr signature sign(const graph& g, const operation& op) {
     s.set_type(8 + slot, t.type);
     s.batch_last = s.batch_last || t.batch_last;
   }
+  if (is_norm(op.what) || is_norm_gradient(op.what)) {
+    sizes_of_norm(g, op).write(s);
+    return s;
+  }
   switch (op.what) {
     case kind::dense:
     case kind::dense_data_gradient:
@@ -231,6 +253,8 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::mse_gradient: sizes_of_loss(g, op).write(s); break;
     case kind::concat:
     case kind::split: sizes_of_move(g, op).write(s); break;
+    case kind::local_response_norm:
+    case kind::local_response_norm_gradient: sizes_of_response_norm(g, op).write(s); break;
     case kind::user:
     case kind::user_gradient: sizes_of_user(g, op).write(s); break;
     case kind::scaler_update: elementwise_sizes{1}.write(s); break;

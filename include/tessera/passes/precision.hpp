@@ -9,7 +9,8 @@
 //
 // A working copy is a parameter rounded to 16 bits. It is made by a cast at the start of the step
 // and read in the parameter's place by every forward and backward operation; updates go to the
-// master. (Micikevicius et al. 2018)
+// master. (Micikevicius et al. 2018) Parameters that only normalizations read have no working copy:
+// those read the master, and the gradients of such parameters are of its type.
 
 #include <tessera/ops/ops.hpp>
 
@@ -25,9 +26,30 @@ struct precision_policy {
 
 namespace passes {
 
+/// By tensor: is it a parameter that normalizations read, and nobody else?
+constexpr grow<bool> find_norm_scales(const graph& g) {
+  grow<i32> reads(g.tensors.size());  // by normalizations, by storage
+  grow<i32> others(g.tensors.size());
+  for (const operation& op : g.operations) {
+    for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
+      if (op.in[slot] < 0) continue;
+      const bool scale = ops::is_norm(op.what) ? slot == 1 || slot == 2
+                                               : ops::is_norm_gradient(op.what) && slot == 2;
+      ++(scale ? reads : others)[storage_of(g, op.in[slot])];
+    }
+  }
+  grow<bool> found(g.tensors.size());
+  for (i32 id = 0; id < g.tensors.size(); ++id) {
+    const i32 storage = storage_of(g, id);
+    found[id] = g.tensors[id].what == role::parameter && reads[storage] > 0 && others[storage] == 0;
+  }
+  return found;
+}
+
 /// Sets the types of all tensors of a differentiated graph and inserts the casts at its start.
 constexpr void assign_precision(graph& g, const precision_policy& policy) {
   const i32 tensors = g.tensors.size();
+  const grow<bool> norm_scale = find_norm_scales(g);
   for (i32 id = 0; id < tensors; ++id) {
     tensor& t = g.tensors[id];
     switch (t.what) {
@@ -37,17 +59,27 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
       case role::activation:
       case role::gradient:
       case role::result: t.type = policy.storage; break;
-      case role::parameter: t.type = policy.master; break;
+      case role::parameter:
+      case role::statistic: t.type = policy.master; break;
       case role::target:
       case role::constant:
         if (t.type == element::f32) t.type = policy.loss;
         break;
+      case role::state:
+        if (t.batched) t.type = policy.storage;  // what a recurrence has left
+        break;
       default: break;  // indices, scaler and counters have types of their own
     }
+    const bool gradient = t.what == role::gradient || t.what == role::result;
+    if (gradient && t.parameter >= 0 && norm_scale[t.parameter]) t.type = policy.master;
   }
   for (const operation& op : g.operations) {
     const bool loss = op.what == kind::softmax_cross_entropy || op.what == kind::mse;
     if (loss) g.tensors[op.out[0]].type = policy.loss;
+    if (!ops::is_norm(op.what)) continue;
+    for (const i32 slot : {3, 4}) {  // mean and deviation
+      if (op.out[slot] >= 0) g.tensors[op.out[slot]].type = policy.master;
+    }
   }
   if (policy.storage == policy.master) return;
 
@@ -55,7 +87,7 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
   grow<i32> working(tensors);
   for (i32 id = 0; id < tensors; ++id) {
     working[id] = id;
-    if (g.tensors[id].what != role::parameter) continue;
+    if (g.tensors[id].what != role::parameter || norm_scale[id]) continue;
     tensor copy = g.tensors[id];
     copy.what = role::working;
     copy.type = policy.storage;

@@ -1,0 +1,130 @@
+#pragma once
+
+// Graphs of golden cases: tensors under the names that a case has for them, filled from it, run and
+// compared with it.
+
+#include <goldens/checks.hpp>
+
+#include <functional>
+#include <utility>
+
+namespace tessera::testing {
+
+/// A graph under construction whose tensors are known by a case's names.
+class case_graph {
+ public:
+  using converter = std::function<std::vector<double>(const std::vector<double>&)>;
+
+  case_graph(const golden_case& c, bool batch_last) : case_(c), batch_last_(batch_last) {}
+
+  graph g;
+  attributes attr;
+
+  /// An input of the case. `rank`: extents joined to that many, 0: as they are.
+  i32 input(const std::string& name, i32 rank = 0) {
+    const golden_tensor t = case_.tensor("inputs", name);
+    return input(name, rank > 0 ? t.dims_as(rank) : t.dims_as_they_are());
+  }
+  i32 input(const std::string& name, const shape& dims, role what = role::input,
+            element type = element::f32, bool batched = true) {
+    const bool wanted = case_.has("grad_inputs", name);
+    const i32 id = add_tensor(g, dims, {what, type, batched, batch_last_, wanted});
+    fill_.push_back({id, "inputs", name});
+    if (wanted) gradient_.push_back({id, "grad_inputs", name});
+    return id;
+  }
+  i32 weight(const std::string& name, const shape& dims) {
+    const i32 id = add_weight(g, dims);
+    fill_.push_back({id, "weights", name});
+    if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
+    return id;
+  }
+  /// A sequence: (time, batch, features).
+  i32 sequence(const std::string& name) {
+    const i32 id = input(name);
+    g.tensors[id].stack = 1;
+    return id;
+  }
+  /// An input that is no tensor of the case.
+  void given(i32 id, std::vector<double> values) { given_.push_back({id, std::move(values)}); }
+  /// All parameters that layers have made: weights of the case under the names of their parts.
+  void adopt_weights() {
+    for (i32 id = 0; id < g.tensors.size(); ++id) {
+      const tensor& t = g.tensors[id];
+      if (t.what != role::parameter || t.of >= 0) continue;
+      fill_.push_back({id, "weights", t.name.part});
+      if (case_.has("grad_weights", t.name.part)) {
+        gradient_.push_back({id, "grad_weights", t.name.part});
+      }
+    }
+  }
+  /// A result of the case; what `convert` makes of its values is compared.
+  void output(const std::string& name, i32 id, converter convert = {}) {
+    keep(g, id);
+    output_.push_back({id, "outputs", name});
+    converters_.push_back(std::move(convert));
+  }
+
+  /// Differentiates, runs once and compares everything the case has.
+  void run(const graph_backend& b, findings& f) {
+    std::vector<i32> from;
+    for (const entry& e : output_) {
+      if (case_.has("grad_outputs", e.name)) from.push_back(e.id);
+    }
+    const differentiated d = differentiate_from(g, from);
+    interpreter net(g, b.find);
+    for (const entry& e : fill_) net.write(e.id, case_.tensor(e.section, e.name).values);
+    for (const auto& [id, values] : given_) net.write(id, values);
+    std::size_t seed = 0;
+    for (const entry& e : output_) {
+      if (!case_.has("grad_outputs", e.name)) continue;
+      net.write(d.seeds[seed++], case_.tensor("grad_outputs", e.name).values);
+    }
+    net.run({.valid = g.tensors[fill_[0].id].batch()});
+    for (std::size_t i = 0; i < output_.size(); ++i) {
+      const std::vector<double> got = net.read(output_[i].id);
+      f.compare("outputs", output_[i].name, converters_[i] ? converters_[i](got) : got);
+    }
+    std::size_t compared = 0;
+    for (const entry& e : gradient_) {
+      const i32 id = d.gradients[e.id];
+      if (id < 0) {
+        f.note(e.section + "/" + e.name + ": the graph has no such gradient");
+        continue;
+      }
+      f.compare(e.section, e.name, net.read(id));
+      ++compared;
+    }
+    const std::size_t expected =
+        case_.names("grad_inputs").size() + case_.names("grad_weights").size();
+    if (compared != expected) f.note("compared only some of the case's gradients");
+    if (output_.size() != case_.names("outputs").size()) f.note("compared only some outputs");
+  }
+
+ private:
+  struct entry {
+    i32 id;
+    std::string section;
+    std::string name;
+  };
+
+  const golden_case& case_;
+  bool batch_last_;
+  std::vector<entry> fill_, gradient_, output_;
+  std::vector<std::pair<i32, std::vector<double>>> given_;
+  std::vector<converter> converters_;
+};
+
+/// Builds, runs and compares a case on all backends and layouts.
+template <class Build>
+void check_operation(const golden_case& c, findings& f, i32 batch, Build build) {
+  on_all_backends(f, batch, [&](const graph_backend& b, bool last) {
+    case_graph net(c, last);
+    attribute_reader attrs = c.attributes();
+    build(net, attrs);
+    attrs.all_must_be_asked();
+    net.run(b, f);
+  });
+}
+
+}  // namespace tessera::testing
