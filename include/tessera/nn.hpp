@@ -9,6 +9,7 @@
 #include <tessera/nn/chain.hpp>
 #include <tessera/nn/conv.hpp>
 #include <tessera/nn/dense.hpp>
+#include <tessera/nn/embedding.hpp>
 #include <tessera/nn/flatten.hpp>
 #include <tessera/nn/input.hpp>
 #include <tessera/nn/loss.hpp>

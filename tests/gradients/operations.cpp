@@ -97,6 +97,21 @@ i32 build_embedding(graph& g, bool last, const shape& dims, i32 padding) {
 }
 
 /// Normalization of (3, channels, 2, 2), with the scales that are asked for.
+i32 build_norm(graph& g, bool last, kind what, bool gamma, bool beta, const norm_attributes& attr,
+               const shape& scales) {
+  const i32 x = input(g, shape(3, 4, 2, 2), last);
+  const i32 a = gamma ? add_weight(g, scales, element::f32, "gamma") : -1;
+  const i32 b = beta ? add_weight(g, scales, element::f32, "beta") : -1;
+  if (what == kind::group_norm) return ops::group_norm(g, x, a, b, attr, layer);
+  if (what == kind::layer_norm || what == kind::rms_norm) {
+    return ops::layer_norm(g, what, x, a, b, attr, layer);
+  }
+  const i32 mean = ops::statistic(g, shape(4), {"test", 0, "mean"}, initializer::zeros);
+  const i32 variance = ops::statistic(g, shape(4), {"test", 0, "variance"}, initializer::ones);
+  const auto append = what == kind::batch_norm ? &ops::batch_norm : &ops::batch_norm_inference;
+  return append(g, x, a, b, mean, variance, attr, layer);
+}
+
 const checked_case cases[] = {
     {"dense",
      [](graph& g, bool last) {
@@ -216,6 +231,80 @@ const checked_case cases[] = {
     {"embedding", [](graph& g, bool last) { return build_embedding(g, last, shape(6), -1); }},
     {"embedding of several positions",
      [](graph& g, bool last) { return build_embedding(g, last, shape(3, 4), -1); }},
+    {"batch_norm",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::batch_norm, true, true, {}, shape(4));
+     }},
+    {"batch_norm, gamma alone",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::batch_norm, true, false, {.epsilon = 0.1f}, shape(4));
+     }},
+    {"batch_norm of features",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(5, 11), last);
+       const i32 gamma = add_weight(g, shape(11), element::f32, "gamma");
+       return ops::batch_norm(g, x, gamma, -1, -1, -1, {}, layer);
+     }},
+    {"batch_norm_inference",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::batch_norm_inference, true, true, {}, shape(4));
+     }},
+    {"batch_norm_inference, not affine",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::batch_norm_inference, false, false, {}, shape(4));
+     }},
+    {"group_norm",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::group_norm, true, true, {.groups = 2}, shape(4));
+     }},
+    {"group_norm of one group, beta alone",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::group_norm, false, true, {}, shape(4));
+     }},
+    {"group_norm of single channels",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::group_norm, true, true, {.groups = 4}, shape(4));
+     }},
+    {"group_norm of features",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(3, 12), last);
+       const i32 gamma = add_weight(g, shape(12), element::f32, "gamma");
+       return ops::group_norm(g, x, gamma, add_weight(g, shape(12)), {.groups = 3}, layer);
+     }},
+    {"layer_norm",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::layer_norm, true, true, {}, shape(4, 2, 2));
+     }},
+    {"layer_norm of the last two extents, gamma alone",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::layer_norm, true, false, {.extents = 2}, shape(2, 2));
+     }},
+    {"layer_norm over time",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 3, 5), last);
+       g.tensors[x].stack = 1;
+       const i32 gamma = add_weight(g, shape(5), element::f32, "gamma");
+       return ops::layer_norm(g, kind::layer_norm, x, gamma, add_weight(g, shape(5)), {}, layer);
+     }},
+    {"rms_norm",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::rms_norm, true, false, {}, shape(4, 2, 2));
+     }},
+    {"rms_norm of the last two extents, not affine",
+     [](graph& g, bool last) {
+       return build_norm(g, last, kind::rms_norm, false, false, {.extents = 2}, shape(2, 2));
+     }},
+    {"local_response_norm",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 7, 2, 2), last);
+       return ops::local_response_norm(g, x, {.size = 3, .alpha = 0.5f, .beta = 0.6f, .k = 1},
+                                       layer);
+     }},
+    {"local_response_norm, an even window",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 5), last);
+       return ops::local_response_norm(g, x, {.size = 4, .alpha = 0.9f}, layer);
+     }},
     {"max_pool2d",
      [](graph& g, bool last) {
        return build_pool(g, last, kind::max_pool2d, make_window(2, 2, 0));

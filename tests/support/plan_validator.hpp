@@ -37,8 +37,18 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::subtract:
     case kind::multiply:
     case kind::copy:
+    case kind::batch_norm:
+    case kind::batch_norm_inference:
+    case kind::group_norm:
+    case kind::layer_norm:
+    case kind::rms_norm:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse_gradient: return in_slot == 0;
+    case kind::batch_norm_gradient:
+    case kind::batch_norm_inference_gradient:
+    case kind::group_norm_gradient:
+    case kind::layer_norm_gradient:
+    case kind::rms_norm_gradient: return in_slot == 1;  // dx over dy, all of which was summed before
     default: return false;
   }
 }

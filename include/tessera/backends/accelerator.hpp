@@ -129,6 +129,19 @@ kernel find_kernel(const signature& s) {
     case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
     case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);
     case avg_pool2d_gradient: return detail::find_for_kind<M, avg_pool2d_gradient>(s);
+    case batch_norm: return detail::find_for_kind<M, batch_norm>(s);
+    case batch_norm_inference: return detail::find_for_kind<M, batch_norm_inference>(s);
+    case batch_norm_gradient:
+    case batch_norm_inference_gradient: return detail::find_for_kind<M, batch_norm_gradient>(s);
+    case group_norm:
+    case layer_norm:
+    case rms_norm: return detail::find_for_kind<M, layer_norm>(s);
+    case group_norm_gradient:
+    case layer_norm_gradient:
+    case rms_norm_gradient: return detail::find_for_kind<M, layer_norm_gradient>(s);
+    case local_response_norm: return detail::find_for_kind<M, local_response_norm>(s);
+    case local_response_norm_gradient:
+      return detail::find_for_kind<M, local_response_norm_gradient>(s);
     case softmax_cross_entropy: return detail::find_for_kind<M, softmax_cross_entropy>(s);
     case softmax_cross_entropy_gradient:
       return detail::find_for_kind<M, softmax_cross_entropy_gradient>(s);

@@ -80,6 +80,7 @@ struct norm_attributes {
   float epsilon = 1e-5f;
   float momentum = 0.1f;  // batch: running = (1 - momentum) running + momentum batch
   i32 groups = 1;         // group: channels share statistics within a group
+  i32 extents = 0;        // layer, RMS: how many trailing extents a statistic is over, 0: all
 };
 
 /// Local response normalization across channels:

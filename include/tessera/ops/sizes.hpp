@@ -162,8 +162,8 @@ struct loss_sizes {
   constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = classes, s.n[2] = inner; }
 };
 
-/// Normalizations. x (batch, rows, features, inner): a group is a row of channels, else there is one
-/// row; of layer_norm and rms_norm a row is what one statistic is over, and inner = 1.
+/// Normalizations. x (batch, rows, features, inner): a group is a row of channels, else there is
+/// one row; of layer_norm and rms_norm a row is what one statistic is over, and inner = 1.
 struct norm_sizes {
   i32 batch, rows, features, inner;
 

@@ -66,7 +66,7 @@ class interpreter {
     write_tensor(graph_.tensors[id], data(id), values);
   }
 
-  /// Running statistics, optimizer state, counters and loss scale as they are before the first step.
+  /// Running statistics, optimizer state, counters, loss scale: as they are before the first step.
   void reset_state() {
     for (i32 id = 0; id < graph_.tensors.size(); ++id) {
       const tensor& t = graph_.tensors[id];

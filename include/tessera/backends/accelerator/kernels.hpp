@@ -9,6 +9,7 @@
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
 #include <tessera/backends/accelerator/move.hpp>
+#include <tessera/backends/accelerator/norm_rows.hpp>
 #include <tessera/backends/accelerator/pool.hpp>
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/recurrent.hpp>
@@ -82,6 +83,22 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;
   if constexpr (What == kind::avg_pool2d) return &run_avg_pool<T>;
   if constexpr (What == kind::avg_pool2d_gradient) return &run_avg_pool_gradient<T>;
+  if constexpr (What == kind::batch_norm) return &run_batch_norm<T>;
+  if constexpr (What == kind::batch_norm_inference) return &run_batch_norm_inference<T>;
+  if constexpr (What == kind::batch_norm_gradient || What == kind::batch_norm_inference_gradient) {
+    return &run_batch_norm_gradient<T>;
+  }
+  if constexpr (What == kind::group_norm || What == kind::layer_norm || What == kind::rms_norm) {
+    return &run_row_norm<T>;
+  }
+  if constexpr (What == kind::group_norm_gradient || What == kind::layer_norm_gradient ||
+                What == kind::rms_norm_gradient) {
+    return &run_row_norm_gradient<T>;
+  }
+  if constexpr (What == kind::local_response_norm) return &run_local_response_norm<T>;
+  if constexpr (What == kind::local_response_norm_gradient) {
+    return &run_local_response_norm_gradient<T>;
+  }
   if constexpr (What == kind::softmax_cross_entropy) return &run_softmax_cross_entropy<T>;
   if constexpr (What == kind::softmax_cross_entropy_gradient) {
     return &run_softmax_cross_entropy_gradient<T>;

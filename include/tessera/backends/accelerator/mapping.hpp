@@ -50,6 +50,11 @@ constexpr bool votes(const signature& s) {
          ((is_fused_update(s.what) || s.what == kind::update) && s.has_input(2));
 }
 
+/// Do partial sums go back, merged, to the vertices that made them?
+constexpr bool returns_sums(const signature& s) {
+  return is_batch_norm(s.what) && sums_over_vertices(s);
+}
+
 /// Work of the vertex that sums and finishes a share of an output block.
 struct share_work {
   i64 elements = 0;  // the largest share
@@ -68,7 +73,8 @@ constexpr share_work share_of(const machine& m, const finish_work& f, i64 partia
 /// Which families end in a finish per output; the others write their outputs as they go.
 constexpr bool finishes(family what) {
   return what == family::forward || what == family::data_gradient ||
-         what == family::weight_gradient || what == family::bias || what == family::loss;
+         what == family::weight_gradient || what == family::bias || what == family::loss ||
+         what == family::norm;
 }
 
 namespace detail {
@@ -99,8 +105,8 @@ constexpr estimate estimate_of(const machine& m, const signature& s, const mappi
   const i64 partials = map.partials();
   if (partials > 1) {
     const share_work share = share_of(m, finish, partials, w.outputs);
-    e.cycles +=
-        share.cycles + exchange_cost::transfer(m.exchange, share.received) + m.exchange.sync_cycles;
+    e.cycles += share.cycles + exchange_cost::transfer(m.exchange, share.received) +
+                m.exchange.sync_cycles * (returns_sums(s) ? 2 : 1);
   } else if (finishes(p.what)) {
     e.cycles += finish_cycles(m, finish, w.outputs);
   }

@@ -4,6 +4,7 @@
 //
 //   superstep 1   sync, exchange of operands, compute        the busiest tile counts
 //   superstep 2   sync, exchange of partial sums, add up     where a sum is cut
+//   return        sync                                       where merged statistics go back
 //   vote          sync                                       where all tiles answer a question
 //
 // The price of an operation is summed over kinds of vertices, not over vertices: along each axis
@@ -112,8 +113,8 @@ constexpr operation_price settle(const machine& m, const signature& s, const tal
   p.compute_cycles = t.most_cycles + t.most_share_cycles;
   p.exchange_cycles = exchange_cost::transfer(m.exchange, t.most_received) +
                       exchange_cost::transfer(m.exchange, t.most_share_received);
-  p.sync_cycles =
-      m.exchange.sync_cycles * (1 + (t.most_share_received > 0 ? 1 : 0) + (votes(s) ? 1 : 0));
+  const i64 after_sums = t.most_share_received > 0 ? (returns_sums(s) ? 2 : 1) : 0;
+  p.sync_cycles = m.exchange.sync_cycles * (1 + after_sums + (votes(s) ? 1 : 0));
   p.macs = t.macs;
   p.vector_ops = t.vector_ops;
   p.sram_bytes = t.sram_bytes;

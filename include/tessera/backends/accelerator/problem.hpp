@@ -16,11 +16,15 @@
 //   recurrent cells   b consecutive elements of a state          -
 //   embedding         b indices, o columns                        -
 //   its gradient      c rows, o columns of the table              -
+//   batch norm        o channels, b (samples, positions)      b, where statistics are asked for
+//   row norms         o groups, b samples; b rows             b, gradients of scales
+//   response norm     b (samples, positions)                  -
 //   losses            b rows (sample, position)               b, the loss; -, its gradient
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
 #include <tessera/ir/user_operation.hpp>
+#include <tessera/backends/accelerator/norm_cost.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::accelerator {
@@ -38,6 +42,8 @@ enum class family : u8 {
   lookup,
   scatter,
   exchange,
+  norm,
+  response,
   loss,
   single
 };
@@ -71,6 +77,18 @@ constexpr family family_of(kind what) {
     case kind::select_by_length: return family::cell;
     case kind::embedding: return family::lookup;
     case kind::embedding_gradient: return family::scatter;
+    case kind::batch_norm:
+    case kind::batch_norm_gradient:
+    case kind::batch_norm_inference:
+    case kind::batch_norm_inference_gradient:
+    case kind::group_norm:
+    case kind::group_norm_gradient:
+    case kind::layer_norm:
+    case kind::layer_norm_gradient:
+    case kind::rms_norm:
+    case kind::rms_norm_gradient: return family::norm;
+    case kind::local_response_norm:
+    case kind::local_response_norm_gradient: return family::response;
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
   }
@@ -84,7 +102,7 @@ struct problem {
   i32 grain[axis_count] = {1, 1, 1, 1, 1, 1};  // blocks are multiples of it
   bool reduced[axis_count] = {};
   i32 taps = 1;     // cells of a window; scatter: indices
-  i32 classes = 1;  // losses
+  i32 classes = 1;  // losses; norms: elements of one row, channels of one position
   // height and width of the window, index 0 is height
   i32 kernel[2] = {1, 1};
   i32 stride[2] = {1, 1};
@@ -192,6 +210,29 @@ constexpr problem problem_of(const signature& s) {
       p.grain[axis_b] = 8;
       p.classes = n.classes;
       p.reduced[axis_b] = s.what == kind::softmax_cross_entropy || s.what == kind::mse;
+      break;
+    }
+    case family::norm: {
+      const auto n = norm_sizes::of(s);
+      if (is_batch_norm(s.what)) {
+        p.extent[axis_o] = n.features;
+        p.extent[axis_b] = n.batch * n.inner;
+        p.grain[axis_b] = 16;
+      } else {
+        const bool groups = is_group_norm(s.what);
+        p.extent[axis_o] = groups ? n.rows : 1;
+        p.extent[axis_b] = n.batch * (groups ? 1 : n.rows);
+        p.grain[axis_b] = s.batch_last ? 16 : 1;
+        p.classes = static_cast<i32>(n.row());
+      }
+      p.reduced[axis_b] = sums_over_vertices(s);
+      break;
+    }
+    case family::response: {
+      const auto n = response_sizes::of(s);
+      p.extent[axis_b] = n.batch * n.inner;
+      p.grain[axis_b] = 16;
+      p.classes = n.channels;
       break;
     }
     case family::cell: {

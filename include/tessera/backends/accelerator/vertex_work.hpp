@@ -54,7 +54,13 @@ constexpr i64 update_cycles(const vector_unit& v, i32 states) {
 
 constexpr finish_work finish_of(const machine& m, const signature& s) {
   finish_work f;
-  if (is_fused_update(s.what)) {
+  if (family_of(s.what) == family::norm) {  // of a statistic, or of the gradient of a scale
+    const bool statistic = !ops::is_norm_gradient(s.what);
+    f.cycles_per_vector =
+        statistic ? m.vector.root + m.vector.divide + 2 * m.vector.simple : i64{m.vector.simple};
+    f.ops = statistic ? 4 : 1;
+    f.sram_bytes = 8;
+  } else if (is_fused_update(s.what)) {
     const i32 states = states_of(s);
     f.cycles_per_vector = update_cycles(m.vector, states);
     f.ops = 2 + 2 * states;
@@ -232,6 +238,39 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes =
           w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
       w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
+      break;
+    }
+    case family::norm: {
+      const auto n = norm_sizes::of(s);
+      const bool batch = is_batch_norm(s.what);
+      const bool gradient = ops::is_norm_gradient(s.what);
+      const norm_element_work each = norm_elements(s);
+      const i64 statistics = batch ? o : o * positions;
+      const i64 scales = batch ? o : o * (is_group_norm(s.what) ? n.features : p.classes);
+      const i64 elements = o * positions * p.classes;
+      const i64 bytes = norm_element_bytes(s);
+      const bool returned = batch && p.reduced[axis_b] && size[axis_b] < p.extent[axis_b];
+      if (sums_over_vertices(s)) w.outputs = 2 * (batch ? o : scales);
+      if (!batch && !gradient) w.outputs = statistics;
+      w.vector_ops = elements * each.simple;
+      w.cycles = vector_cost::elementwise(m.vector, elements, s.input_type(0),
+                                          each.simple * m.vector.simple);
+      w.fixed_bytes = elements * bytes + 4 * scales * norm_scale_operands(s) +
+                      4 * statistics * norm_statistic_operands(s) + (returned ? 8 * statistics : 0);
+      w.sram_bytes = elements * bytes * each.reads +
+                     (s.has_output(0) ? elements * bytes_of(s.output_type(0)) : 0);
+      w.sum_bytes = 4 * w.outputs;
+      break;
+    }
+    case family::response: {
+      const i64 elements = positions * p.classes;
+      const i64 window = response_sizes::of(s).window;
+      const i64 bytes = norm_element_bytes(s);
+      w.vector_ops = elements * (window + 4) * (s.has_input(1) ? 2 : 1);
+      w.cycles = vector_cost::elementwise(m.vector, elements, s.input_type(0),
+                                          response_cycles(m.vector, s.what, window));
+      w.fixed_bytes = elements * bytes;
+      w.sram_bytes = elements * (window * bytes + bytes_of(s.output_type(0)));
       break;
     }
     case family::cell: {

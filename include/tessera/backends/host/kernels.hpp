@@ -14,8 +14,10 @@
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/loss.hpp>
 #include <tessera/backends/host/move.hpp>
+#include <tessera/backends/host/norm_rows.hpp>
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/recurrent.hpp>
+#include <tessera/backends/host/response_norm.hpp>
 #include <tessera/backends/host/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 
@@ -83,6 +85,30 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::avg_pool2d_gradient:
     case kind::bias_gradient:
       name.supported = absent_or(1, t) && absent_or(2, t) && absent_or(out, t);
+      break;
+    case kind::local_response_norm: name.supported = absent_or(out, t); break;
+    case kind::local_response_norm_gradient:
+      name.supported = absent_or(1, t) && absent_or(out, t);
+      break;
+    case kind::batch_norm:
+    case kind::batch_norm_inference:
+    case kind::group_norm:
+    case kind::layer_norm:
+    case kind::rms_norm:
+      name.supported = absent_or(out, t);
+      for (const i32 slot : {1, 2, 3, 4, out + 1, out + 2, out + 3, out + 4}) {
+        name.supported = name.supported && absent_or(slot, element::f32);
+      }
+      break;
+    case kind::batch_norm_gradient:
+    case kind::batch_norm_inference_gradient:
+    case kind::group_norm_gradient:
+    case kind::layer_norm_gradient:
+    case kind::rms_norm_gradient:
+      name.supported = absent_or(1, t) && absent_or(out, t);
+      for (const i32 slot : {2, 3, 4, out + 1, out + 2}) {
+        name.supported = name.supported && absent_or(slot, element::f32);
+      }
       break;
     case kind::lstm_cell:
     case kind::lstm_cell_gradient:
@@ -166,6 +192,30 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;
   if constexpr (What == kind::avg_pool2d) return &avg_pool2d<T, Last>;
   if constexpr (What == kind::avg_pool2d_gradient) return &avg_pool2d_gradient<T, Last>;
+  if constexpr (What == kind::batch_norm) return &batch_norm<T, Last>;
+  if constexpr (What == kind::batch_norm_gradient) return &batch_norm_gradient<T, Last>;
+  if constexpr (What == kind::batch_norm_inference) return &batch_norm_inference<T, Last>;
+  if constexpr (What == kind::batch_norm_inference_gradient) {
+    return &batch_norm_inference_gradient<T, Last>;
+  }
+  if constexpr (What == kind::group_norm) return &row_norm_forward<T, Last, row_norm::group>;
+  if constexpr (What == kind::layer_norm) return &row_norm_forward<T, Last, row_norm::layer>;
+  if constexpr (What == kind::rms_norm) {
+    return &row_norm_forward<T, Last, row_norm::root_mean_square>;
+  }
+  if constexpr (What == kind::group_norm_gradient) {
+    return &row_norm_gradient<T, Last, row_norm::group>;
+  }
+  if constexpr (What == kind::layer_norm_gradient) {
+    return &row_norm_gradient<T, Last, row_norm::layer>;
+  }
+  if constexpr (What == kind::rms_norm_gradient) {
+    return &row_norm_gradient<T, Last, row_norm::root_mean_square>;
+  }
+  if constexpr (What == kind::local_response_norm) return &local_response_norm<T, Last>;
+  if constexpr (What == kind::local_response_norm_gradient) {
+    return &local_response_norm_gradient<T, Last>;
+  }
   if constexpr (What == kind::softmax_cross_entropy) return &softmax_cross_entropy<T>;
   if constexpr (What == kind::softmax_cross_entropy_gradient) {
     return &softmax_cross_entropy_gradient<T>;

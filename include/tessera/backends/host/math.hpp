@@ -1,9 +1,11 @@
 #pragma once
 
-// exp, tanh and sigmoid of vectors of floats.
+// exp, log, tanh and sigmoid of vectors of floats.
 //
 //   exp      x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) by a polynomial of degree 7; times 2^n in
 //            two steps, so that subnormal results come out rounded and not as 0
+//   log      x = 2^n m with m in [sqrt(1/2), sqrt(2)), s = (m - 1) / (m + 1);
+//            log m = 2 s + s^3 q(s^2)
 //   tanh     e = exp(2 |x|) - 1, tanh = e / (e + 2) with x's sign; e from exp(r) - 1 before it is
 //            scaled, so nothing cancels near 0
 //   sigmoid  e = exp(-|x|); 1 / (1 + e) for x >= 0, e / (1 + e) below: no overflow, and small
@@ -54,6 +56,21 @@ inline simd::vec exp(simd::vec x) {
   const simd::vec first = simd::power_of_two(half_power);
   const simd::vec second = simd::power_of_two(parts.power - half_power);
   return (parts.minus_1 + set(1.0f)) * first * second;
+}
+
+/// Natural logarithm of normal numbers above 0.
+inline simd::vec log(simd::vec x) {
+  using simd::fma;
+  using simd::set;
+  simd::vec n;
+  const simd::vec m = simd::split_power(x, n);
+  const simd::vec s = (m - set(1.0f)) / (m + set(1.0f));
+  const simd::vec u = s * s;
+  // 2 / 3 + 2 / 5 u + ..., bent to the interval (Chebyshev nodes)
+  const simd::vec q = fma(fma(set(0.29581486f), u, set(0.3998874668f)), u, set(0.6666668512f));
+  // n ln 2 in two parts, the small one first.
+  const simd::vec tail = fma(n, set(1.42860682030941723212e-6f), u * s * q);
+  return fma(n, set(0.693145751953125f), fma(set(2.0f), s, tail));
 }
 
 inline simd::vec tanh(simd::vec x) {

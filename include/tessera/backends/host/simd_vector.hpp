@@ -200,6 +200,35 @@ inline vec power_of_shifted(vec shifted) {
 #endif
 }
 
+/// x = 2^power m with m in [sqrt(1/2), sqrt(2)), for normal x above 0; returns m.
+inline vec split_power(vec x, vec& power) {
+  constexpr i32 root_half = 0x3f3504f3;  // sqrt(1/2) in bits
+#if defined(TESSERA_SIMD_AVX512)
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i n =
+      _mm512_maskz_srai_epi32(0xffff, _mm512_sub_epi32(bits, _mm512_set1_epi32(root_half)), 23);
+  power = _mm512_maskz_cvtepi32_ps(0xffff, n);
+  return _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_maskz_slli_epi32(0xffff, n, 23)));
+#elif defined(TESSERA_SIMD_AVX2)
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i n = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(root_half)), 23);
+  power = _mm256_cvtepi32_ps(n);
+  return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(n, 23)));
+#else
+  float all[lanes];
+  float powers[lanes];
+  store(all, x);
+  for (i32 i = 0; i < lanes; ++i) {
+    const i32 bits = std::bit_cast<i32>(all[i]);
+    const i32 n = (bits - root_half) >> 23;
+    powers[i] = static_cast<float>(n);
+    all[i] = std::bit_cast<float>(bits - n * (1 << 23));
+  }
+  power = load(powers);
+  return load(all);
+#endif
+}
+
 /// The magnitude of the first with the sign of the second.
 inline vec copy_sign(vec magnitude, vec sign) {
 #if defined(TESSERA_SIMD_AVX512)

@@ -9,6 +9,7 @@
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/loss.hpp>
 #include <tessera/backends/reference/move.hpp>
+#include <tessera/backends/reference/norm.hpp>
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
 #include <tessera/backends/reference/recurrent.hpp>
@@ -49,6 +50,18 @@ void run_in(const call& c) {
     case kind::max_pool2d_gradient: return max_pool2d_gradient<Real>(c);
     case kind::avg_pool2d: return avg_pool2d<Real>(c);
     case kind::avg_pool2d_gradient: return avg_pool2d_gradient<Real>(c);
+    case kind::batch_norm:
+    case kind::group_norm:
+    case kind::layer_norm:
+    case kind::rms_norm: return norm<Real>(c);
+    case kind::batch_norm_inference: return batch_norm_inference<Real>(c);
+    case kind::batch_norm_gradient:
+    case kind::batch_norm_inference_gradient:
+    case kind::group_norm_gradient:
+    case kind::layer_norm_gradient:
+    case kind::rms_norm_gradient: return norm_gradient<Real>(c);
+    case kind::local_response_norm: return local_response_norm<Real>(c);
+    case kind::local_response_norm_gradient: return local_response_norm_gradient<Real>(c);
     case kind::lstm_cell: return lstm_cell<Real>(c);
     case kind::lstm_cell_gradient: return lstm_cell_gradient<Real>(c);
     case kind::gru_cell: return gru_cell<Real>(c);
