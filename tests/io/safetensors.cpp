@@ -223,6 +223,15 @@ TEST_CASE("A file that breaks a rule of the format is refused with the reason", 
         "\"b\" at bytes 11 to 24 overlaps the tensor before it");
   CHECK(refused(file_of(two(0, 12), data)) ==
         "\"b\" at bytes 0 to 12 overlaps the tensor before it");
+  // Tensors without elements stand between others, not in them.
+  const auto empty = [&](i64 at) {
+    return one(entry("a", "U8", "24", 0, 24) + "," + entry("b", "F32", "3,0", at, at));
+  };
+  CHECK(refused(file_of(empty(0), data)) == "no error");
+  CHECK(refused(file_of(empty(24), data)) == "no error");
+  CHECK(refused(file_of(empty(12), data)) ==
+        "\"b\" at bytes 12 to 12 overlaps the tensor before it");
+  CHECK(refused(file_of(empty(25), data)) == "\"b\" at bytes 25 to 25 leaves a hole before it");
   CHECK(refused(file_of(one(entry("a", "U8", "23", 1, 24)), data)) ==
         "\"a\" at bytes 1 to 24 leaves a hole before it");
   CHECK(refused(file_of(one(entry("a", "U8", "1", 24, 0)), data)) ==
@@ -367,7 +376,7 @@ TEST_CASE("Tensors are looked at as what they hold, or not at all", "[io]") {
       "{" + entry("f", "F32", "1", 0, 4) + "," + entry("i", "I32", "1", 4, 8) + "," +
       entry("u", "U32", "1", 8, 12) + "," + entry("h", "F16", "1", 12, 14) + "," +
       entry("s", "U16", "1", 14, 16) + "," + entry("b", "BOOL", "1", 16, 17) + "," +
-      entry("deep", "U8", "1,1,1,1,1,1,1", 17, 18) + "," +
+      entry("deep", "U8", "1,1,1,1,1,1,1,1", 17, 18) + "," +
       entry("long", "U8", "2147483648,0", 18, 18) + "}";
   const auto file = parse(file_of(header, std::string(18, '\1')));
   struct two_bytes {
@@ -387,9 +396,10 @@ TEST_CASE("Tensors are looked at as what they hold, or not at all", "[io]") {
   CHECK(words_of([&] { file.find("u")->as<std::int32_t>(); }) != "no error");
   CHECK(words_of([&] { file.find("h")->as<std::uint16_t>(); }) != "no error");
   CHECK(words_of([&] { file.find("s")->as<two_bytes>(); }) != "no error");
-  CHECK(words_of([&] { file.find("deep")->dimensions(); }) ==
-        "safetensors: \"deep\" has shape 1x1x1x1x1x1x1, which has more than 6 extents or one above "
-        "2147483647");
+  CHECK(
+      words_of([&] { file.find("deep")->dimensions(); }) ==
+      "safetensors: \"deep\" has shape 1x1x1x1x1x1x1x1, which has more than 7 extents or one above "
+      "2147483647");
   CHECK(words_of([&] { file.find("long")->dimensions(); }) != "no error");
   CHECK(file.find("f")->dimensions() == shape(1));
 }

@@ -136,7 +136,7 @@ constexpr std::optional<i64> checked_bytes(dtype type, const stored_shape& dims)
   return bytes;
 }
 
-/// The shape the library plans with, or nothing where the rank passes 6 or an extent 2^31 - 1.
+/// The shape the library plans with, or nothing where the rank passes 7 or an extent 2^31 - 1.
 constexpr std::optional<shape> shape_of(const stored_shape& dims) {
   if (dims.rank > shape::max_rank) return {};
   shape result;

@@ -46,12 +46,12 @@ struct stored_tensor {
       : name(tensor.name), type(dtype_of(tensor.type)), dims(tensor.dims), bytes(tensor.bytes) {}
 
   /// Its shape, as the library computes with it.
-  /// Errors   "safetensors: "x" has shape ..., which has more than 6 extents or one above 2^31 - 1"
+  /// Errors   "safetensors: "x" has shape ..., which has more than 7 extents or one above 2^31 - 1"
   [[gnu::cold]] shape dimensions() const {
     const std::optional<shape> result = shape_of(dims);
     if (result) return *result;
     refuse({"safetensors: ", in_quotes(name), " has shape ", spell(dims),
-            ", which has more than 6 extents or one above 2147483647"});
+            ", which has more than 7 extents or one above 2147483647"});
   }
 
   /// Its elements in place. `T` has the element's size, and its kind if it is one of C++'s own
