@@ -109,6 +109,12 @@ TEST_CASE("what goes round a loop is carried from its last writer to its reader"
   REQUIRE(loss.size() == 1);
   CHECK(plain.count({activation[0], loss[0]}) == 1);
   CHECK(plain.count({zero[0], loss[0]}) == 0);
+  // the sum is overwritten where it lies: only the activation that did it goes round
+  const std::vector<i32> sums = operations(g, f, kind::add, phase::forward);
+  REQUIRE(sums.size() == 1);
+  for (const pairs& all : {plain, carried}) {
+    for (const auto& [from, to] : all) CHECK((from != sums[0] || to == activation[0]));
+  }
   // weight gradients are summed over the trips
   for (const i32 sum : operations(g, f, kind::add, phase::backward)) {
     CHECK(carried.count({sum, sum}) == 1);

@@ -1,5 +1,8 @@
 #include <tessera/report/picture.hpp>
 
+#include <tessera/nn/branches.hpp>
+#include <tessera/nn/recurrent.hpp>
+
 #include <support/catch.hpp>
 #include <support/pictured_graphs.hpp>
 #include <support/random_graph.hpp>
@@ -173,6 +176,17 @@ TEST_CASE("loops in loops are frames in frames", "[report]") {
   const graph g = step_of<network<input<8>, repeat<3, block>, dense<3>>>();
   REQUIRE(g.bodies.size() == 5);
   check(g);
+}
+
+TEST_CASE("branches that meet and truncated recurrences are drawn correctly", "[report]") {
+  using branches = network<image<3, 8, 8>, residual<conv<3, 3, pad<1>>, relu, conv<3, 3, pad<1>>>,
+                           concat<conv<4, 1>, conv<6, 3, pad<1>>, max_pool<3, pad<1>, stride<1>>>,
+                           residual<conv<8, 3, pad<1>, stride<2>>, project<conv<8, 1, stride<2>>>>,
+                           flatten, dense<3>>;
+  check(step_of<branches>());
+  using pieces =
+      network<sequence<12, 6>, lstm<8, tessera::truncate<4>, stateful, last_output>, dense<3>>;
+  check(step_of<pieces>());
 }
 
 TEST_CASE("a picture as large as ResNet-50's step is correct", "[report]") {
