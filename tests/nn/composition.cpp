@@ -134,11 +134,13 @@ TEST_CASE("Bundles part, go in parallel and join", "[nn]") {
                  "parallel: expected 2 values, got 1; give each value a layer; chain<> hands on");
   constexpr auto beyond = build<branch<dense<1>, dense<2>>, pick<2>>(shape(7));
   STATIC_REQUIRE(beyond.message == "pick<2>: expected more than 2 values, got 2; count from 0");
-  constexpr auto nine = build<
-      branch<chain<>, chain<>, chain<>, chain<>, chain<>, chain<>, chain<>, chain<>, chain<>>>(
-      shape(7));
-  STATIC_REQUIRE(nine.message ==
-                 "branch: expected at most 8 values, got more; join some of them first");
+  constexpr auto many = []<std::size_t... I>(std::index_sequence<I...>) {
+    return build<branch<pick<static_cast<i32>(I) * 0>...>>(shape(7));
+  }
+  (std::make_index_sequence<bundle::capacity + 1>());
+  STATIC_REQUIRE(many.message == spell_all("branch: expected at most ", bundle::capacity,
+                                           " values, got more; join some of them first")
+                                     .view());
 }
 
 TEST_CASE("Shared layers have one set of weights", "[nn]") {

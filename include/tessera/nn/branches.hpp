@@ -115,7 +115,7 @@ struct concat {
 
 /// The sum of what the branches make of x.
 ///
-/// Errors   branches that differ in shape, with both shapes; more than 8
+/// Errors   branches that differ in shape, with both shapes
 template <layer... Branches>
 struct add {
   static constexpr value build(builder& b, const bundle& x) {

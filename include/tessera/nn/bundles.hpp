@@ -10,7 +10,7 @@
 //   join_add              x, y, ...    -> x + y + ...
 //   join_multiply         x, y, ...    -> x y ...
 //
-// A bundle has at most 8 values.
+// A bundle has at most `bundle::capacity` values.
 
 #include <tessera/nn/branches.hpp>
 

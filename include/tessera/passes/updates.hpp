@@ -102,6 +102,7 @@ constexpr update_place place_of_update(const graph& g, const tensor_uses& uses, 
                                        i32 gradient) {
   update_place after_all{gradient, uses.last[uses.root[gradient]], false};
   if (uses.last[parameter] > after_all.after) after_all.after = uses.last[parameter];
+  if (g.tensors[parameter].stack == 0) return after_all;  // has no slices: nothing to look for
 
   i32 slice = -1;
   i32 writer = -1;
@@ -181,6 +182,14 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
     after.push(place.after);
   }
 
+  // The updates that follow each operation, in their order: head and links of lists.
+  grow<i32> first(g.operations.size() + 1);
+  grow<i32> next(updates.size());
+  for (i32& k : first) k = -1;
+  for (i32 k = updates.size() - 1; k >= 0; --k) {
+    next[k] = first[after[k]];
+    first[after[k]] = k;
+  }
   grow<operation> merged;
   for (i32 i = 0; i <= g.operations.size(); ++i) {
     if (i < g.operations.size()) {
@@ -188,9 +197,7 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
     } else {
       for (const operation& test : tests) merged.push(test);
     }
-    for (i32 k = 0; k < updates.size(); ++k) {
-      if (after[k] == i) merged.push(updates[k]);
-    }
+    for (i32 k = first[i]; k >= 0; k = next[k]) merged.push(updates[k]);
   }
   if (scaling.used()) {
     operation finish;
