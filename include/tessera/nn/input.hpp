@@ -93,6 +93,15 @@ struct sequence {
   static constexpr i32 stack = 1;
 };
 
+/// Whole numbers, such as words of a vocabulary: tokens<64> are 64 of them over time, tokens<> is one
+/// a sample. They stay whole under every precision; an embedding makes features of them.
+template <i32... Extents>
+struct tokens {
+  static constexpr shape dims{Extents...};
+  static constexpr element type = element::int32;
+  static constexpr i32 stack = sizeof...(Extents) > 0 ? 1 : 0;
+};
+
 /// Samples over two dimensions that loops run over: grid<28, 28, 3>, rows first.
 template <i32 Rows, i32 Columns, i32... Extents>
 struct grid {
@@ -100,6 +109,6 @@ struct grid {
   static constexpr i32 stack = 2;
 };
 
-static_assert(input_shape<image<1, 28, 28>> && input_shape<input<784>>);
+static_assert(input_shape<image<1, 28, 28>> && input_shape<input<784>> && input_shape<tokens<>>);
 
 }  // namespace tessera

@@ -14,6 +14,7 @@ struct layer_options {
   bool bias = true;
   initializer init = initializer::he_uniform;
   bool init_given = false;
+  i32 padding_index = -1;  // embedding
 };
 
 /// Cells of padding at every edge: pad<1>, or pad<top and bottom, left and right>.

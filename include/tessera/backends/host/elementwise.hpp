@@ -9,7 +9,6 @@
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/parallel.hpp>
-#include <tessera/core/random.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>
