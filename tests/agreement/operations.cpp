@@ -7,6 +7,9 @@
 //            is had by running the same graph on magnitudes; bias and division add 2
 //   smooth   functions of the mathematical library against own polynomials: 16 places of f32,
 //            and one for every loss that is added up
+//   norm     8 (n + 8) 2^-24 (1 + |value|): sums of n terms of size 1 in two orders, times an
+//   inverse
+//            deviation of up to 4
 // With halves each result is rounded once more, and two sums on either side of a tie become
 // neighbours: 2^-10 of the value.
 
@@ -26,7 +29,7 @@ using namespace tessera::testing;
 constexpr tensor_name layer{"test", 0, ""};
 constexpr double place = 0x1p-24;  // half a unit in the last place of an f32 in [1, 2)
 
-enum class agreement { exact, sum, smooth };
+enum class agreement { exact, sum, smooth, norm };
 
 window make_window(i32 kernel, i32 stride, i32 pad, i32 dilation = 1) {
   window w;
@@ -126,6 +129,26 @@ i32 build_embedding(graph& g, const shape& indices, bool last, i32 rows, i32 wid
   return ops::embedding(g, i, add_weight(g, shape(rows, width)), padding, layer);
 }
 
+/// A normalization of samples of shape `sample`, with gamma and beta of shape `scales` where it has
+/// extents.
+i32 build_norm(graph& g, i32 n, bool last, kind what, const shape& sample, const shape& scales,
+               const norm_attributes& attr) {
+  const i32 x = input(g, sample.batch_of(n), last);
+  const bool affine = scales.rank > 0;
+  const i32 gamma = affine ? add_weight(g, scales, element::f32, "gamma") : -1;
+  const bool biased = affine && what != kind::rms_norm;
+  const i32 beta = biased ? add_weight(g, scales, element::f32, "beta") : -1;
+  if (what == kind::group_norm) return ops::group_norm(g, x, gamma, beta, attr, layer);
+  if (what == kind::layer_norm || what == kind::rms_norm) {
+    return ops::layer_norm(g, what, x, gamma, beta, attr, layer);
+  }
+  const shape channels(sample[0]);
+  const i32 mean = ops::statistic(g, channels, {"test", 0, "mean"}, initializer::zeros);
+  const i32 variance = ops::statistic(g, channels, {"test", 0, "variance"}, initializer::ones);
+  const auto append = what == kind::batch_norm ? &ops::batch_norm : &ops::batch_norm_inference;
+  return append(g, x, gamma, beta, mean, variance, attr, layer);
+}
+
 const operation_case cases[] = {
     {"dense 1 to 1", agreement::sum, build_dense<1, 1>},
     {"dense 7 to 3", agreement::sum, build_dense<7, 3>},
@@ -217,6 +240,70 @@ const operation_case cases[] = {
      }},
     {"embedding over time", agreement::exact,
      [](graph& g, i32 n, bool last) { return build_embedding(g, shape(9, n), last, 11, 17, 1); }},
+    {"batch_norm", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::batch_norm, shape(5, 3, 4), shape(5), {});
+     }},
+    {"batch_norm of many positions, not affine", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::batch_norm, shape(2, 67, 71), {}, {.momentum = 0.3f});
+     }},
+    {"batch_norm of features", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::batch_norm, shape(37), shape(37), {.epsilon = 0.1f});
+     }},
+    {"batch_norm_inference", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::batch_norm_inference, shape(5, 3, 4), shape(5),
+                         {.epsilon = 0.1f});
+     }},
+    {"batch_norm_inference of features, not affine", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::batch_norm_inference, shape(37), {}, {.epsilon = 0.1f});
+     }},
+    {"group_norm of 3 groups", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::group_norm, shape(6, 5, 7), shape(6), {.groups = 3});
+     }},
+    {"group_norm of single channels, not affine", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::group_norm, shape(4, 40), {}, {.groups = 4});
+     }},
+    {"group_norm of features", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::group_norm, shape(74), shape(74), {.groups = 2});
+     }},
+    {"layer_norm", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::layer_norm, shape(7, 9), shape(7, 9), {});
+     }},
+    {"layer_norm of the last extent", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::layer_norm, shape(3, 37), shape(37), {.extents = 1});
+     }},
+    {"layer_norm of 5000 features, not affine", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::layer_norm, shape(5000), {}, {});
+     }},
+    {"rms_norm", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::rms_norm, shape(600), shape(600), {});
+     }},
+    {"rms_norm of the last extent, not affine", agreement::norm,
+     [](graph& g, i32 n, bool last) {
+       return build_norm(g, n, last, kind::rms_norm, shape(3, 2, 21), {}, {.extents = 1});
+     }},
+    {"local_response_norm of 5 among 70 channels", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       const i32 x = input(g, shape(n, 70, 3, 5), last);
+       return ops::local_response_norm(g, x, {.size = 5, .alpha = 0.4f}, layer);
+     }},
+    {"local_response_norm of 64, beta 1.3", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       const i32 x = input(g, shape(n, 150), last);
+       return ops::local_response_norm(g, x, {.size = 64, .alpha = 0.5f, .beta = 1.3f, .k = 0.9f},
+                                       layer);
+     }},
     {"max_pool2d 2x2", agreement::exact,
      [](graph& g, i32 n, bool last) {
        return build_pool(g, n, last, kind::max_pool2d, shape(6, 28, 28), make_window(2, 2, 0));
@@ -293,6 +380,11 @@ i64 longest_sum(const graph& g) {
       const auto p = pool_sizes::of(s);
       n = std::max(n, i64{p.kernel_height} * p.kernel_width);
     }
+    if (ops::is_norm(op.what)) {  // of a statistic, or of the gradient of a scale
+      const auto l = norm_sizes::of(s);
+      n = std::max({n, l.row(), i64{l.batch} * l.rows * l.inner});
+    }
+    if (op.what == kind::local_response_norm) n = response_sizes::of(s).window;
     if (op.what == kind::softmax_cross_entropy || op.what == kind::mse) {
       const auto l = loss_sizes::of(s);
       n = i64{l.batch} * l.inner * (op.what == kind::mse ? l.classes : 1);
@@ -322,7 +414,9 @@ struct prepared {
       const role what = g.tensors[id].what;
       const bool given = what == role::input || what == role::parameter;
       if (given && d.gradients[id] >= 0) compare.push_back(d.gradients[id]);
-      if (given || what == role::target || what == role::constant) fill.push_back(id);
+      const bool statistic = what == role::statistic;
+      if (statistic) compare.push_back(id);
+      if (given || statistic || what == role::target || what == role::constant) fill.push_back(id);
     }
     for (const i32 id : d.seeds) fill.push_back(id);
   }
@@ -343,7 +437,9 @@ struct prepared {
       for (double& v : values) {
         v = 2 * static_cast<double>(random.next_uniform()) - 1;
         if (g.tensors[id].type == element::int32) v = random.next_below(static_cast<u32>(classes));
-        if (magnitudes || g.tensors[id].what == role::constant) v = std::abs(v);
+        const bool positive =
+            g.tensors[id].what == role::constant || g.tensors[id].what == role::statistic;
+        if (magnitudes || positive) v = std::abs(v);
       }
       net.write(id, values);
     }
@@ -366,6 +462,8 @@ double allowed(agreement how, const tensor& t, i64 terms, double value, double m
       return (half_type ? 4 * 0x1p-11 : static_cast<double>(16 + terms) * place) *
                  (1 + std::abs(value)) +
              rounding;
+    case agreement::norm:
+      return 8 * static_cast<double>(terms + 8) * place * (1 + std::abs(value)) + rounding;
   }
   return 0;
 }

@@ -84,8 +84,7 @@ i32 build_lstm(graph& g, bool last, bool with_h, bool with_c, i32 steps = 1) {
 }
 
 i32 build_select(graph& g, bool last, bool with_a, bool with_b) {
-  const i32 lengths =
-      add_tensor(g, shape(4), {.type = element::int32, .batch_last = last});
+  const i32 lengths = add_tensor(g, shape(4), {.type = element::int32, .batch_last = last});
   const i32 a = with_a ? input(g, shape(4, 3), last) : -1;
   const i32 b = with_b ? input(g, shape(4, 3), last) : -1;
   return ops::select_by_length(g, lengths, a, b, layer);
@@ -222,8 +221,7 @@ const checked_case cases[] = {
        const i32 z = ops::dense(g, x, add_weight(g, shape(15, 5)), -1, layer);
        return ops::gru_cell(g, z, z, x, layer);
      }},
-    {"select_by_length",
-     [](graph& g, bool last) { return build_select(g, last, true, true); }},
+    {"select_by_length", [](graph& g, bool last) { return build_select(g, last, true, true); }},
     {"select_by_length, or zeros",
      [](graph& g, bool last) { return build_select(g, last, true, false); }},
     {"select_by_length, zeros or",
