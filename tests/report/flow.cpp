@@ -128,3 +128,57 @@ TEST_CASE("a loop is forward or backward as what is in it", "[report]") {
   CHECK(operations(g, f, kind::loop, phase::backward).size() == 1);
   CHECK(operations(g, f, kind::loop, phase::update).empty());
 }
+
+TEST_CASE("where a carry stands still, only its last writer is seen behind the loop", "[report]") {
+  graph g;
+  g.batch = 2;
+  const tensor_name layer{"rnn", 1, ""};
+  tensor t;
+  t.dims = shape(2, 4);
+  t.what = role::input;
+  t.batched = true;
+  const i32 x = g.add(t);
+  ops::loop_writer loop(g, {.trips = 3}, layer);
+  const i32 h = loop.carry_of_zeros(x, shape(2, 4));
+  loop.begin();
+  loop.next(h, ops::unary(g, kind::tanh, loop.in(h), layer));
+  loop.end();
+  ops::unary(g, kind::sigmoid, loop.final(h), layer);
+  REQUIRE_FALSE(g.wrong.wrong());
+  const flow f = find_flow(g);
+  const i32 zero = operations(g, f, kind::zero, phase::forward).at(0);
+  const i32 activation = operations(g, f, kind::tanh, phase::forward).at(0);
+  const i32 behind = operations(g, f, kind::sigmoid, phase::forward).at(0);
+  CHECK(found(f) == pairs{{zero, activation}, {activation, behind}});
+  CHECK(found(f, true) == pairs{{activation, activation}});
+}
+
+TEST_CASE("what was written earlier in the same trip does not come from the one before",
+          "[report]") {
+  graph g;
+  const tensor_name layer{"test", 1, ""};
+  g.bodies.push({0, 1, 3});
+  tensor t;
+  t.dims = shape(4);
+  const i32 buffer = g.add(t);
+  const i32 inside = ops::view_into(g, buffer, shape(4), 0, 1, 0, 0);
+  t.body = 1;
+  const i32 other = g.add(t);
+  const auto append = [&](kind what, i32 in, i32 out, i32 body = -1) {
+    operation op;
+    op.what = what;
+    op.in[0] = in;
+    op.out[0] = out;
+    op.body = body;
+    op.layer = layer;
+    g.add(op);
+  };
+  append(kind::loop, -1, -1, 1);      // 0
+  append(kind::zero, -1, inside);     // 1
+  append(kind::tanh, inside, other);  // 2
+  append(kind::copy, other, inside);  // 3
+  append(kind::end_loop, -1, -1, 1);
+  const flow f = find_flow(g);
+  CHECK(found(f) == pairs{{1, 2}, {2, 3}});
+  CHECK(found(f, true).empty());
+}
