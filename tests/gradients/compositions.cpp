@@ -66,6 +66,19 @@ TEST_CASE("gradients of bundles with shared weights agree with differences", "[g
                     ts::tied_dense<"a">>>(12 + 4 + 12 + 3 + 4);
 }
 
+TEST_CASE("gradients of tied embeddings agree with differences", "[gradients]") {
+  check<ts::network<ts::tokens<>, ts::shared<"words", ts::embedding<7, 4>>, ts::tanh, ts::dense<4>,
+                    ts::tanh, ts::tied_dense<"words">>>(12 + 12 + 4 + 7);
+}
+
+TEST_CASE("gradients of residuals with normalization agree with differences", "[gradients]") {
+  check<ts::network<small, ts::conv<4, 3, ts::pad<1>, ts::no_bias>, ts::batch_norm, ts::tanh,
+                    ts::residual<same<4>, ts::batch_norm, ts::tanh, same<4>, ts::batch_norm>,
+                    ts::tanh, ts::flatten, ts::dense<2>>>(60);
+  check<ts::network<small, same<4>, ts::frozen<ts::residual<same<4>, ts::batch_norm, ts::tanh>>,
+                    ts::flatten, ts::dense<2>>>(28);
+}
+
 /// The layer of the user's guide: a function over symbolic values.
 struct gated {
   static constexpr ts::value build(ts::builder& b, ts::value x) {

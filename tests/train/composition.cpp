@@ -88,6 +88,34 @@ TEST_CASE("A frozen body takes over the weights of a trained one", "[train]") {
   CHECK(second.evaluate(patterns{}).loss == first.evaluate(patterns{}).loss);
 }
 
+using normalized = ts::scope<"body", same<6>, ts::batch_norm, ts::relu, ts::dropout<50>>;
+
+/// The bytes of all weights and statistics whose names start alike.
+template <class Trainer>
+std::vector<std::byte> saved(const Trainer& t, const std::string& prefix) {
+  std::vector<std::byte> all;
+  for (const ts::weight& w : t.weights()) {
+    if (w.name.starts_with(prefix)) all.insert(all.end(), w.bytes.begin(), w.bytes.end());
+  }
+  return all;
+}
+
+TEST_CASE("Frozen normalization takes and keeps its running statistics", "[train]") {
+  using net = ts::network<ts::image<2, 8, 8>, ts::frozen<normalized>, head>;
+  using free = ts::network<ts::image<2, 8, 8>, normalized, head>;
+  STATIC_REQUIRE(job<net>::memory.parameter_bytes == job<free>::memory.parameter_bytes);
+  ts::trainer<job<net>> t{ts::seed{3}};
+  const auto before = saved(t, "body.");
+  CHECK(before.size() == 4 * (6 * 18 + 6 + 4 * 6));
+  t.fit(patterns{}, {.epochs = 2, .learning_rate = 0.02f});
+  CHECK(saved(t, "body.") == before);
+  ts::trainer<job<free>> u{ts::seed{3}};
+  const auto mean = saved(u, "body.bn1.running_mean");
+  REQUIRE(mean.size() == 6 * 4);
+  u.fit(patterns{}, {.epochs = 1, .learning_rate = 0.02f});
+  CHECK(saved(u, "body.bn1.running_mean") != mean);
+}
+
 using siamese =
     ts::network<ts::image<2, 8, 8>, ts::flatten, ts::branch<ts::dense<32>, ts::dense<32>>,
                 ts::each<ts::chain<ts::dense<16>, ts::tanh>>, ts::join_concat,

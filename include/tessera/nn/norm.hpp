@@ -65,11 +65,11 @@ struct norm_scales {
   i32 weight = -1;
   i32 bias = -1;
 
-  constexpr norm_scales(graph& g, const tensor_name& name, const shape& dims, bool affine,
+  constexpr norm_scales(builder& b, const tensor_name& name, const shape& dims, bool affine,
                         bool biased = true) {
     if (!affine) return;
-    weight = ops::parameter(g, dims, part_of(name, "weight"), initializer::ones, 0, 0);
-    if (biased) bias = ops::parameter(g, dims, part_of(name, "bias"), initializer::zeros, 0, 0);
+    weight = b.parameter(dims, name, "weight", initializer::ones, 0, 0);
+    if (biased) bias = b.parameter(dims, name, "bias", initializer::zeros, 0, 0);
   }
 };
 
@@ -90,7 +90,7 @@ constexpr value build_group_norm(builder& b, value x, const norm_options& o, con
                    spell_all<64>(channels), "change groups or channels"});
   }
   const tensor_name name = b.begin_layer(spelled);
-  const norm_scales scales(b.network(), name, shape(channels), o.affine);
+  const norm_scales scales(b, name, shape(channels), o.affine);
   return {ops::group_norm(b.network(), x.id, scales.weight, scales.bias, o.norm, name)};
 }
 
@@ -110,7 +110,7 @@ constexpr value build_layer_norm(builder& b, value x, kind what, const char* spe
   dims.rank = o.norm.extents;
   for (i32 axis = 0; axis < dims.rank; ++axis) dims[axis] = t.dims[t.dims.rank - dims.rank + axis];
   const tensor_name name = b.begin_layer(part);
-  const norm_scales scales(b.network(), name, dims, o.affine, what == kind::layer_norm);
+  const norm_scales scales(b, name, dims, o.affine, what == kind::layer_norm);
   return {ops::layer_norm(b.network(), what, x.id, scales.weight, scales.bias, o.norm, name)};
 }
 
@@ -128,13 +128,12 @@ struct batch_norm_with {
     if (!detail::has_channels(b, x, "batch_norm")) return {};
     const norm_options o = detail::read_norm_options<Options...>();
     const shape dims(b.sample(x)[0]);
-    graph& g = b.network();
     const tensor_name name = b.begin_layer("bn");
-    const detail::norm_scales scales(g, name, dims, o.affine);
-    const i32 mean = ops::statistic(g, dims, part_of(name, "running_mean"), initializer::zeros);
-    const i32 variance = ops::statistic(g, dims, part_of(name, "running_var"), initializer::ones);
+    const detail::norm_scales scales(b, name, dims, o.affine);
+    const i32 mean = b.statistic(dims, name, "running_mean", initializer::zeros);
+    const i32 variance = b.statistic(dims, name, "running_var", initializer::ones);
     const auto append = b.training() ? &ops::batch_norm : &ops::batch_norm_inference;
-    return {append(g, x.id, scales.weight, scales.bias, mean, variance, o.norm, name)};
+    return {append(b.network(), x.id, scales.weight, scales.bias, mean, variance, o.norm, name)};
   }
 };
 
