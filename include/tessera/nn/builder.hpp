@@ -41,14 +41,22 @@ class builder {
   /// The shape of one sample.
   constexpr shape sample(value x) const { return g_.tensors[x.id].sample(); }
 
-  /// An input of the network: samples of shape `dims`.
-  constexpr value input(const shape& dims) {
+  /// The next input of the network: samples of shape `dims`, whose first `stack` extents count time
+  /// and stand before the batch.
+  constexpr value input(const shape& dims, element type = element::f32, i32 stack = 0) {
+    const i32 others = g_.inputs.size();
+    if (g_.inputs.full()) {
+      return fail({"network", spell_all("at most ", endpoints::max_count, " inputs"), "more",
+                   "join some of them before the network"});
+    }
     tensor t;
-    t.dims = dims.batch_of(g_.batch);
+    t.dims = batched(dims, stack, g_.batch);
+    t.type = type;
     t.what = role::input;
     t.batched = true;
     t.batch_last = ops::batch_goes_last(g_.batch);
-    t.name = {"input", g_.inputs.size() > 0 ? g_.inputs.size() + 1 : 0, ""};
+    t.stack = stack;
+    t.name = {"input", others > 0 ? others + 1 : 0, ""};
     const i32 id = g_.add(t);
     g_.inputs.push(id);
     return {id};
@@ -131,12 +139,7 @@ class builder {
   constexpr value apply_as(const user_operation& what, const shape& dims, value x, Values... more) {
     if (!usable(bundle{x, more...})) return {};
     const tensor& t = g_.tensors[x.id];
-    shape whole = dims;
-    if (t.batched) {
-      ++whole.rank;
-      for (i32 axis = dims.rank; axis > t.stack; --axis) whole[axis] = dims[axis - 1];
-      whole[t.stack] = t.batch();
-    }
+    const shape whole = t.batched ? batched(dims, t.stack, t.batch()) : dims;
     const i32 inputs[] = {x.id, more.id...};
     return {ops::user(g_, what, inputs, 1 + static_cast<i32>(sizeof...(more)), whole,
                       begin_layer(what.name))};
@@ -231,6 +234,16 @@ class builder {
     layer_names names;  // as they were before the first layer
     grow<i32> weights;
   };
+
+  /// Samples of shape `dims`, whose first `stack` extents stand before the batch.
+  static constexpr shape batched(const shape& dims, i32 stack, i32 batch) {
+    shape all = dims.batch_of(batch);
+    for (i32 axis = 0; axis < stack; ++axis) {
+      all[axis] = dims[axis];
+      all[axis + 1] = batch;
+    }
+    return all;
+  }
 
   constexpr i32 set_of(const char* tag) const {
     for (i32 i = 0; i < shared_.size(); ++i) {

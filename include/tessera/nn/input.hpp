@@ -6,7 +6,7 @@
 // element type (f32 unless said; what a precision calls for where f32), `stack` how many of the
 // first extents count time, which stands before the batch.
 
-#include <tessera/nn/endpoints.hpp>
+#include <tessera/nn/builder.hpp>
 
 namespace tessera {
 
@@ -37,7 +37,7 @@ constexpr value build_one_input(builder& b) {
   i32 stack = 0;
   if constexpr (requires { I::type; }) type = I::type;
   if constexpr (requires { I::stack; }) stack = I::stack;
-  return append_input(b, I::dims, type, stack);
+  return b.input(I::dims, type, stack);
 }
 
 template <input_shape... Shapes>
