@@ -29,6 +29,7 @@ struct loss_attributes {
   float label_smoothing = 0;
   i32 ignore_index = -100;  // targets equal to it contribute nothing
   float weight = 1;         // factor on the loss and its gradient
+  i32 samples = 0;  // over time: rows are those of this many samples again and again; 0: by batch
 };
 
 enum class optimizer_kind : u8 { none, sgd, adam };

@@ -13,31 +13,62 @@ concept loss_function = requires(builder& b, value x) {
   { L::build(b, x) } -> std::same_as<value>;
 };
 
-/// Mean over the batch of -log softmax(logits)[label]. (ops/loss.hpp)
+namespace detail {
+
+/// Cross entropy with a class for each position: for all extents of the logits but the classes.
+constexpr value append_cross_entropy(builder& b, value logits) {
+  graph& g = b.network();
+  tensor t = g.tensors[logits.id];
+  for (i32 axis = t.stack + 1; axis + 1 < t.dims.rank; ++axis) t.dims[axis] = t.dims[axis + 1];
+  t.dims[--t.dims.rank] = 0;
+  t.type = element::int32;
+  const value target = append_target(b, t);
+  if (!b.usable(target)) return {};
+  return append_loss(b, ops::softmax_cross_entropy(g, logits.id, target.id, -1, {}));
+}
+
+}  // namespace detail
+
+/// Mean over the batch, and over time where there is time, of -log softmax(logits)[label]. Labels
+/// of -100 do not count. (ops/loss.hpp)
 ///
-/// Shapes   logits (batch, classes)   target (batch), class numbers as i32   loss scalar, f32
-/// Errors   "softmax_cross_entropy: expected a rank-1 input, ..."
+/// Shapes   logits (batch, classes)         target (batch), class numbers as i32   loss scalar, f32
+///          logits (time, batch, classes)   target (time, batch)
+/// Errors   "softmax_cross_entropy: expected a rank-1 output ..."
 struct softmax_cross_entropy {
   static constexpr value build(builder& b, value logits) {
     if (!b.usable(logits)) return {};
-    if (b.sample(logits).rank != 1) {
-      return b.fail({"softmax_cross_entropy", "a rank-1 output (one value per class)",
-                     spell_all<64>(b.sample(logits)), "end with flatten and dense<classes>"});
+    const i32 time = b.network().tensors[logits.id].stack;
+    if (b.sample(logits).rank != time + 1) {
+      return b.fail({"softmax_cross_entropy",
+                     time == 0 ? "a rank-1 output (one value per class)"
+                               : "one value per class at each point in time",
+                     spell_all<64>(b.sample(logits)),
+                     time == 0 ? "end with flatten and dense<classes>"
+                               : "end with each_step<flatten, dense<classes>>"});
     }
-    graph& g = b.network();
-    tensor t;
-    t.dims = shape(g.batch);
-    t.type = element::int32;
-    t.batched = true;
-    const value target = append_target(b, t);
-    if (!b.usable(target)) return {};
-    return append_loss(b, ops::softmax_cross_entropy(g, logits.id, target.id, -1, {}));
+    return detail::append_cross_entropy(b, logits);
+  }
+};
+
+/// The same with a class for each pixel: segmentation.
+///
+/// Shapes   logits (batch, classes, height, width)   target (batch, height, width), i32
+/// Errors   "pixel_cross_entropy: expected a rank-3 output ..."
+struct pixel_cross_entropy {
+  static constexpr value build(builder& b, value logits) {
+    if (!b.usable(logits)) return {};
+    if (b.sample(logits).rank != 3 || b.network().tensors[logits.id].stack > 0) {
+      return b.fail({"pixel_cross_entropy", "a rank-3 output (classes x height x width)",
+                     spell_all<64>(b.sample(logits)), "end with conv<classes, 1>"});
+    }
+    return detail::append_cross_entropy(b, logits);
   }
 };
 
 /// Mean over all elements of (output - target)^2. (ops/loss.hpp)
 ///
-/// Shapes   output and target of one shape   loss scalar, f32
+/// Shapes   output and target of one shape, with or without time   loss scalar, f32
 struct mse {
   static constexpr value build(builder& b, value y) {
     if (!b.usable(y)) return {};

@@ -77,8 +77,11 @@ class adjoints {
 
   /// The bytes of gradient `of` under the shape of forward tensor `like`.
   constexpr i32 view_like(i32 of, i32 like) {
-    const tensor& t = g_.tensors[like];
-    return view_into(g_, captured(g_, of, g_.body), t.dims, t.stack, g_.body, 0, 0);
+    const tensor t = g_.tensors[like];
+    const i32 seen = view_into(g_, captured(g_, of, g_.body), t.dims, t.stack, g_.body, 0, 0);
+    g_.tensors[seen].batched = t.batched;
+    g_.tensors[seen].batch_last = t.batch_last;
+    return seen;
   }
 
   graph& g_;

@@ -13,6 +13,9 @@
 //   mse                     (y, target) -> loss = weight / W sum (y - target)^2
 //     dy = S weight / W 2 (y - target), W = number of elements of the samples that count
 //
+// Over time, (time, batch, ...), each point in time counts as a sample does: the operands are seen
+// without it, rows in the order of memory, of which number r belongs to sample r mod samples.
+//
 // reduction sum: W = 1. none: W = 1 and one loss per target. Where a gradient comes in from above
 // (a loss that is not the end), it multiplies the gradient going out.
 // Arithmetic in f32 (f64 in the f64 policy) whatever the storage; the gradient takes the softmax of
@@ -35,10 +38,42 @@ constexpr i32 append_loss(graph& g, i32 like, const shape& dims, tensor_name lay
   return loss;
 }
 
-/// logits (batch, classes[, ...]), target (batch[, ...]) i32, class weights (classes) or -1.
+/// `x`, whose leading extents count time, as a loss reads it: a plain tensor of `dims`, batch
+/// first.
+constexpr i32 without_time(graph& g, i32 x, const shape& dims) {
+  const i32 seen = view(g, x, dims);
+  g.tensors[seen].stack = 0;
+  g.tensors[seen].batch_last = false;
+  return seen;
+}
+
+/// Points in time of a tensor: the product of its leading extents that count time.
+constexpr i32 times_of(const tensor& t) {
+  i32 times = 1;
+  for (i32 axis = 0; axis < t.stack; ++axis) times *= t.dims[axis];
+  return times;
+}
+
+/// logits (batch, classes[, ...]), target (batch[, ...]) i32, class weights (classes) or -1. Over
+/// time: logits (time, batch, classes), target (time, batch).
 constexpr i32 softmax_cross_entropy(graph& g, i32 logits, i32 target, i32 class_weights,
-                                    const loss_attributes& attr) {
+                                    loss_attributes attr) {
   const tensor_name layer{"loss", 0, ""};
+  if (const tensor t = g.tensors[logits]; t.stack > 0) {
+    const i32 times = times_of(t);
+    const i32 samples = t.dims[t.stack];
+    const i32 classes = t.dims[t.stack + 1];
+    if (t.dims.rank != t.stack + 2) {
+      refuse(g, {"softmax_cross_entropy", "one value per class at each point in time",
+                 spell_all<64>(t.sample()), "end with each_step<dense<classes>>"});
+      return logits;
+    }
+    // Innermost samples are positions of a point in time, else every one is a row of its own.
+    logits = without_time(
+        g, logits, t.batch_last ? shape(times, classes, samples) : shape(times * samples, classes));
+    target = without_time(g, target, t.batch_last ? shape(times, samples) : shape(times * samples));
+    attr.samples = samples;
+  }
   operation op;
   op.what = kind::softmax_cross_entropy;
   op.in[0] = logits;
@@ -52,9 +87,21 @@ constexpr i32 softmax_cross_entropy(graph& g, i32 logits, i32 target, i32 class_
   return op.out[0];
 }
 
-/// y and target of one shape, target f32 (f64 in the f64 policy).
-constexpr i32 mse(graph& g, i32 y, i32 target, const loss_attributes& attr) {
+/// y and target of one shape, target f32 (f64 in the f64 policy); over time (time, batch, ...).
+constexpr i32 mse(graph& g, i32 y, i32 target, loss_attributes attr) {
   const tensor_name layer{"loss", 0, ""};
+  if (const tensor t = g.tensors[y]; t.stack > 0) {
+    const i32 times = times_of(t);
+    const i32 samples = t.dims[t.stack];
+    const i32 values = static_cast<i32>(t.dims.count()) / times / samples;
+    // One row for each point in time and sample; where samples are innermost, for each of them and
+    // value, a sample's after the other's.
+    const shape rows =
+        t.batch_last ? shape(times * values * samples, 1) : shape(times * samples, values);
+    y = without_time(g, y, rows);
+    target = without_time(g, target, rows);
+    attr.samples = samples;
+  }
   operation op;
   op.what = kind::mse;
   op.in[0] = y;

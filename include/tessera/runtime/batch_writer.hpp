@@ -11,7 +11,7 @@ namespace tessera {
 
 /// Collects rows, one per sample, and writes them as one batch. A row holds a sample's values in
 /// row-major order: f32, or i32 where the tensor is of i32. Rows that are not filled become
-/// padding. Owns room for one batch; using it allocates nothing.
+/// zeros. Owns room for one batch; using it allocates nothing.
 class batch_writer {
  public:
   batch_writer() = default;
@@ -34,10 +34,10 @@ class batch_writer {
 
   i64 features() const { return features_; }
 
-  /// Writes the batch to `data`. Rows from `used` on are padding: zeros, for i32 `padding`.
-  void write(i32 used, std::byte* data, i32 padding = 0) {
+  /// Writes the batch to `data`. Rows from `used` on are padding: zeros.
+  void write(i32 used, std::byte* data) {
     if (to_.type == element::int32) {
-      std::fill(integers_.begin() + used * features_, integers_.end(), padding);
+      std::fill(integers_.begin() + used * features_, integers_.end(), 0);
       return place(integers_, reinterpret_cast<i32*>(data), [](i32 v) { return v; });
     }
     std::fill(rows_.begin() + used * features_, rows_.end(), 0.0f);

@@ -67,8 +67,8 @@ inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& ra
   std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
   u32 classes = 2;
   for (const operation& op : g.operations) {
-    if (op.what == kind::softmax_cross_entropy && op.in[1] == id) {
-      classes = static_cast<u32>(g.tensors[op.in[0]].sample()[g.tensors[op.in[0]].stack]);
+    if (op.what == kind::softmax_cross_entropy && storage_of(g, op.in[1]) == id) {
+      classes = static_cast<u32>(g.tensors[op.in[0]].dims[1]);
     }
     if (op.what == kind::embedding && op.in[0] == id) {  // one of them is no row of the table
       classes = static_cast<u32>(g.tensors[op.in[1]].dims[0] + 1);

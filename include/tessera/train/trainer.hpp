@@ -161,8 +161,7 @@ class trainer {
       input(k).write(n, bases_.at(plan::where.locations[plan::step_graph.inputs[k]]));
     }
     for (i32 k = 0; k < target_count; ++k) {
-      target(k).write(n, bases_.at(plan::where.locations[plan::step_graph.targets[k]]),
-                      padding[static_cast<std::size_t>(k)]);
+      target(k).write(n, bases_.at(plan::where.locations[plan::step_graph.targets[k]]));
     }
   }
 
@@ -305,29 +304,14 @@ class trainer {
     return id;
   }
 
-  /// The loss over classes that compares `output` (-1: any) with `target` (-1: any).
+  /// The loss over classes that compares `output` with `target`; null where there is none.
   static constexpr const operation* loss_over_classes(i32 output, i32 target) {
     for (const operation& op : evaluation_plan::step_graph.operations) {
       if (op.what != kind::softmax_cross_entropy) continue;
-      if (output >= 0 && storage(op.in[0]) != storage(output)) continue;
-      if (target >= 0 && storage(op.in[1]) != storage(target)) continue;
-      return &op;
+      if (storage(op.in[0]) == storage(output) && storage(op.in[1]) == storage(target)) return &op;
     }
     return nullptr;
   }
-
-  /// What targets of missing samples hold. Losses over time take a batch apart in points in time,
-  /// so that each point of a missing sample has to say that it does not count.
-  static constexpr auto padding = [] {
-    std::array<i32, static_cast<std::size_t>(target_count)> values{};
-    for (i32 k = 0; k < target_count; ++k) {
-      const i32 id = evaluation_plan::step_graph.targets[k];
-      const operation* const loss = loss_over_classes(-1, id);
-      if (loss == nullptr || evaluation_plan::step_graph.tensors[id].stack == 0) continue;
-      values[static_cast<std::size_t>(k)] = loss->attr.loss.ignore_index;
-    }
-    return values;
-  }();
 
   /// By output: the number of the target with its classes, -1 where it is not compared with any.
   static constexpr auto target_of_output = [] {

@@ -36,7 +36,10 @@ struct loss_rows {
   const loss_attributes* attr;
   i32 valid;
 
-  i64 sample(i64 row) const { return batch_last ? row % n.batch : row / n.inner; }
+  i64 sample(i64 row) const {
+    if (attr->samples > 0) return row % attr->samples;
+    return batch_last ? row % n.batch : row / n.inner;
+  }
   i64 first_logit(i64 row) const {
     if (batch_last) return row;
     return row / n.inner * n.classes * n.inner + row % n.inner;
@@ -225,17 +228,24 @@ struct mse_order {
   loss_sizes n;
   bool batch_last;
   i32 valid;
+  i32 samples;  // over time: that many, again and again; else the batch
 
-  bool counts(i64 e) const { return (batch_last ? e % n.batch : e / n.classes) < valid; }
+  bool counts(i64 e) const { return (batch_last ? e % n.batch : e / n.classes % samples) < valid; }
   float divisor(reduction reduce) const {
     if (reduce != reduction::mean) return 1.0f;
-    return static_cast<float>(valid) * static_cast<float>(n.classes);
+    return static_cast<float>(valid * (n.batch / samples)) * static_cast<float>(n.classes);
   }
 };
 
+inline mse_order mse_order_of(const call& c) {
+  const loss_sizes n = loss_sizes::of(*c.sizes);
+  const i32 samples = c.attr->loss.samples;
+  return {n, c.sizes->batch_last, c.step->valid, samples > 0 ? samples : n.batch};
+}
+
 template <class T, class Target>
 void run_mse(const machine& m, const call& c) {
-  const mse_order order{loss_sizes::of(*c.sizes), c.sizes->batch_last, c.step->valid};
+  const mse_order order = mse_order_of(c);
   const loss_attributes& attr = c.attr->loss;
   const T* y = c.input<T>(0);
   const Target* target = c.input<Target>(1);
@@ -248,7 +258,7 @@ void run_mse(const machine& m, const call& c) {
 
 template <class T, class Target>
 void run_mse_gradient(const machine& m, const call& c) {
-  const mse_order order{loss_sizes::of(*c.sizes), c.sizes->batch_last, c.step->valid};
+  const mse_order order = mse_order_of(c);
   const loss_attributes& attr = c.attr->loss;
   const T* y = c.input<T>(0);
   const Target* target = c.input<Target>(1);

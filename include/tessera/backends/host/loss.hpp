@@ -55,6 +55,7 @@ struct entropy_view {
 
   i64 columns() const { return i64{n.batch} * n.inner; }
   i32 sample_of(i64 column) const {
+    if (attr.samples > 0) return static_cast<i32>(column % attr.samples);
     return static_cast<i32>(batch_last ? column % n.batch : column / n.inner);
   }
   bool counts(i64 column) const {
@@ -272,17 +273,20 @@ void softmax_cross_entropy_gradient(const call& c) {
 inline double mse_factor(const call& c, const loss_sizes& n) {
   const double weight = static_cast<double>(c.attr->loss.weight);
   if (c.attr->loss.reduce != reduction::mean) return weight;
-  return weight / (static_cast<double>(c.step->valid) * n.classes * n.inner);
+  const i32 samples = c.attr->loss.samples;
+  const i32 rows = c.step->valid * (samples > 0 ? n.batch / samples : 1);
+  return weight / (static_cast<double>(rows) * n.classes * n.inner);
 }
 
 /// f(element, does its sample count).
 template <class Function>
 void for_mse_elements(const call& c, const loss_sizes& n, const Function& f) {
   const i64 sample_size = i64{n.classes} * n.inner;
+  const i32 samples = c.attr->loss.samples > 0 ? c.attr->loss.samples : n.batch;
   for (i64 outer = 0; outer < (c.sizes->batch_last ? sample_size : n.batch); ++outer) {
     const i64 length = c.sizes->batch_last ? n.batch : sample_size;
     for (i64 i = 0; i < length; ++i) {
-      f(outer * length + i, (c.sizes->batch_last ? i : outer) < c.step->valid);
+      f(outer * length + i, (c.sizes->batch_last ? i : outer % samples) < c.step->valid);
     }
   }
 }

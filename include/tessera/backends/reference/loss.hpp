@@ -31,7 +31,9 @@ class entropy_terms {
   i32 target(i64 sample, i64 position) const { return target_[in_target.at(sample, position)]; }
 
   bool counts(i64 sample, i64 position) const {
-    return sample < valid_ && target(sample, position) != attr_.ignore_index;
+    const i64 row = sample * n.inner + position;
+    return (attr_.samples > 0 ? row % attr_.samples : sample) < valid_ &&
+           target(sample, position) != attr_.ignore_index;
   }
 
   Real weight(i64 c) const { return class_weights_ ? class_weights_[c] : Real(1); }
@@ -167,8 +169,10 @@ void softmax_cross_entropy_gradient(const call& c) {
 template <class Real>
 Real mse_factor(const call& c, Real factor) {
   if (c.attr->loss.reduce != reduction::mean) return factor;
-  return factor /
-         (static_cast<Real>(c.step->valid) * static_cast<Real>(loss_sizes::of(*c.sizes).classes));
+  const auto n = loss_sizes::of(*c.sizes);
+  const i32 samples = c.attr->loss.samples;
+  const i32 rows = c.step->valid * (samples > 0 ? n.batch / samples : 1);
+  return factor / (static_cast<Real>(rows) * static_cast<Real>(n.classes));
 }
 
 template <class Real>
@@ -179,12 +183,13 @@ void mse(const call& c) {
   const auto target = in<Real>(c, 1);
   const auto loss = out<Real>(c, 0);
   const batch_layout at{c.sizes->batch_last, n.batch, n.classes};
+  const i64 samples = attr.samples > 0 ? attr.samples : n.batch;
   Real total = 0;
   for (i64 sample = 0; sample < n.batch; ++sample)
     for (i64 i = 0; i < n.classes; ++i) {
       const i64 e = at.at(sample, i);
       const Real difference = y[e] - target[e];
-      const Real one = sample < c.step->valid ? difference * difference : Real(0);
+      const Real one = sample % samples < c.step->valid ? difference * difference : Real(0);
       if (attr.reduce == reduction::none)
         loss.set(e, attr.weight * one);
       else
@@ -202,13 +207,14 @@ void mse_gradient(const call& c) {
   const auto from_above = in<Real>(c, 4);
   const auto dy = out<Real>(c, 0);
   const batch_layout at{c.sizes->batch_last, n.batch, n.classes};
+  const i64 samples = attr.samples > 0 ? attr.samples : n.batch;
   const Real factor = mse_factor<Real>(c, loss_scale<Real>(c, 2) * attr.weight);
   for (i64 sample = 0; sample < n.batch; ++sample)
     for (i64 i = 0; i < n.classes; ++i) {
       const i64 e = at.at(sample, i);
       const Real above = incoming(from_above, attr.reduce, e);
       const Real difference = y[e] - target[e];
-      dy.set(e, sample < c.step->valid ? factor * above * 2 * difference : Real(0));
+      dy.set(e, sample % samples < c.step->valid ? factor * above * 2 * difference : Real(0));
     }
 }
 
