@@ -130,6 +130,35 @@ TEST_CASE("A network of branches learns, with one set of shared weights", "[trai
   CHECK(t.evaluate(patterns{}).loss < 0.5 * before);
 }
 
+TEST_CASE("A composed network learns in 16 bits as well", "[train]") {
+  using net = ts::network<
+      ts::image<2, 8, 8>,
+      ts::residual<same<6>, ts::batch_norm, ts::relu, same<6>, ts::project<ts::conv<6, 1>>>,
+      ts::relu, ts::skip<ts::concat<ts::conv<3, 1>, same<3>>, ts::relu>,
+      ts::add<ts::chain<ts::conv<16, 3, ts::pad<1>, ts::stride<2>>, ts::relu>,
+              ts::shortcut_a<16, 2>>,
+      ts::flatten, ts::multiply<ts::dense<4>, ts::chain<ts::dense<4>, ts::sigmoid>>>;
+  using narrow =
+      ts::training<net, ts::softmax_cross_entropy, ts::adam, ts::batch<16>, ts::mixed<ts::fp16>>;
+  ts::trainer<narrow> t{ts::seed{3}};
+  const double before = t.evaluate(patterns{}).loss;
+  t.fit(patterns{}, {.epochs = 8, .learning_rate = 0.01f});
+  CHECK(t.evaluate(patterns{}).loss < 0.5 * before);
+
+  ts::trainer<job<net>> host{ts::seed{3}};
+  ts::trainer<job<net>, ts::on<ts::accelerator::ipu_mk1>> model{ts::seed{3}};
+  std::vector<ts::i32> indices(16);
+  for (std::size_t i = 0; i < 16; ++i) indices[i] = static_cast<ts::i32>(i);
+  host.load(patterns{}, indices);
+  model.load(patterns{}, indices);
+  for (ts::i32 step = 0; step < 2; ++step) {
+    host.step(0.001f);
+    model.step(0.001f);
+    CHECK(model.loss() == Approx(host.loss()).epsilon(1e-4));
+  }
+  CHECK(model.counters().total == ts::cost<job<net>, ts::accelerator::ipu_mk1>.times(2));
+}
+
 // --- an operation of a user's own ----------------------------------------------------------------
 
 using own = ts::network<ts::image<2, 8, 8>, ts::flatten, ts::dense<24>, ts::testing::swish_layer,
