@@ -11,6 +11,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <string_view>
 
 namespace {
 
@@ -110,8 +111,7 @@ struct unrolled {
       const i32 zx = ops::dense(g, x.back(), w, b, layer);
       const i32 zh = ops::dense(g, h, u, c, layer);
       if (p.gates == 4) {
-        const ops::lstm_outputs next =
-            ops::lstm_cell(g, ops::add(g, zx, zh, layer), cell, layer);
+        const ops::lstm_outputs next = ops::lstm_cell(g, ops::add(g, zx, zh, layer), cell, layer);
         h = next.h;
         cell = next.c;
       } else {
@@ -225,7 +225,8 @@ struct hand_call {
     REQUIRE(k != nullptr);
     std::byte* inputs[8] = {};
     std::byte* outputs[8] = {};
-    for (i32 slot = 0; slot < 3; ++slot) inputs[slot] = s.has_input(slot) ? in[slot].data() : nullptr;
+    for (i32 slot = 0; slot < 3; ++slot)
+      inputs[slot] = s.has_input(slot) ? in[slot].data() : nullptr;
     outputs[0] = over_a ? in[1].data() : out.data();
     k(call{inputs, outputs, &s, &attr, &step, index, trip});
     const element type = s.output_type(0);
@@ -386,7 +387,7 @@ void check_price(const graph& g) {
     accelerator::counters spent;
     interpreter net(g, [](const signature& s) -> kernel {
       for (const graph_backend& b : backends()) {
-        if (text<32>(b.name) == text<32>(M.name)) return b.find(s);
+        if (std::string_view(b.name) == M.name) return b.find(s);
       }
       return nullptr;
     });

@@ -29,6 +29,7 @@ const std::map<std::string, golden_check> checks{
     {"sigmoid", check_sigmoid},
     {"add", check_add},
     {"concat", check_concat},
+    {"embedding", check_embedding},
     {"dropout", check_dropout},
     {"batchnorm", check_batch_norm},
     {"groupnorm", check_group_norm},

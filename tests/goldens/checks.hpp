@@ -89,6 +89,9 @@ void check_local_response_norm(const golden_case&, findings&);
 void check_mse(const golden_case&, findings&);
 void check_cross_entropy(const golden_case&, findings&);
 
+// embedding.cpp
+void check_embedding(const golden_case&, findings&);
+
 // recurrent.cpp
 void check_rnn(const golden_case&, findings&);
 void check_lstm(const golden_case&, findings&);

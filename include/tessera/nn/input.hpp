@@ -93,8 +93,8 @@ struct sequence {
   static constexpr i32 stack = 1;
 };
 
-/// Whole numbers, such as words of a vocabulary: tokens<64> are 64 of them over time, tokens<> is one
-/// a sample. They stay whole under every precision; an embedding makes features of them.
+/// Whole numbers, such as words of a vocabulary: tokens<64> are 64 of them over time, tokens<> is
+/// one a sample. They stay whole under every precision; an embedding makes features of them.
 template <i32... Extents>
 struct tokens {
   static constexpr shape dims{Extents...};

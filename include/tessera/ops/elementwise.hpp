@@ -52,8 +52,7 @@ struct dropout_words {
   u64 first;
 
   constexpr explicit dropout_words(const call& c)
-      : generator{c.step->seed,
-                  static_cast<u64>(c.attr->salt) + (static_cast<u64>(c.trip) << 32)},
+      : generator{c.step->seed, static_cast<u64>(c.attr->salt) + (static_cast<u64>(c.trip) << 32)},
         first(c.step->step << 32) {}
 
   /// Those of elements 4 i to 4 i + 3.

@@ -19,9 +19,9 @@
 //
 // Saved: the activated gates, c_prev and c, tanh(c) is computed again; of the GRU the gates, h_prev
 // and the part of zh that r multiplies. Inference leaves the saved outputs out.
-// In place: gates over z and zx, c over c_prev; dz and dzx over gates, dc_prev over dc, dh_prev over
-// dh; y over a. Arithmetic is f32 (f64 where operands are), one rounding when a value is stored: h
-// comes from the c that is not yet rounded, the gradient from the c that was stored.
+// In place: gates over z and zx, c over c_prev; dz and dzx over gates, dc_prev over dc, dh_prev
+// over dh; y over a. Arithmetic is f32 (f64 where operands are), one rounding when a value is
+// stored: h comes from the c that is not yet rounded, the gradient from the c that was stored.
 // Source: Hochreiter, Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al. 2014.
 
 #include <tessera/ops/adjoints.hpp>

@@ -19,7 +19,8 @@ namespace tessera::accelerator {
 /// A strip of a cell's operands in f32, slot by slot.
 class cell_strip {
  public:
-  cell_strip(i64 n, i64 state, i64 gate, i64 next) : n_(n), state_(state), gate_(gate), next_(next) {}
+  cell_strip(i64 n, i64 state, i64 gate, i64 next)
+      : n_(n), state_(state), gate_(gate), next_(next) {}
 
   i64 size() const { return n_; }
 

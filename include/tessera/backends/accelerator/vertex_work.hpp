@@ -156,10 +156,10 @@ constexpr cell_work cell_work_of(const machine& m, const signature& s) {
     case kind::gru_cell:
       return {2 * sigmoid + tanh + 6 * v.simple, 9,
               (states + 2 * more(true, 3) + more(s.has_output(1), 3)) * bytes};
-    case kind::gru_cell_gradient:
-      return {3 * v.gradient + 7 * v.simple, 10,
-              (states + more(true, 3) + more(s.has_output(0), 3) + more(s.has_output(1), 3)) *
-                  bytes};
+    case kind::gru_cell_gradient: {
+      const i64 gates = more(true, 3) + more(s.has_output(0), 3) + more(s.has_output(1), 3);
+      return {3 * v.gradient + 7 * v.simple, 10, (states + gates) * bytes};
+    }
     default: return {v.simple, 1, (states - 1) * bytes + 4};  // and a length
   }
 }
@@ -275,8 +275,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
     }
     case family::cell: {
       const cell_work cell = cell_work_of(m, s);
-      const element type =
-          s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);
+      const element type = s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);
       w.vector_ops = positions * cell.ops;
       w.sram_bytes = positions * cell.bytes;
       w.cycles = vector_cost::elementwise(m.vector, positions, type, cell.cycles_per_vector);

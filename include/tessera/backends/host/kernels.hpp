@@ -38,7 +38,7 @@ constexpr i32 storage_slot(kind what) {
     case kind::bias_update:
     case kind::embedding_gradient: return 1;
     case kind::select_by_length:
-    case kind::embedding: return 8;  // out 0
+    case kind::embedding: return 8;      // out 0
     case kind::scaler_update: return 8;  // out 0
     default: return 0;
   }
