@@ -155,6 +155,11 @@ kernel find_kernel(const signature& s) {
     case scaler_update: return detail::find_for_kind<M, scaler_update>(s);
     case user:
     case user_gradient: return detail::find_for_kind<M, user>(s);
+    case loop:  // the program itself runs these
+    case end_loop:
+    case bias_add:  // nothing appends these
+    case channel_scale:
+    case channel_scale_gradient:
     case none:
     case count: return nullptr;
   }

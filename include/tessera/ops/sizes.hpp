@@ -204,6 +204,10 @@ struct user_sizes {
     for (i32 i = 0; i < 4; ++i) s.n[i] = inputs[i];
     s.n[4] = output, s.n[5] = batch, s.n[6] = sixteenths, s.n[7] = in_double ? 1 : 0;
   }
+  /// True where the user has kernels for what the operands are stored as.
+  static constexpr bool known(const signature& s) {
+    return all_stored(s, element::f32) || (all_stored(s, element::f64) && of(s).in_double);
+  }
   /// True where all operands are stored as `type`.
   static constexpr bool all_stored(const signature& s, element type) {
     for (i32 slot = 0; slot < 16; ++slot) {

@@ -33,6 +33,15 @@ constexpr bool complete(const std::array<kernel, Count>& table) {
   return true;
 }
 
+/// Whether the operations that users have written know the types in which the job stores values.
+template <class Job>
+constexpr bool users_kernels_fit() {
+  for (const signature& s : Job::plan::signatures.kernels) {
+    if (is_user(s.what) && !user_sizes::known(s)) return false;
+  }
+  return true;
+}
+
 }  // namespace detail
 
 /// Kernels of a job, by number.
@@ -43,7 +52,9 @@ inline constexpr auto kernel_table = detail::make_kernel_table<Job, Backend>(
 /// The calls of one step of `Job`, bound to memory. Build once, run often.
 template <class Job, class Backend>
 call_sequence bind(const region_bases& bases) {
-  static_assert(detail::complete(kernel_table<Job, Backend>),
+  static_assert(detail::users_kernels_fit<Job>(),
+                "an operation written by a user has no kernels for the job's precision; fp32 has");
+  static_assert(!detail::users_kernels_fit<Job>() || detail::complete(kernel_table<Job, Backend>),
                 "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
                 "backend");
   using plan = typename Job::plan;

@@ -104,9 +104,8 @@ inline void run(const call& c) {
 
 /// Whether there is a kernel: always, except for users' operations on types they do not know.
 constexpr bool supports(const signature& s) {
-  if (!is_user(s.what)) return s.what != kind::none && s.what != kind::count;
-  return user_sizes::all_stored(s, element::f32) ||
-         (user_sizes::all_stored(s, element::f64) && user_sizes::of(s).in_double);
+  if (is_user(s.what)) return user_sizes::known(s);
+  return s.what != kind::none && s.what != kind::count;
 }
 
 /// The kernel for `s`; null where there is none.
