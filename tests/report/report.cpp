@@ -79,6 +79,9 @@ TEST_CASE("metrics are a line and, for a classifier, a confusion matrix", "[repo
   m.loss = 0.25;
   m.samples = 4;
   CHECK(text_of(m) == "4 samples: loss 0.2500\n");
+  m.losses = {0.2, 0.05};
+  CHECK(text_of(m) == "4 samples: loss 0.2500 (0.2000 + 0.0500)\n");
+  m.losses.clear();
   m.accuracy = 0.75;
   m.matrix = ts::confusion(2);
   m.matrix.add(0, 0);

@@ -106,6 +106,22 @@ TEST_CASE("Progress tells the sum of the losses and each", "[train]") {
   CHECK(t.loss() == Approx(t.loss(0) + t.loss(1)));
 }
 
+TEST_CASE("A line of progress has the loss, and its parts where there are several", "[train]") {
+  progress p;
+  p.loss = 1.25;
+  char text[160];
+  const double one[] = {1.25};
+  p.losses = one;
+  detail::spell_losses(p, text, sizeof(text));
+  CHECK(std::string(text) == "1.2500");
+  const double three[] = {1, 0.2, 0.05};
+  p.losses = three;
+  detail::spell_losses(p, text, sizeof(text));
+  CHECK(std::string(text) == "1.2500 (1.0000 + 0.2000 + 0.0500)");
+  detail::spell_losses(p, text, 12);
+  CHECK(std::string(text) == "1.2500 (1.0");
+}
+
 /// The gradients of all parameters, one after another, with these weights on the losses.
 std::vector<double> gradients_with(float first, float second) {
   graph g = make_forward<net, losses<softmax_cross_entropy, mse>>(3, purpose::training);

@@ -33,6 +33,10 @@ inline void report(std::ostream& out, const confusion& matrix) {
 
 inline void report(std::ostream& out, const metrics& m) {
   out << m.samples << " samples: loss " << std::fixed << std::setprecision(4) << m.loss;
+  if (m.losses.size() > 1) {
+    for (std::size_t k = 0; k < m.losses.size(); ++k) out << (k == 0 ? " (" : " + ") << m.losses[k];
+    out << ")";
+  }
   if (m.matrix.classes() > 0) {
     out << ", accuracy " << std::setprecision(2) << 100 * m.accuracy << " %\n";
     report(out, m.matrix);

@@ -31,6 +31,20 @@ struct progress {
 
 using progress_function = std::function<void(const progress&)>;
 
+namespace detail {
+
+/// "0.4321", of several losses "0.4321 (0.4000 + 0.0321)", into `text`.
+inline void spell_losses(const progress& p, char* text, std::size_t room) {
+  auto used = static_cast<std::size_t>(std::snprintf(text, room, "%.4f", p.loss));
+  for (std::size_t k = 0; p.losses.size() > 1 && k < p.losses.size() && used < room; ++k) {
+    used += static_cast<std::size_t>(std::snprintf(text + used, room - used, "%s%.4f%s",
+                                                   k == 0 ? " (" : " + ", p.losses[k],
+                                                   k + 1 == p.losses.size() ? ")" : ""));
+  }
+}
+
+}  // namespace detail
+
 /// Shows a bar with loss, rate and time left where stderr is a terminal, a plain line at the end of
 /// each epoch elsewhere.
 inline void bar(const progress& p) {
@@ -43,15 +57,17 @@ inline void bar(const progress& p) {
   const auto now = std::chrono::steady_clock::now();
   if (!p.epoch_ends() && (!terminal || now - last < std::chrono::milliseconds(100))) return;
   last = now;
+  char loss[160];
+  detail::spell_losses(p, loss, sizeof(loss));
   if (terminal) {
     constexpr i64 width = 24;
     char cells[width + 1] = {};
     for (i64 i = 0; i < width; ++i) cells[i] = i < p.step * width / p.steps ? '#' : '.';
-    std::fprintf(stderr, "\repoch %d/%d [%s] loss %.4f  %.0f samples/s  %.0f s left \033[K%s",
-                 p.epoch, p.epochs, cells, p.loss, p.samples_per_second, p.seconds_left,
+    std::fprintf(stderr, "\repoch %d/%d [%s] loss %s  %.0f samples/s  %.0f s left \033[K%s",
+                 p.epoch, p.epochs, cells, loss, p.samples_per_second, p.seconds_left,
                  p.epoch_ends() ? "\n" : "");
   } else {
-    std::fprintf(stderr, "epoch %d/%d  loss %.4f  %.0f samples/s\n", p.epoch, p.epochs, p.loss,
+    std::fprintf(stderr, "epoch %d/%d  loss %s  %.0f samples/s\n", p.epoch, p.epochs, loss,
                  p.samples_per_second);
   }
 }
