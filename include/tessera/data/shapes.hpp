@@ -16,6 +16,14 @@
 //
 // Sample i is a function of (seed, i). All arithmetic is on integers, so a seed means the same
 // bytes on every compiler, with every flag.
+//
+// Trained on 4,000, softmax regression on the pixels knows 16 % of 1,000 fresh shapes
+// (tests/data/shapes.cpp holds it under 30 %). Three convolutions of 16, 32 and 64 channels and a
+// dense layer, trained on 8,000 by Adam, know 92.1 to 95.5 % of 2,000 fresh ones after 5 epochs and
+// 96.8 to 99.0 % after 10 (drawing seed 1, three seeds of training, each with and without
+// `augmented`).
+//
+// Cost: about 60 microseconds and 3,072 bytes a sample (g++ 12 -O2, one core, 2,000 samples).
 
 #include <tessera/core/error.hpp>
 #include <tessera/core/random.hpp>
