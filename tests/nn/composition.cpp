@@ -71,6 +71,16 @@ TEST_CASE("A residual takes a projection around its body", "[nn]") {
                  "agree with the branch");
 }
 
+TEST_CASE("A residual is for one value", "[nn]") {
+  constexpr auto two = build<residual<each<same<16>>>>(shape(16, 8, 8), 2);
+  STATIC_REQUIRE(two.message ==
+                 "residual: expected one value from the branch and one around it, got 2 and 2; put "
+                 "the residual in each<...>");
+  constexpr auto inside = build<each<residual<same<16>>>>(shape(16, 8, 8), 2);
+  STATIC_REQUIRE(inside.outputs == 2);
+  STATIC_REQUIRE(inside.parameters == 2);
+}
+
 TEST_CASE("Branches meet along channels, in a sum or in a product", "[nn]") {
   constexpr auto wide = build<concat<conv<4, 1>, chain<conv<4, 1>, relu, same<6>>, chain<>>>();
   STATIC_REQUIRE(wide.message == "");

@@ -79,16 +79,18 @@ struct residual {
         }(),
         ...);
     if (!b.usable(y) || !b.usable(around)) return {};
-    bundle both = y;
-    detail::collect(b, both, around, "residual");
-    if (y.size == 1 && around.size == 1 && b.sample(y.items[0]) != b.sample(around.items[0])) {
+    if (y.size != 1 || around.size != 1) {
+      return b.fail({"residual", "one value from the branch and one around it",
+                     spell_all<64>(y.size, " and ", around.size), "put the residual in each<...>"});
+    }
+    if (b.sample(y.items[0]) != b.sample(around.items[0])) {
       const shape in = b.sample(around.items[0]);
       const shape out = b.sample(y.items[0]);
       return b.fail({"residual", spell_all("the branch to give ", in), spell_all<64>(out),
                      projected ? text<96>("make the projection agree with the branch")
                                : detail::suggest_projection(in, out)});
     }
-    return b.join(kind::add, both, "residual");
+    return b.join(kind::add, {y.items[0], around.items[0]}, "residual");
   }
 };
 

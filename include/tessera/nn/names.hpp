@@ -20,16 +20,19 @@ namespace tessera {
 template <text Name, layer Layer>
 struct named {
   static constexpr output_of<Layer> build(builder& b, const bundle& x) {
-    const text<64> where = spell_all<64>("named<", Name, ">");
     if (!b.begin_named(Name.letters)) {
-      b.fail({where, "a name of its own", "that of another layer", "choose another, or use scope"});
+      b.fail(
+          {where(), "a name of its own", "that of another layer", "choose another, or use scope"});
     }
     const output_of<Layer> y = feed<Layer>(b, x);
     if (b.end_named() > 1) {
-      b.fail({where, "one layer", "several", "put them in scope<...> and name each"});
+      b.fail({where(), "one layer", "several", "put them in scope<...> and name each"});
     }
     return y;
   }
+
+ private:
+  static constexpr text<64> where() { return spell_all<64>("named<", Name, ">"); }
 };
 
 /// Layers one after another whose names start with "Name.".
