@@ -25,6 +25,7 @@ class grow {
   }
   constexpr grow& operator=(const grow& other) {
     if (this != &other) {
+      if (capacity_ == 0) items_ = nullptr;
       size_ = 0;
       append(other);
     }
@@ -32,7 +33,7 @@ class grow {
   }
   constexpr grow& operator=(grow&& other) noexcept {
     if (this != &other) {
-      delete[] items_;
+      if (capacity_ > 0) delete[] items_;
       items_ = other.items_;
       size_ = other.size_;
       capacity_ = other.capacity_;
@@ -41,7 +42,18 @@ class grow {
     }
     return *this;
   }
-  constexpr ~grow() { delete[] items_; }
+  constexpr ~grow() {
+    if (capacity_ > 0) delete[] items_;
+  }
+
+  /// The elements of an array that outlives this one, to be read: nothing is copied until something
+  /// is appended.
+  static constexpr grow borrow(const T* items, i32 size) {
+    grow borrowed;
+    borrowed.items_ = const_cast<T*>(items);
+    borrowed.size_ = size;
+    return borrowed;
+  }
 
   constexpr i32 size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
@@ -84,7 +96,7 @@ class grow {
     if (capacity < wanted) capacity = wanted;
     T* moved = new T[static_cast<std::size_t>(capacity)]{};
     for (i32 i = 0; i < size_; ++i) moved[i] = items_[i];
-    delete[] items_;
+    if (capacity_ > 0) delete[] items_;
     items_ = moved;
     capacity_ = capacity;
   }

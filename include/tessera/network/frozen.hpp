@@ -30,13 +30,6 @@ constexpr frozen_array<T, Size> freeze(const grow<T>& items) {
   return result;
 }
 
-template <class T, i32 Size>
-constexpr grow<T> thaw(const frozen_array<T, Size>& items) {
-  grow<T> result(Size);
-  for (i32 i = 0; i < Size; ++i) result[i] = items[i];
-  return result;
-}
-
 template <i32 Tensors, i32 Operations, i32 Bodies, i32 Scopes>
 struct frozen_graph {
   frozen_array<tensor, Tensors> tensors;
@@ -77,20 +70,32 @@ constexpr auto freeze(const graph& g) {
                 g.batch};
 }
 
-/// The graph of a finished step: what differentiation needs beside it (carries) is not kept.
+/// The graph of a finished step, to be read only: nothing is copied.
 template <i32 Tensors, i32 Operations, i32 Bodies, i32 Scopes>
-constexpr graph thaw(const frozen_graph<Tensors, Operations, Bodies, Scopes>& f) {
+constexpr graph borrow(const frozen_graph<Tensors, Operations, Bodies, Scopes>& f) {
   graph g;
-  g.tensors = thaw(f.tensors);
-  g.operations = thaw(f.operations);
-  g.bodies = thaw(f.bodies);
-  g.scopes = thaw(f.scopes);
+  g.tensors = grow<tensor>::borrow(f.tensors.items, Tensors);
+  g.operations = grow<operation>::borrow(f.operations.items, Operations);
+  g.bodies = grow<loop_body>::borrow(f.bodies.items, Bodies);
+  g.scopes = grow<name_scope>::borrow(f.scopes.items, Scopes);
   g.inputs = f.inputs;
   g.outputs = f.outputs;
   g.targets = f.targets;
   g.losses = f.losses;
   g.scaler = f.scaler;
   g.batch = f.batch;
+  return g;
+}
+
+/// The graph of a finished step, to be changed: what differentiation needs beside it (carries) is
+/// not kept.
+template <i32 Tensors, i32 Operations, i32 Bodies, i32 Scopes>
+constexpr graph thaw(const frozen_graph<Tensors, Operations, Bodies, Scopes>& f) {
+  graph g = borrow(f);
+  g.tensors = grow<tensor>(g.tensors);
+  g.operations = grow<operation>(g.operations);
+  g.bodies = grow<loop_body>(g.bodies);
+  g.scopes = grow<name_scope>(g.scopes);
   return g;
 }
 

@@ -50,8 +50,16 @@ constexpr signature specialize(const signature& s, bool may_fix) {
   return k;
 }
 
+/// Tells most different signatures apart by one number.
+constexpr u64 digest(const signature& s) {
+  u64 sum = s.types * 0x9E3779B97F4A7C15u + static_cast<u64>(s.what) * 2 + (s.batch_last ? 1 : 0);
+  for (const i32 n : s.n) sum = (sum ^ static_cast<u64>(n)) * 0x100000001B3u;
+  return sum;
+}
+
 constexpr signature_list list_signatures(const graph& g) {
   signature_list list;
+  grow<u64> digests;  // of the kernels
   i32 fixed = 0;
   for (const operation& op : g.operations) {
     if (op.what == kind::loop || op.what == kind::end_loop) {
@@ -64,14 +72,18 @@ constexpr signature_list list_signatures(const graph& g) {
     i32 found = -1;
     for (const bool may_fix : {true, false}) {
       const signature k = specialize(s, may_fix);
-      for (i32 i = 0; i < list.kernels.size() && found < 0; ++i) {
-        if (list.kernels[i] == k) found = i;
+      const u64 wanted = digest(k);
+      const u64* const known = digests.data();
+      for (i32 i = 0; i < digests.size() && found < 0; ++i) {
+        if (known[i] == wanted && list.kernels[i] == k) found = i;
       }
+      if (found >= 0 || !k.fixed) break;
     }
     if (found < 0) {
       const signature k = specialize(s, fixed < constant_kernels);
       fixed += k.fixed ? 1 : 0;
       found = list.kernels.push(k);
+      digests.push(digest(k));
     }
     list.kernel_of.push(found);
   }
@@ -95,14 +107,14 @@ struct planned {
 
   /// How often each operation runs in a step.
   static constexpr auto runs = [] {
-    const graph g = thaw(step_graph);
+    const graph g = borrow(step_graph);
     const grow<i32> bodies = bodies_of_operations(g);
     frozen_array<i64, size.operations> counts;
     for (i32 i = 0; i < size.operations; ++i) counts[i] = runs_of(g, bodies[i]);
     return counts;
   }();
 
-  static constexpr i32 buffer_count = passes::find_liveness(thaw(step_graph)).buffers.size();
+  static constexpr i32 buffer_count = passes::find_liveness(borrow(step_graph)).buffers.size();
 
   struct lives {
     frozen_array<buffer, buffer_count> buffers;
@@ -110,29 +122,48 @@ struct planned {
     i64 no_reuse_bytes = 0;
   };
   static constexpr lives live = [] {
-    const passes::liveness l = passes::find_liveness(thaw(step_graph));
+    const passes::liveness l = passes::find_liveness(borrow(step_graph));
     return lives{freeze<buffer_count>(l.buffers), freeze<size.tensors>(l.buffer_of),
                  l.no_reuse_bytes};
   }();
 
-  /// Buffers of the arena with their offsets.
-  static constexpr auto buffers = [] {
-    frozen_array<buffer, buffer_count> placed = live.buffers;
-    passes::place(placed.items, buffer_count);
-    return placed;
+  /// Buffers of the arena with their offsets, placed in one of the orders.
+  struct attempt {
+    frozen_array<buffer, buffer_count> buffers;
+    i64 arena_bytes = 0;
+  };
+  template <passes::placement_order Order>
+  static constexpr attempt placed_by = [] {
+    attempt a{live.buffers, 0};
+    a.arena_bytes = passes::place_in_order(a.buffers.items, buffer_count, Order);
+    return a;
   }();
+  static constexpr i64 bound = passes::lower_bound(live.buffers.items, buffer_count);
+
+  /// The best of the orders: the next is only tried where none has reached the bound.
+  template <i32 Next, passes::placement_order Best>
+  static constexpr const attempt& best_attempt() {
+    if constexpr (Next == passes::placement_orders || placed_by<Best>.arena_bytes == bound) {
+      return placed_by<Best>;
+    } else {
+      constexpr auto order = static_cast<passes::placement_order>(Next);
+      constexpr bool better = placed_by<order>.arena_bytes < placed_by<Best>.arena_bytes;
+      return best_attempt < Next + 1, better ? order : Best > ();
+    }
+  }
+  static constexpr const auto& buffers = best_attempt<1, passes::placement_order::size>().buffers;
 
   struct layout {
     frozen_array<location, size.tensors> locations;
     memory_summary memory;
   };
   static constexpr layout where = [] {
-    const passes::step_plan p = passes::locate(thaw(step_graph), buffers.data(), buffer_count,
+    const passes::step_plan p = passes::locate(borrow(step_graph), buffers.data(), buffer_count,
                                                live.buffer_of.data(), live.no_reuse_bytes);
     return layout{freeze<size.tensors>(p.locations), p.memory};
   }();
 
-  static constexpr i32 kernel_count = list_signatures(thaw(step_graph)).kernels.size();
+  static constexpr i32 kernel_count = list_signatures(borrow(step_graph)).kernels.size();
 
   struct kernel_list {
     frozen_array<signature, size.operations> of_operation;
@@ -140,7 +171,7 @@ struct planned {
     frozen_array<i32, size.operations> kernel_of;
   };
   static constexpr kernel_list signatures = [] {
-    const signature_list l = list_signatures(thaw(step_graph));
+    const signature_list l = list_signatures(borrow(step_graph));
     return kernel_list{freeze<size.operations>(l.of_operation), freeze<kernel_count>(l.kernels),
                        freeze<size.operations>(l.kernel_of)};
   }();

@@ -19,94 +19,122 @@
 
 namespace tessera::passes {
 
-constexpr bool live_together(const buffer& a, const buffer& b) {
-  return a.born <= b.dies && b.born <= a.dies;
+/// Bytes alive at each operation. O(buffers + operations).
+constexpr grow<i64> bytes_alive(const buffer* b, i32 count) {
+  i32 last = -1;
+  for (i32 i = 0; i < count; ++i) last = b[i].dies > last ? b[i].dies : last;
+  grow<i64> result(last + 2);
+  i64* const alive = result.data();
+  for (i32 i = 0; i < count; ++i) {
+    alive[b[i].born] += b[i].bytes;
+    alive[b[i].dies + 1] -= b[i].bytes;
+  }
+  for (i32 at = 1; at <= last; ++at) alive[at] += alive[at - 1];
+  return result;
 }
 
-/// The most bytes alive at any one operation. O(buffers^2): the maximum is at a birth.
+/// The most bytes alive at any one operation.
 constexpr i64 lower_bound(const buffer* b, i32 count) {
   i64 most = 0;
-  for (i32 i = 0; i < count; ++i) {
-    i64 alive = 0;
-    for (i32 k = 0; k < count; ++k) {
-      if (b[k].born <= b[i].born && b[i].born <= b[k].dies) alive += b[k].bytes;
-    }
-    if (alive > most) most = alive;
-  }
+  for (const i64 alive : bytes_alive(b, count)) most = alive > most ? alive : most;
   return most;
 }
 
 enum class placement_order : u8 { size, area, crowd };
 inline constexpr i32 placement_orders = 3;
 
-/// By buffer: the most bytes alive at once during its life. The maximum is at a birth.
-constexpr grow<i64> crowds(const buffer* b, i32 count) {
-  grow<i64> at_birth(count);
+namespace detail {
+
+/// What decides a buffer's turn: the larger, the earlier.
+constexpr grow<i64> placement_keys(const buffer* b, i32 count, placement_order order) {
+  grow<i64> result(count);
+  i64* const key = result.data();
+  grow<i64> profile;
+  if (order == placement_order::crowd) profile = bytes_alive(b, count);
+  const i64* const alive = profile.data();
   for (i32 i = 0; i < count; ++i) {
-    for (i32 k = 0; k < count; ++k) {
-      if (b[k].born <= b[i].born && b[i].born <= b[k].dies) at_birth[i] += b[k].bytes;
+    switch (order) {
+      case placement_order::size: key[i] = b[i].bytes; break;
+      case placement_order::area: key[i] = b[i].bytes * (b[i].dies - b[i].born + 1); break;
+      case placement_order::crowd:
+        for (i32 at = b[i].born; at <= b[i].dies; ++at)
+          key[i] = alive[at] > key[i] ? alive[at] : key[i];
+        break;
     }
   }
-  grow<i64> most(count);
-  for (i32 i = 0; i < count; ++i) {
-    for (i32 k = 0; k < count; ++k) {
-      const bool during = b[i].born <= b[k].born && b[k].born <= b[i].dies;
-      if (during && at_birth[k] > most[i]) most[i] = at_birth[k];
-    }
-  }
-  return most;
+  return result;
 }
+
+/// Buffers by falling key, then by falling size, then as they were: a merge sort from the bottom.
+constexpr grow<i32> placement_turns(const buffer* b, i32 count, placement_order order) {
+  const grow<i64> keys = placement_keys(b, count, order);
+  const i64* const key = keys.data();
+  grow<i32> sorted(count);
+  grow<i32> merged(count);
+  i32* from = sorted.data();
+  i32* to = merged.data();
+  for (i32 i = 0; i < count; ++i) from[i] = i;
+  for (i32 width = 1; width < count; width *= 2) {
+    for (i32 begin = 0; begin < count; begin += 2 * width) {
+      const i32 middle = begin + width < count ? begin + width : count;
+      const i32 end = middle + width < count ? middle + width : count;
+      i32 left = begin;
+      i32 right = middle;
+      for (i32 i = begin; i < end; ++i) {
+        bool take_right = left == middle;
+        if (!take_right && right < end) {
+          const i32 l = from[left];
+          const i32 r = from[right];
+          take_right = key[l] == key[r] ? b[l].bytes < b[r].bytes : key[l] < key[r];
+        }
+        to[i] = take_right ? from[right++] : from[left++];
+      }
+    }
+    i32* const swapped = from;
+    from = to;
+    to = swapped;
+  }
+  grow<i32> turns(count);
+  for (i32 i = 0; i < count; ++i) turns[i] = from[i];
+  return turns;
+}
+
+}  // namespace detail
 
 /// Sets the offsets of all buffers, one after another in the given order; returns the arena's
 /// bytes.
 constexpr i64 place_in_order(buffer* b, i32 count, placement_order order) {
   const bool best_fit = order == placement_order::crowd;
-  grow<i64> key(count);
-  if (best_fit) key = crowds(b, count);
-  grow<i32> turn(count);
-  for (i32 i = 0; i < count; ++i) {
-    turn[i] = i;
-    if (best_fit) continue;
-    key[i] = b[i].bytes;
-    if (order == placement_order::area) key[i] *= b[i].dies - b[i].born + 1;
-  }
-  for (i32 i = 1; i < count; ++i) {  // insertion sort: stable, and short for the compiler
-    const i32 moving = turn[i];
-    i32 k = i;
-    for (; k > 0; --k) {
-      const i32 before = turn[k - 1];
-      const bool larger = key[before] == key[moving] ? b[before].bytes < b[moving].bytes
-                                                     : key[before] < key[moving];
-      if (!larger) break;
-      turn[k] = before;
-    }
-    turn[k] = moving;
-  }
-
+  const grow<i32> turns = detail::placement_turns(b, count, order);
+  // Plain arrays in the innermost loop: what is cheap for the compiler.
+  grow<i32> by_offset(count);
+  i32* const placed = by_offset.data();
+  i32 placed_count = 0;
   i64 arena = 0;
-  grow<i32> placed;  // by rising offset
-  for (i32 i = 0; i < count; ++i) {
-    buffer& now = b[turn[i]];
+  for (const i32 moving : turns) {
+    const i32 born = b[moving].born;
+    const i32 dies = b[moving].dies;
+    const i64 bytes = b[moving].bytes;
     i64 offset = 0;
     i64 best = -1;  // the gap chosen so far
     i64 best_room = 0;
-    for (const i32 other : placed) {
-      if (!live_together(b[other], now)) continue;
-      const i64 room = b[other].offset - offset;
-      if (room >= now.bytes && (best < 0 || room < best_room)) {
+    for (i32 i = 0; i < placed_count; ++i) {
+      const buffer& other = b[placed[i]];
+      if (other.born > dies || other.dies < born) continue;
+      const i64 room = other.offset - offset;
+      if (room >= bytes && (best < 0 || room < best_room)) {
         best = offset;
         best_room = room;
         if (!best_fit) break;
       }
-      const i64 end = b[other].offset + b[other].bytes;
-      if (end > offset) offset = end;
+      if (other.offset + other.bytes > offset) offset = other.offset + other.bytes;
     }
     if (best >= 0) offset = best;
-    now.offset = offset;
-    if (offset + now.bytes > arena) arena = offset + now.bytes;
-    i32 at = placed.push(turn[i]);
+    b[moving].offset = offset;
+    if (offset + bytes > arena) arena = offset + bytes;
+    i32 at = placed_count++;
     for (; at > 0 && b[placed[at - 1]].offset > offset; --at) placed[at] = placed[at - 1];
-    placed[at] = turn[i];
+    placed[at] = moving;
   }
   return arena;
 }

@@ -95,43 +95,69 @@ struct update_place {
   bool inside = false;  // of a loop: the gradient is that of a slice, which never has a stack
 };
 
+/// Who uses the bytes of a tensor, in order: by the tensor whose bytes they are.
+struct uses_by_root {
+  struct use {
+    i32 operation = -1;
+    i32 tensor = -1;  // as the operand names it
+    bool writes = false;
+  };
+  grow<i32> first;  // uses of root r: all[first[r]] to all[first[r + 1] - 1]
+  grow<use> all;
+
+  constexpr uses_by_root(const graph& g, const grow<i32>& root) : first(g.tensors.size() + 1) {
+    for (const operation& op : g.operations) {
+      for (const i32 in : op.in) {
+        if (in >= 0) ++first[root[in] + 1];
+      }
+      for (const i32 out : op.out) {
+        if (out >= 0) ++first[root[out] + 1];
+      }
+    }
+    for (i32 r = 1; r < first.size(); ++r) first[r] += first[r - 1];
+    all.resize(first[first.size() - 1]);
+    grow<i32> next = first;
+    for (i32 i = 0; i < g.operations.size(); ++i) {
+      for (const i32 in : g.operations[i].in) {
+        if (in >= 0) all[next[root[in]]++] = {i, in, false};
+      }
+      for (const i32 out : g.operations[i].out) {
+        if (out >= 0) all[next[root[out]]++] = {i, out, true};
+      }
+    }
+  }
+};
+
 /// The parameters of a repeated block have a gradient that the trips of one loop write slice by
 /// slice. Where nobody else reads the gradient, and only those trips still read the parameter, each
 /// slice is updated as soon as its gradient is there.
-constexpr update_place place_of_update(const graph& g, const tensor_uses& uses, i32 parameter,
-                                       i32 gradient) {
+constexpr update_place place_of_update(const graph& g, const tensor_uses& uses,
+                                       const uses_by_root& users, const grow<loop_span>& loops,
+                                       i32 parameter, i32 gradient) {
   update_place after_all{gradient, uses.last[uses.root[gradient]], false};
   if (uses.last[parameter] > after_all.after) after_all.after = uses.last[parameter];
-  if (g.tensors[parameter].stack == 0) return after_all;  // has no slices: nothing to look for
-
-  i32 slice = -1;
-  i32 writer = -1;
-  i32 last_reader = -1;
-  for (i32 i = 0; i < g.operations.size(); ++i) {
-    const operation& op = g.operations[i];
-    for (const i32 in : op.in) {
-      if (in >= 0 && uses.root[in] == gradient) return after_all;
-    }
-    for (const i32 out : op.out) {
-      if (out < 0 || uses.root[out] != gradient) continue;
-      if (slice >= 0 || g.tensors[out].step == 0) return after_all;
-      slice = out;
-      writer = i;
-    }
+  const tensor& whole = g.tensors[gradient];
+  if (g.tensors[parameter].stack == 0 || whole.of >= 0 || whole.what == role::result) {
+    return after_all;
   }
-  if (slice < 0 || g.tensors[gradient].what == role::result) return after_all;
-  const grow<loop_span> loops = find_loops(g);
+  i32 slice = -1;
+  i32 last = -1;  // operation that writes the slice's gradient or reads its parameter
+  for (i32 i = users.first[gradient]; i < users.first[gradient + 1]; ++i) {
+    const uses_by_root::use& u = users.all[i];
+    if (!u.writes || slice >= 0 || g.tensors[u.tensor].step == 0) return after_all;
+    slice = u.tensor;
+    last = u.operation;
+  }
+  if (slice < 0) return after_all;
   i32 outermost = g.tensors[slice].body;
   while (g.bodies[outermost].depth > 1) outermost = g.bodies[outermost].parent;
-  last_reader = writer;
-  for (i32 i = loops[outermost].begin; i < g.operations.size(); ++i) {
-    for (const i32 in : g.operations[i].in) {
-      if (in < 0 || uses.root[in] != parameter) continue;
-      if (!same_slices(g, in, slice)) return after_all;
-      if (i > last_reader) last_reader = i;
-    }
+  for (i32 i = users.first[parameter]; i < users.first[parameter + 1]; ++i) {
+    const uses_by_root::use& u = users.all[i];
+    if (u.operation < loops[outermost].begin) continue;
+    if (!same_slices(g, u.tensor, slice)) return after_all;
+    if (u.operation > last) last = u.operation;
   }
-  return {slice, last_reader, true};
+  return {slice, last, true};
 }
 
 /// Makes an `update` of a stack of parameters one of the slice whose gradient is `slice`, which
@@ -161,12 +187,14 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
                               const loss_scaling& scaling) {
   if (rule.what == optimizer_kind::none) return;
   const tensor_uses uses = find_uses(g);
+  const detail::uses_by_root users(g, uses.root);
+  const grow<loop_span> loops = find_loops(g);
   grow<operation> tests;
   grow<operation> updates;
   grow<i32> after;  // the operation an update follows
   for (i32 id = 0; id < gradients.size(); ++id) {
     if (g.tensors[id].what != role::parameter || gradients[id] < 0) continue;
-    detail::update_place place = detail::place_of_update(g, uses, id, gradients[id]);
+    detail::update_place place = detail::place_of_update(g, uses, users, loops, id, gradients[id]);
     if (scaling.skip == skip_rule::step) {
       operation test;
       test.what = kind::overflow_test;
