@@ -288,9 +288,21 @@ TEST_CASE("Weights of repeated blocks are listed one by one, as if written out",
                       repeat<2, dense<3, no_bias>, tessera::tanh>>;
   CHECK(listed<net>() ==
         std::vector<std::string>{"layer1.0.weight 3x4", "layer1.0.bias 3",
-                                 "layer1.1.dense1.weight 3x3", "layer1.2.dense1.weight 3x3",
-                                 "layer1.1.dense1.bias 3", "layer1.2.dense1.bias 3",
+                                 "layer1.1.dense1.weight 3x3", "layer1.1.dense1.bias 3",
+                                 "layer1.2.dense1.weight 3x3", "layer1.2.dense1.bias 3",
                                  "repeat1.0.dense1.weight 3x3", "repeat1.1.dense1.weight 3x3"});
+}
+
+TEST_CASE("Statistics are listed beside the parameters; blocks within blocks in turn", "[train]") {
+  using block = repeat<2, scope<"a", repeat<2, conv<2, 1, no_bias>>>, batch_norm>;
+  CHECK(listed<network<image<2, 3, 3>, block>>() ==
+        std::vector<std::string>{
+            "repeat1.0.a.repeat1.0.conv1.weight 2x2x1x1",
+            "repeat1.0.a.repeat1.1.conv1.weight 2x2x1x1", "repeat1.0.bn1.weight 2",
+            "repeat1.0.bn1.bias 2", "repeat1.0.bn1.running_mean 2", "repeat1.0.bn1.running_var 2",
+            "repeat1.1.a.repeat1.0.conv1.weight 2x2x1x1",
+            "repeat1.1.a.repeat1.1.conv1.weight 2x2x1x1", "repeat1.1.bn1.weight 2",
+            "repeat1.1.bn1.bias 2", "repeat1.1.bn1.running_mean 2", "repeat1.1.bn1.running_var 2"});
 }
 
 TEST_CASE("Slices of a stack are loaded each from its own tensor", "[train]") {
@@ -299,7 +311,7 @@ TEST_CASE("Slices of a stack are loaded each from its own tensor", "[train]") {
   using written_out = network<input<3>, named<"repeat1.0.dense1", dense<3>>, tessera::tanh,
                               named<"repeat1.1.dense1", dense<3>>, tessera::tanh,
                               named<"repeat1.2.dense1", dense<3>>, tessera::tanh>;
-  const auto run = [&]<class Network>(Network, bool saves) {
+  const auto run = [&]<class Network>(Network, bool draws) {
     graph made = make_forward<Network, void>(2, purpose::inference);
     for (i32 id = 0; id < made.tensors.size(); ++id) {
       if (id == storage_of(made, made.outputs[0])) made.tensors[id].what = role::result;
@@ -315,7 +327,7 @@ TEST_CASE("Slices of a stack are loaded each from its own tensor", "[train]") {
     const auto count = static_cast<std::size_t>(g.tensors.size());
     const weight_list list = list_weights(g, {net_run.plan().locations.data(), count}, bases);
     REQUIRE(list.size() == 6);
-    if (saves) {
+    if (draws) {
       initialize_weights(list, 3);
       save(here.file("m"), list);
     } else {
@@ -328,6 +340,7 @@ TEST_CASE("Slices of a stack are loaded each from its own tensor", "[train]") {
   const std::vector<double> repeated = run(net{}, true);
   CHECK(run(written_out{}, false) == repeated);
   CHECK(run(net{}, false) == repeated);
+  CHECK(run(written_out{}, true) == repeated);  // the same seed draws the same numbers
 }
 
 // --- C++ headers --------------------------------------------------------------------------------

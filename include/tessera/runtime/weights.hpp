@@ -15,6 +15,7 @@
 #include <tessera/runtime/element_access.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tessera {
@@ -32,31 +33,89 @@ struct weight {
 
 using weight_list = std::vector<weight>;
 
-/// All parameters and statistics of a graph, in the order in which its layers declare them; slices
-/// of a stack follow each other. `locations` by tensor.
-inline weight_list list_weights(const graph& g, std::span<const location> locations,
-                                const region_bases& bases) {
-  weight_list list;
-  for (i32 id = 0; id < g.tensors.size(); ++id) {
-    const tensor& t = g.tensors[id];
-    if ((t.what != role::parameter && t.what != role::statistic) || t.of >= 0) continue;
-    tensor slice = t;
-    i32 slices = 1;
-    for (; slice.stack > 0; --slice.stack) {
-      slices *= slice.dims[0];
-      slice.dims = slice.dims.sample();
-    }
-    const auto bytes = static_cast<std::size_t>(slice.bytes());
-    std::byte* data = bases.at(locations[static_cast<std::size_t>(id)]);
-    for (i32 i = 0; i < slices; ++i, data += bytes) {
-      list.push_back({std::string(full_name(g, t.name, i).view()), slice, {data, bytes}});
+namespace detail {
+
+/// The repeated block around a tensor at `depth`, 0 the outermost; body 0 where there is none.
+inline i32 repeated_body(const graph& g, i32 id, i32 depth) {
+  i32 bodies[loop_body::max_depth + 1] = {};
+  i32 count = 0;
+  for (i32 s = g.tensors[id].name.scope; s >= 0; s = g.scopes[s].parent) {
+    if (g.scopes[s].body > 0) bodies[count++] = g.scopes[s].body;
+  }
+  return depth < count ? bodies[count - 1 - depth] : 0;
+}
+
+/// Lists tensors trip by trip of the blocks around them, from `depth` inwards. `slice` is the
+/// number of the trip at hand among those of all blocks further out.
+class weight_lister {
+ public:
+  weight_lister(const graph& g, std::span<const location> locations, const region_bases& bases)
+      : g_(g), locations_(locations), bases_(bases) {}
+
+  void list(std::span<const i32> ids, i32 depth, i32 slice) {
+    for (std::size_t i = 0; i < ids.size();) {
+      const i32 body = is_stack(ids[i]) ? repeated_body(g_, ids[i], depth) : 0;
+      std::size_t end = i + 1;
+      if (body == 0) {
+        append(ids[i], slice);
+      } else {
+        while (end < ids.size() && is_stack(ids[end]) &&
+               repeated_body(g_, ids[end], depth) == body) {
+          ++end;
+        }
+        const i32 trips = g_.bodies[body].trips;
+        for (i32 t = 0; t < trips; ++t) {
+          list(ids.subspan(i, end - i), depth + 1, slice * trips + t);
+        }
+      }
+      i = end;
     }
   }
-  return list;
+
+  weight_list result;
+
+ private:
+  /// True for a stack whose scopes number its slices. Any other is listed whole.
+  bool is_stack(i32 id) const {
+    const tensor& t = g_.tensors[id];
+    i32 slices = 1;
+    for (i32 axis = 0; axis < t.stack; ++axis) slices *= t.dims[axis];
+    return t.stack > 0 && slices == slices_of(g_, t.name.scope);
+  }
+
+  void append(i32 id, i32 number) {
+    tensor slice = g_.tensors[id];
+    for (; slice.stack > 0 && is_stack(id); --slice.stack) slice.dims = slice.dims.sample();
+    const i64 bytes = slice.bytes();
+    result.push_back({std::string(full_name(g_, slice.name, number).view()),
+                      slice,
+                      {bases_.at(locations_[static_cast<std::size_t>(id)]) + number * bytes,
+                       static_cast<std::size_t>(bytes)}});
+  }
+
+  const graph& g_;
+  std::span<const location> locations_;
+  const region_bases& bases_;
+};
+
+}  // namespace detail
+
+/// All parameters and statistics of a graph, in the order in which its layers would declare them if
+/// repeated blocks were written out. `locations` by tensor.
+inline weight_list list_weights(const graph& g, std::span<const location> locations,
+                                const region_bases& bases) {
+  std::vector<i32> ids;
+  for (i32 id = 0; id < g.tensors.size(); ++id) {
+    const tensor& t = g.tensors[id];
+    if ((t.what == role::parameter || t.what == role::statistic) && t.of < 0) ids.push_back(id);
+  }
+  detail::weight_lister lister(g, locations, bases);
+  lister.list(ids, 0, 0);
+  return std::move(lister.result);
 }
 
 /// First values by each tensor's initializer. Every parameter has a stream of random numbers of its
-/// own, numbered in the order of the list.
+/// own, numbered in the order of the list: repeated blocks start as the same blocks written out.
 inline void initialize_weights(const weight_list& weights, u64 seed) {
   u64 stream = 0;
   for (const weight& w : weights) {
