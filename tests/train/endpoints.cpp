@@ -473,4 +473,44 @@ TEST_CASE("What is carried from batch to batch begins again on request", "[train
   CHECK(t.loss() == first);
 }
 
+TEST_CASE("A recurrence carries its state from step to step, in training and evaluation",
+          "[train]") {
+  using net_over_time = network<tokens<4>, embedding<3, 4>, lstm<6, stateful>, each_step<dense<3>>>;
+  using job_over_time = training<net_over_time, softmax_cross_entropy, adam, batch<3>, mixed<fp16>>;
+  using evaluates = job_over_time::evaluation_job;
+  // Both find what is carried at the same place, before what only training has.
+  i32 carried = 0;
+  for (i32 id = 0; id < evaluates::tensor_count; ++id) {
+    const tensor& t = evaluates::plan::step_graph.tensors[id];
+    if (t.what != role::state || t.of >= 0) continue;
+    i32 found = 0;
+    for (i32 other = 0; other < job_over_time::tensor_count; ++other) {
+      const tensor& u = job_over_time::plan::step_graph.tensors[other];
+      if (u.what != role::state || u.of >= 0 || u.parameter >= 0) continue;
+      const auto a = evaluates::placement(id);
+      const auto b = job_over_time::placement(other);
+      found += spell(u.name) == spell(t.name) && u.dims == t.dims && u.type == t.type &&
+                       a.at.offset == b.at.offset
+                   ? 1
+                   : 0;
+    }
+    CHECK(found == 1);
+    ++carried;
+  }
+  CHECK(carried == 2);
+
+  trainer<job_over_time> t{seed{4}};
+  const std::vector<i32> chosen{1, 2, 3};
+  t.load(sums{}, chosen);
+  t.step(0);
+  const double first = t.loss();
+  t.step(0);
+  CHECK(t.loss() != first);
+  const double scale = t.loss_scale();
+  t.reset_state();
+  CHECK(t.loss_scale() == scale);
+  t.step(0);
+  CHECK(t.loss() == first);
+}
+
 }  // namespace
