@@ -8,6 +8,7 @@
 #include <tessera/nn/bundles.hpp>
 #include <tessera/nn/chain.hpp>
 #include <tessera/nn/conv.hpp>
+#include <tessera/nn/conv_transpose.hpp>
 #include <tessera/nn/dense.hpp>
 #include <tessera/nn/embedding.hpp>
 #include <tessera/nn/flatten.hpp>

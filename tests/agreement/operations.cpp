@@ -149,6 +149,37 @@ i32 build_norm(graph& g, i32 n, bool last, kind what, const shape& sample, const
   return append(g, x, gamma, beta, mean, variance, attr, layer);
 }
 
+i32 build_conv_transpose(graph& g, i32 batch, bool last, const shape& image, i32 out,
+                         const window& w, i32 padding, i32 groups = 1) {
+  const i32 x = input(g, image.batch_of(batch), last);
+  const i32 weight = add_weight(g, shape(image[0], out / groups, w.kernel[0], w.kernel[1]));
+  return ops::conv_transpose2d(g, x, weight, add_weight(g, shape(out), element::f32, "bias"), w,
+                               {padding, padding}, groups, layer);
+}
+
+template <i32 (*Operation)(graph&, i32, i32, tensor_name)>
+i32 build_by_channel(graph& g, i32 batch, bool last, const shape& sample, i32 stack = 0) {
+  const shape over_time(sample[0], batch, sample[1], sample[2]);
+  const i32 x = input(g, stack == 0 ? sample.batch_of(batch) : over_time, last);
+  g.tensors[x].stack = stack;
+  return Operation(g, x, add_weight(g, shape(sample[stack])), layer);
+}
+
+/// A loss over time: logits (time, batch, classes).
+i32 build_entropy_over_time(graph& g, i32 batch, bool last, const shape& logits,
+                            const shape& target, const loss_attributes& attr) {
+  const auto with_batch = [&](shape s) {  // time first
+    s = s.batch_of(s[0]);
+    s[1] = batch;
+    return s;
+  };
+  const i32 z = input(g, with_batch(logits), last);
+  const i32 t = add_tensor(g, with_batch(target),
+                           {.what = role::target, .type = element::int32, .batch_last = last});
+  g.tensors[z].stack = g.tensors[t].stack = 1;
+  return ops::softmax_cross_entropy(g, z, t, -1, attr);
+}
+
 const operation_case cases[] = {
     {"dense 1 to 1", agreement::sum, build_dense<1, 1>},
     {"dense 7 to 3", agreement::sum, build_dense<7, 3>},
@@ -304,6 +335,38 @@ const operation_case cases[] = {
        return ops::local_response_norm(g, x, {.size = 64, .alpha = 0.5f, .beta = 1.3f, .k = 0.9f},
                                        layer);
      }},
+    {"bias_add", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::bias_add>(g, n, last, shape(5, 3, 7));
+     }},
+    {"bias_add of features", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::bias_add>(g, n, last, shape(37));
+     }},
+    {"bias_add over time", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::bias_add>(g, n, last, shape(3, 5, 7), 1);
+     }},
+    {"channel_scale", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::channel_scale>(g, n, last, shape(5, 6, 7));
+     }},
+    {"channel_scale of features", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::channel_scale>(g, n, last, shape(259));
+     }},
+    {"channel_scale over time", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_by_channel<ops::channel_scale>(g, n, last, shape(3, 17, 2), 1);
+     }},
+    {"conv_transpose2d 3x3 of 4x7x5", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv_transpose(g, n, last, shape(4, 7, 5), 6, make_window(3, 1, 0), 0);
+     }},
+    {"conv_transpose2d 4x4, stride 2, padding 1, groups 2", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_conv_transpose(g, n, last, shape(4, 5, 6), 6, make_window(4, 2, 1), 1, 2);
+     }},
     {"max_pool2d 2x2", agreement::exact,
      [](graph& g, i32 n, bool last) {
        return build_pool(g, n, last, kind::max_pool2d, shape(6, 28, 28), make_window(2, 2, 0));
@@ -353,6 +416,21 @@ const operation_case cases[] = {
      [](graph& g, i32 n, bool last) {
        return build_entropy(g, n, last, 5, true, true, {.label_smoothing = 0.2f, .weight = 2});
      }},
+    {"softmax_cross_entropy over time", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return build_entropy_over_time(g, n, last, shape(4, 9), shape(4), {.ignore_index = 3});
+     }},
+    {"softmax_cross_entropy over one point in time, smoothing", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return build_entropy_over_time(g, n, last, shape(1, 9), shape(1), {.label_smoothing = 0.1f});
+     }},
+    {"mse over time", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       const i32 y = input(g, shape(3, n, 7), last);
+       const i32 t = add_tensor(g, shape(3, n, 7), {.what = role::target, .batch_last = last});
+       g.tensors[y].stack = g.tensors[t].stack = 1;
+       return ops::mse(g, y, t, {});
+     }},
     {"mse", agreement::smooth,
      [](graph& g, i32 n, bool last) { return build_mse(g, n, last, reduction::mean); }},
     {"mse, sum", agreement::smooth,
@@ -375,6 +453,16 @@ i64 longest_sum(const graph& g) {
       const i64 kernel = i64{c.kernel_height} * c.kernel_width;
       n = std::max({n, kernel * c.group_in(), kernel * c.group_out(),
                     i64{c.batch} * c.out_height * c.out_width});
+    }
+    if (op.what == kind::conv2d_data_gradient) {  // run forward: a transposed convolution
+      const auto c = conv_sizes::of(s);
+      const i64 kernel = i64{c.kernel_height} * c.kernel_width;
+      n = std::max({n, kernel * c.group_in(), kernel * c.group_out(),
+                    i64{c.batch} * c.out_height * c.out_width});
+    }
+    if (op.what == kind::bias_add || op.what == kind::channel_scale) {
+      const auto b = bias_sizes::of(s);
+      n = std::max(n, i64{b.batch} * b.inner);
     }
     if (op.what == kind::max_pool2d || op.what == kind::avg_pool2d) {
       const auto p = pool_sizes::of(s);

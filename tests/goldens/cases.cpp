@@ -18,6 +18,7 @@ const std::map<std::string, golden_check> checks{
     {"dense", check_dense},
     {"conv2d", check_conv},
     {"conv1d", check_conv},
+    {"conv_transpose2d", check_conv_transpose},
     {"max_pool2d", check_max_pool},
     {"max_pool1d", check_max_pool},
     {"avg_pool2d", check_avg_pool},

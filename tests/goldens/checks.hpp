@@ -70,6 +70,7 @@ void on_all_backends(findings& f, i32 batch, Run run) {
 // operations.cpp
 void check_dense(const golden_case&, findings&);
 void check_conv(const golden_case&, findings&);
+void check_conv_transpose(const golden_case&, findings&);
 void check_max_pool(const golden_case&, findings&);
 void check_avg_pool(const golden_case&, findings&);
 void check_global_max_pool(const golden_case&, findings&);

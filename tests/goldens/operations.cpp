@@ -177,6 +177,25 @@ void check_conv(const golden_case& c, findings& f) {
   });
 }
 
+void check_conv_transpose(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
+    window win;
+    i32 output_padding[2];
+    attrs.pair("kernel", win.kernel);
+    attrs.pair("stride", win.stride);
+    attrs.pair("padding", win.pad_begin);
+    attrs.pair("padding", win.pad_end);
+    attrs.pair("dilation", win.dilation);
+    attrs.pair("output_padding", output_padding);
+    const i32 x = net.input("x");
+    const i32 groups = attrs.get<i32>("groups");
+    const shape dims = c.tensor("weights", "weight").dims_as(4);
+    const i32 w = net.weight("weight", dims);
+    const i32 b = attrs.get<bool>("bias") ? net.weight("bias", shape(dims[1] * groups)) : -1;
+    net.output("y", ops::conv_transpose2d(net.g, x, w, b, win, output_padding, groups, layer));
+  });
+}
+
 void check_max_pool(const golden_case& c, findings& f) { check_pool(c, f, kind::max_pool2d); }
 void check_avg_pool(const golden_case& c, findings& f) { check_pool(c, f, kind::avg_pool2d); }
 void check_global_max_pool(const golden_case& c, findings& f) {

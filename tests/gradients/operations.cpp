@@ -50,6 +50,27 @@ i32 build_conv(graph& g, bool last, const window& w, i32 in, i32 out, i32 groups
   return ops::conv2d(g, x, weight, b, w, groups, layer);
 }
 
+i32 build_conv_transpose(graph& g, bool last, const window& w, const i32 (&output_padding)[2],
+                         i32 in, i32 out, i32 groups, bool bias) {
+  const i32 x = input(g, shape(2, in, 4, 3), last);
+  const i32 weight = add_weight(g, shape(in, out / groups, w.kernel[0], w.kernel[1]));
+  const i32 b = bias ? add_weight(g, shape(out), element::f32, "bias") : -1;
+  return ops::conv_transpose2d(g, x, weight, b, w, output_padding, groups, layer);
+}
+
+/// An input with time in front of the batch.
+i32 sequence_input(graph& g, const shape& dims, bool last, bool differentiable = true) {
+  const i32 x = add_tensor(g, dims, {.batch_last = last, .differentiable = differentiable});
+  g.tensors[x].stack = 1;
+  return x;
+}
+
+i32 sequence_target(graph& g, const shape& dims, bool last, element type) {
+  const i32 t = add_tensor(g, dims, {.what = role::target, .type = type, .batch_last = last});
+  g.tensors[t].stack = 1;
+  return t;
+}
+
 i32 build_pool(graph& g, bool last, kind what, window w, bool ceil = false, bool pad = false) {
   w.ceil_mode = ceil;
   w.count_include_pad = pad;
@@ -188,6 +209,51 @@ const checked_case cases[] = {
        const i32 extents[] = {2, 2};
        const auto parts = ops::split(g, input(g, shape(2, 3, 4), last), extents, 2, 1, layer);
        return ops::subtract(g, parts[0], parts[1], layer);
+     }},
+    {"bias_add",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 3, 2, 2), last);
+       return ops::bias_add(g, x, add_weight(g, shape(3)), layer);
+     }},
+    {"bias_add over time",
+     [](graph& g, bool last) {
+       const i32 x = sequence_input(g, shape(3, 2, 4), last);
+       return ops::bias_add(g, x, add_weight(g, shape(4)), layer);
+     }},
+    {"channel_scale",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(2, 3, 2, 2), last);
+       return ops::channel_scale(g, x, add_weight(g, shape(3)), layer);
+     }},
+    {"channel_scale over time, of images",
+     [](graph& g, bool last) {
+       const i32 x = sequence_input(g, shape(3, 2, 4, 2), last);
+       return ops::channel_scale(g, x, add_weight(g, shape(4)), layer);
+     }},
+    {"conv_transpose2d",
+     [](graph& g, bool last) {
+       return build_conv_transpose(g, last, make_window(3, 1, 0), {0, 0}, 2, 3, 1, true);
+     }},
+    {"conv_transpose2d, stride 2, padding, output padding, groups",
+     [](graph& g, bool last) {
+       return build_conv_transpose(g, last, make_window(3, 2, 1), {1, 0}, 4, 6, 2, true);
+     }},
+    {"conv_transpose2d, dilation 2, output padding beyond the stride, no bias",
+     [](graph& g, bool last) {
+       return build_conv_transpose(g, last, make_window(2, 1, 0, 2), {1, 1}, 2, 2, 1, false);
+     }},
+    {"concat along time",
+     [](graph& g, bool last) {
+       const ops::part parts[] = {{sequence_input(g, shape(2, 3, 2), last)},
+                                  {.zeros = 1},
+                                  {sequence_input(g, shape(1, 3, 2), last)}};
+       return ops::concat(g, parts, 3, 0, layer);
+     }},
+    {"concat of features over time",
+     [](graph& g, bool last) {
+       const ops::part parts[] = {{sequence_input(g, shape(2, 3, 2), last)},
+                                  {sequence_input(g, shape(2, 3, 4), last)}};
+       return ops::concat(g, parts, 2, 1, layer);
      }},
     {"a tensor used twice",
      [](graph& g, bool last) {
@@ -343,6 +409,17 @@ const checked_case cases[] = {
     {"softmax_cross_entropy over positions, weighted mean",
      [](graph& g, bool last) {
        return build_entropy(g, last, shape(2, 3, 4), shape(2, 4), true, {.label_smoothing = 0.1f});
+     }},
+    {"softmax_cross_entropy over time",
+     [](graph& g, bool last) {
+       const i32 z = sequence_input(g, shape(4, 3, 5), last);
+       const i32 t = sequence_target(g, shape(4, 3), last, element::int32);
+       return ops::softmax_cross_entropy(g, z, t, -1, {.ignore_index = 2});
+     }},
+    {"mse over time",
+     [](graph& g, bool last) {
+       const i32 y = sequence_input(g, shape(2, 3, 4), last);
+       return ops::mse(g, y, sequence_target(g, shape(2, 3, 4), last, element::f32), {});
      }},
     {"mse", [](graph& g, bool last) { return build_mse(g, last, reduction::mean); }},
     {"mse, sum", [](graph& g, bool last) { return build_mse(g, last, reduction::sum); }},

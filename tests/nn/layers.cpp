@@ -82,6 +82,43 @@ TEST_CASE("A classifier's loss wants one value per class", "[nn]") {
                  "10x24x24; end with flatten and dense<classes>");
 }
 
+TEST_CASE("Transposed convolutions undo the shapes of convolutions", "[nn]") {
+  STATIC_REQUIRE(build<image<3, 5, 4>, conv_transpose<6, 3>>().output == shape(2, 6, 7, 6));
+  STATIC_REQUIRE(build<image<3, 5, 4>, conv_transpose<6, 2, stride<2>>>().output ==
+                 shape(2, 6, 10, 8));
+  STATIC_REQUIRE(
+      build<image<3, 5, 4>, conv_transpose<6, 3, stride<2>, pad<1>, output_padding<1, 0>>>()
+          .output == shape(2, 6, 10, 7));
+  STATIC_REQUIRE(build<image<3, 5, 4>, conv_transpose<6, 3, dilation<2>>>().output ==
+                 shape(2, 6, 9, 8));
+  STATIC_REQUIRE(build<image<4, 5, 4>, conv_transpose<6, 3, groups<2>>>().parameters ==
+                 4 * 3 * 9 + 6);
+  STATIC_REQUIRE(build<image<4, 5, 4>, conv_transpose<6, 3, no_bias>>().parameters == 4 * 6 * 9);
+  constexpr auto named = build<image<1, 2, 2>, conv_transpose<2, 2>>();
+  STATIC_REQUIRE(named.names[0] == "conv_transpose1.weight");
+  STATIC_REQUIRE(named.names[1] == "conv_transpose1.bias");
+}
+
+TEST_CASE("conv_transpose says which sizes do not fit", "[nn]") {
+  constexpr auto flat = build<input<784>, conv_transpose<6, 5>>();
+  STATIC_REQUIRE(flat.message ==
+                 "conv_transpose<6, 5>: expected a rank-3 input (channels x height x width), got "
+                 "784; start from image<...> or reshape to an image");
+  constexpr auto gone = build<image<1, 2, 5>, conv_transpose<1, 3, pad<2>>>();
+  STATIC_REQUIRE(gone.message ==
+                 "conv_transpose<1, 3>: expected padding that leaves cells of the output, got 2x5; "
+                 "pad less or use a larger kernel");
+  constexpr auto grouped = build<image<4, 8, 8>, conv_transpose<8, 3, groups<3>>>();
+  STATIC_REQUIRE(grouped.message ==
+                 "conv_transpose<8, 3>: expected channels that 3 groups divide, got 4 in and 8 "
+                 "out; change groups or channels");
+  constexpr auto padded =
+      build<image<1, 8, 8>, conv_transpose<1, 3, stride<2>, output_padding<2>>>();
+  STATIC_REQUIRE(padded.message ==
+                 "conv_transpose<1, 3>: expected output_padding below stride or dilation, 2, got "
+                 "2; pad the output less");
+}
+
 TEST_CASE("Only the first mistake is told, and nothing is appended after it", "[nn]") {
   constexpr auto g = build<image<1, 4, 4>, conv<2, 3>, dense<3>, conv<16, 5>, relu, flatten>();
   STATIC_REQUIRE(g.message ==

@@ -36,6 +36,8 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::add:
     case kind::subtract:
     case kind::multiply:
+    case kind::bias_add:
+    case kind::channel_scale:
     case kind::copy:
     case kind::batch_norm:
     case kind::batch_norm_inference:

@@ -104,6 +104,9 @@ kernel find_kernel(const signature& s) {
     case conv2d_data_gradient:
     case conv2d_weight_gradient: return detail::find_for_kind<M, dense>(s);
     case bias_gradient: return detail::find_for_kind<M, bias_gradient>(s);
+    case bias_add: return detail::find_for_kind<M, bias_add>(s);
+    case channel_scale: return detail::find_for_kind<M, channel_scale>(s);
+    case channel_scale_gradient: return detail::find_for_kind<M, channel_scale_gradient>(s);
     case relu: return detail::find_for_kind<M, relu>(s);
     case relu_gradient: return detail::find_for_kind<M, relu_gradient>(s);
     case kind::tanh: return detail::find_for_kind<M, kind::tanh>(s);
@@ -157,9 +160,6 @@ kernel find_kernel(const signature& s) {
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these
     case end_loop:
-    case bias_add:  // nothing appends these
-    case channel_scale:
-    case channel_scale_gradient:
     case none:
     case count: return nullptr;
   }

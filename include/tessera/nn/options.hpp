@@ -10,6 +10,7 @@ namespace tessera {
 struct layer_options {
   window win;
   bool stride_given = false;
+  i32 output_padding[2] = {0, 0};
   i32 groups = 1;
   bool bias = true;
   initializer init = initializer::he_uniform;
@@ -24,6 +25,16 @@ struct pad {
   static constexpr void apply(layer_options& o) {
     o.win.pad_begin[0] = o.win.pad_end[0] = Height;
     o.win.pad_begin[1] = o.win.pad_end[1] = Width;
+  }
+};
+
+/// Transposed convolution: rows and columns more at the end of the output.
+template <i32 Height, i32 Width = Height>
+struct output_padding {
+  static_assert(Height >= 0 && Width >= 0, "output_padding: expected at least 0 cells");
+  static constexpr void apply(layer_options& o) {
+    o.output_padding[0] = Height;
+    o.output_padding[1] = Width;
   }
 };
 

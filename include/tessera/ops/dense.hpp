@@ -10,6 +10,7 @@
 // Saved for the backward pass: x. In place: nothing.
 
 #include <tessera/ops/adjoints.hpp>
+#include <tessera/ops/axis.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::ops {
@@ -97,9 +98,13 @@ constexpr dense_sizes sizes_of_dense(const graph& g, const operation& op) {
 }
 
 constexpr bias_sizes sizes_of_bias(const graph& g, const operation& op) {
-  const shape& dy = g.tensors[op.in[1]].dims;
-  bias_sizes sizes{dy[0], dy[1], 1};
-  for (i32 axis = 2; axis < dy.rank; ++axis) sizes.inner *= dy[axis];
+  const tensor& t = g.tensors[op.in[1]];
+  if (seen_batch_first(t)) {
+    const axis_view dy = view_along_channels(t);
+    return {dy.outer, dy.along, dy.inner};
+  }
+  bias_sizes sizes{t.dims[0], t.dims[1], 1};
+  for (i32 axis = 2; axis < t.dims.rank; ++axis) sizes.inner *= t.dims[axis];
   return sizes;
 }
 

@@ -20,6 +20,7 @@
 // Pieces are contiguous, so a kernel copies `outer` runs a part: 2 bytes of traffic for each moved.
 
 #include <tessera/ops/adjoints.hpp>
+#include <tessera/ops/axis.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::ops {
@@ -36,11 +37,6 @@ struct split_parts {
 
   constexpr i32 operator[](i32 index) const { return id[index]; }
 };
-
-/// Which extent of `t.dims` axis number `axis` of a sample is.
-constexpr i32 extent_of_axis(const tensor& t, i32 axis) {
-  return t.batched && axis >= t.stack ? axis + 1 : axis;
-}
 
 /// Records an axis that `x` does not have. True where it has.
 constexpr bool check_axis(graph& g, i32 x, i32 axis, tensor_name layer) {
@@ -174,19 +170,10 @@ constexpr void differentiate_split(graph& g, const operation& forward, adjoints&
 }
 
 constexpr move_sizes sizes_of_move(const graph& g, const operation& op) {
-  const tensor& whole = g.tensors[op.what == kind::concat ? op.out[0] : op.in[0]];
-  const shape dims = whole.sample();
-  move_sizes sizes{1, {}};
-  i32 inner = 1;
-  for (i32 axis = 0; axis < dims.rank; ++axis) {
-    if (axis < op.attr.axis) sizes.outer *= dims[axis];
-    if (axis > op.attr.axis) inner *= dims[axis];
-  }
-  if (whole.batched) {  // where the samples lie, as seen from the axis
-    const bool inside = whole.batch_last || op.attr.axis < whole.stack;
-    (inside ? inner : sizes.outer) *= whole.batch();
-  }
-  for (i32 i = 0; i < move_sizes::max_parts; ++i) sizes.width[i] = op.attr.parts[i] * inner;
+  const tensor& t = g.tensors[op.what == kind::concat ? op.out[0] : op.in[0]];
+  const axis_view whole = view_along(t, op.attr.axis);
+  move_sizes sizes{whole.outer, {}};
+  for (i32 i = 0; i < move_sizes::max_parts; ++i) sizes.width[i] = op.attr.parts[i] * whole.inner;
   return sizes;
 }
 

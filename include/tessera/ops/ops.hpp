@@ -7,7 +7,9 @@
 //   in_place_over     which input an output may overwrite
 //   sign              the signature that chooses the kernel
 
+#include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
+#include <tessera/ops/conv_transpose.hpp>
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/embedding.hpp>
@@ -105,6 +107,9 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::tanh:
     case kind::sigmoid: return differentiate_activation(g, forward, a);
     case kind::dropout: return differentiate_dropout(g, forward, a);
+    case kind::conv2d_data_gradient: return differentiate_conv_transpose(g, forward, a);
+    case kind::bias_add: return differentiate_bias_add(g, forward, a);
+    case kind::channel_scale: return differentiate_channel_scale(g, forward, a);
     case kind::add: return differentiate_add(g, forward, a);
     case kind::subtract: return differentiate_subtract(g, forward, a);
     case kind::multiply: return differentiate_multiply(g, forward, a);
@@ -151,6 +156,8 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::add:
     case kind::subtract:
     case kind::multiply:
+    case kind::bias_add:
+    case kind::channel_scale:
     case kind::copy:
     case kind::batch_norm:
     case kind::batch_norm_inference:
@@ -235,7 +242,16 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::conv2d_weight_gradient:
     case kind::conv2d_weight_update: sizes_of_conv(g, op).write(s); break;
     case kind::bias_gradient:
-    case kind::bias_update: sizes_of_bias(g, op).write(s); break;
+    case kind::bias_update:
+      sizes_of_bias(g, op).write(s);
+      if (seen_batch_first(g.tensors[op.in[1]])) s.batch_last = false;
+      break;
+    case kind::bias_add:
+    case kind::channel_scale:
+    case kind::channel_scale_gradient:
+      sizes_of_channels(g, op).write(s);
+      s.batch_last = false;
+      break;
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
     case kind::avg_pool2d:

@@ -145,12 +145,19 @@ struct embedding_sizes {
   constexpr i64 step(bool batch_last) const { return batch_last ? batch : 1; }
 };
 
-/// bias_gradient and bias_update. dy (batch, channels, inner), db (channels).
+/// Operations on elements that take one number a channel.
+constexpr bool is_by_channel(kind what) {
+  return what == kind::bias_add || what == kind::channel_scale;
+}
+
+/// bias_gradient and bias_update: dy (batch, channels, inner), db (channels). bias_add,
+/// channel_scale and its gradient see every layout as (batch, channels, inner), batch first.
 struct bias_sizes {
   i32 batch, channels, inner;
 
   static constexpr bias_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
   constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = channels, s.n[2] = inner; }
+  constexpr i32 count() const { return batch * channels * inner; }
 };
 
 /// Losses. softmax_cross_entropy: logits (batch, classes, inner), target (batch, inner) as i32;

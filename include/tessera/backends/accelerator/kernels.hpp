@@ -6,6 +6,7 @@
 // per machine hands it over. So a program compiles one function per kind of operation and element
 // type, however many layers it has.
 
+#include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
 #include <tessera/backends/accelerator/move.hpp>
@@ -59,6 +60,9 @@ constexpr model_kernel kernel_for(const signature& s) {
     return &run_fused_update<T>;
   }
   if constexpr (What == kind::bias_gradient) return &run_stored_bias_gradient<T>;
+  if constexpr (What == kind::bias_add) return &run_bias_add<T>;
+  if constexpr (What == kind::channel_scale) return &run_channel_scale<T>;
+  if constexpr (What == kind::channel_scale_gradient) return &run_channel_scale_gradient<T>;
   if constexpr (What == kind::relu) return &run_relu<T>;
   if constexpr (What == kind::relu_gradient) return &run_relu_gradient<T>;
   if constexpr (What == kind::tanh) return &run_tanh<T>;

@@ -10,7 +10,7 @@
 //   data gradient     b x h x w positions of x, c channels    o
 //   weight gradient   o x c x kernel weights                  h, w, b
 //   pooling           b x h x w positions, o channels         -
-//   bias gradient     o channels                              b (samples and positions in one)
+//   sums by channel   o channels                              b (samples and positions in one)
 //   elementwise       b consecutive elements                  -
 //   concat, split     b elements, as they lie in the outputs  -
 //   recurrent cells   b consecutive elements of a state          -
@@ -59,6 +59,7 @@ constexpr family family_of(kind what) {
     case kind::conv2d_weight_gradient:
     case kind::conv2d_weight_update: return family::weight_gradient;
     case kind::bias_gradient:
+    case kind::channel_scale_gradient:
     case kind::bias_update: return family::bias;
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
@@ -258,6 +259,7 @@ constexpr problem problem_of(const signature& s) {
     }
     case family::elementwise:
       p.extent[axis_b] = is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
+      if (is_by_channel(s.what)) p.extent[axis_b] = bias_sizes::of(s).count();
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
     case family::exchange: {

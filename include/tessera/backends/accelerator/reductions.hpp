@@ -1,6 +1,6 @@
 #pragma once
 
-// Sums of a bias' gradient on the model's vector unit.
+// Sums over samples and positions, one a channel, on the model's vector unit.
 //
 // A vertex sums one block of samples and positions of some channels: 16 accumulators take turns,
 // element i (as it lies in memory) going to i mod 16, and are folded in halves. The partial sums of
@@ -52,15 +52,18 @@ struct bias_order {
   }
 };
 
-/// bias_gradient: (-, dy) -> db.
-template <class T>
-void run_bias_gradient(const machine& m, const call& c, T* out) {
+/// Elements that are in f32 at a time: a multiple of 16, so that accumulators keep their turns.
+inline constexpr i64 sum_piece = 1024;
+
+/// One sum for each channel. `make_piece()` gives what reads some elements in their order,
+/// `read(place, number, count)`, and adds the first of them to accumulators, `add(count, acc)`.
+template <class T, class Make>
+void run_channel_sums(const machine& m, const call& c, const bias_order& order, T* out,
+                      const Make& make_piece) {
   execution run(m, c);
   const mapping& map = run.blocks();
-  const bias_order order{c.sizes->batch_last, bias_sizes::of(*c.sizes)};
-  const T* dy = c.input<T>(1);
   run.run(map.output_blocks(), [&](i64 first, i64 last, recorder& r) {
-    constexpr i64 piece = 1024;  // a multiple of 16: accumulators keep their turns
+    auto piece = make_piece();
     for (i64 block = first; block < last; ++block) {
       vertex v;
       for (i32 a = 0; a < axis_count; ++a) v.place(map, a, 0);
@@ -75,16 +78,15 @@ void run_bias_gradient(const machine& m, const call& c, T* out) {
         for (i32 i = 0; i < partials; ++i) {
           v.place(map, axis_b, i);
           float acc[16] = {};
-          for (i64 done = 0; done < v.size[axis_b]; done += piece) {
-            float x[piece];
-            const i64 n = v.size[axis_b] - done < piece ? v.size[axis_b] - done : piece;
+          for (i64 done = 0; done < v.size[axis_b]; done += sum_piece) {
+            const i64 n = v.size[axis_b] - done < sum_piece ? v.size[axis_b] - done : sum_piece;
             for (i64 j = 0; j < n;) {
               i64 at = 0;
               const i64 length = order.side_by_side(o, v.begin[axis_b] + done + j, n - j, at);
-              fetch(dy + at, x + j, length);
+              piece.read(at, j, length);
               j += length;
             }
-            add_in_turn(x, n, acc);
+            piece.add(n, acc);
           }
           const float partial = fold(acc);
           total = i == 0 ? partial : total + partial;
@@ -92,6 +94,27 @@ void run_bias_gradient(const machine& m, const call& c, T* out) {
         put(m.matrix.round, &total, out + o, 1);
       }
     }
+  });
+}
+
+/// Elements of one operand in f32.
+template <class T>
+struct sum_of_elements {
+  const T* x;
+  float a[sum_piece];
+
+  void read(i64 from, i64 to, i64 n) { fetch(x + from, a + to, n); }
+  void add(i64 n, float* acc) const { add_in_turn(a, n, acc); }
+};
+
+/// bias_gradient: (-, dy) -> db.
+template <class T>
+void run_bias_gradient(const machine& m, const call& c, T* out) {
+  const bias_order order{c.sizes->batch_last, bias_sizes::of(*c.sizes)};
+  run_channel_sums(m, c, order, out, [&] {
+    sum_of_elements<T> piece;
+    piece.x = c.input<T>(1);
+    return piece;
   });
 }
 

@@ -8,6 +8,7 @@
 #include <tessera/backends/accelerator/problem.hpp>
 #include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
+#include <initializer_list>
 
 namespace tessera::accelerator {
 
@@ -114,6 +115,8 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
     case kind::multiply:
     case kind::copy:
     case kind::zero:
+    case kind::bias_add:
+    case kind::channel_scale:
     case kind::overflow_test: return v.simple;
     case kind::tanh: return narrow ? v.tanh_f16 : v.tanh_f32;
     case kind::sigmoid: return narrow ? v.sigmoid_f16 : v.sigmoid_f32;
@@ -198,10 +201,11 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
     case family::bias: {
       const element type = s.input_type(1);
       w.outputs = o;
+      const i64 operands = s.what == kind::channel_scale_gradient ? 2 : 1;
       w.vector_ops = o * positions;
       w.cycles = vector_cost::elementwise(m.vector, o * positions, type, m.vector.simple);
-      w.sram_bytes = o * positions * bytes_of(type);
-      w.fixed_bytes = o * positions * bytes_of(type);
+      w.sram_bytes = o * positions * operands * bytes_of(type);
+      w.fixed_bytes = o * positions * operands * bytes_of(type);
       w.sum_bytes = 4 * o;
       break;
     }
@@ -303,8 +307,13 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
     case family::elementwise: {
       if (is_user(s.what)) return user_work(m, s, positions);
       i64 bytes = 0;  // per element
-      for (i32 slot = 0; slot < 2; ++slot) {
+      for (i32 slot = 0; slot < (is_by_channel(s.what) ? 1 : 2); ++slot) {
         if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));
+      }
+      if (is_by_channel(s.what)) {  // numbers of the most channels that so many elements touch
+        const auto n = bias_sizes::of(s);
+        const i64 touched = (positions + n.inner - 2) / n.inner + 1;
+        w.fixed_bytes = (touched < n.channels ? touched : n.channels) * bytes_of(s.input_type(1));
       }
       if (s.what != kind::overflow_test) {
         for (i32 slot = 0; slot < 4; ++slot) {
@@ -313,7 +322,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
         }
       }
       w.vector_ops = positions * (s.what == kind::update ? 2 + 2 * states_of(s) : 1);
-      w.sram_bytes = positions * bytes;
+      w.sram_bytes = positions * bytes + w.fixed_bytes;
       w.cycles = s.what == kind::cast
                      ? vector_cost::cast(m.vector, positions, s.input_type(0), s.output_type(0))
                      : vector_cost::elementwise(

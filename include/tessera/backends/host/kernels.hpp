@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
@@ -78,6 +79,9 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::sigmoid:
     case kind::sigmoid_gradient:
     case kind::dropout:
+    case kind::bias_add:
+    case kind::channel_scale:
+    case kind::channel_scale_gradient:
     case kind::add:
     case kind::subtract:
     case kind::multiply:
@@ -167,6 +171,9 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::conv2d_weight_update) return &conv2d_weight_update<T, Last>;
   if constexpr (What == kind::bias_gradient) return &bias_gradient<T, Last>;
   if constexpr (What == kind::bias_update) return &bias_update<T, Last>;
+  if constexpr (What == kind::bias_add) return &bias_add<T>;
+  if constexpr (What == kind::channel_scale) return &channel_scale<T>;
+  if constexpr (What == kind::channel_scale_gradient) return &channel_scale_gradient<T>;
   if constexpr (What == kind::relu) return &relu<T>;
   if constexpr (What == kind::relu_gradient) return &relu_gradient<T>;
   if constexpr (What == kind::tanh) return &tanh_forward<T>;

@@ -6,6 +6,7 @@
 // are compared with. Everything is decided while a kernel runs, so one function serves all
 // signatures.
 
+#include <tessera/backends/reference/channel.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/loss.hpp>
 #include <tessera/backends/reference/move.hpp>
@@ -32,6 +33,9 @@ void run_in(const call& c) {
     case kind::conv2d_data_gradient: return conv2d_data_gradient<Real>(c);
     case kind::conv2d_weight_gradient: return store_gradient<Real, conv2d_weight_gradient>(c);
     case kind::bias_gradient: return store_gradient<Real, bias_gradient>(c);
+    case kind::bias_add: return bias_add<Real>(c);
+    case kind::channel_scale: return channel_scale<Real>(c);
+    case kind::channel_scale_gradient: return channel_scale_gradient<Real>(c);
     case kind::relu: return relu<Real>(c);
     case kind::relu_gradient: return relu_gradient<Real>(c);
     case kind::tanh: return tanh<Real>(c);
