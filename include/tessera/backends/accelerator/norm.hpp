@@ -25,7 +25,7 @@ inline void multiply_in_turn(const float* a, const float* b, i64 n, float* acc) 
       store(acc + j, fma(load(a + i + j), load(b + i + j), load(acc + j)));
     }
   }
-  for (i32 j = 0; i < n; ++i, ++j) acc[j] = std::fma(a[i], b[i], acc[j]);
+  for (i32 j = 0; j < 16 && i < n; ++i, ++j) acc[j] = std::fma(a[i], b[i], acc[j]);
 }
 
 /// x[i] - mean for a piece; whole lanes are written.

@@ -22,7 +22,7 @@ inline void add_in_turn(const float* x, i64 n, float* acc) {
     for (i32 p = 0; p < parts; ++p) sum[p] += load(x + i + p * lane_count);
   }
   for (i32 p = 0; p < parts; ++p) store(acc + p * lane_count, sum[p]);
-  for (i32 j = 0; i < n; ++i, ++j) acc[j] += x[i];
+  for (i32 j = 0; j < 16 && i < n; ++i, ++j) acc[j] += x[i];
 }
 
 /// The accumulators folded in halves.

@@ -5,11 +5,11 @@
 // What one statistic is over lies either along vectors (`number_runs`: runs of neighbours, as often
 // as need be) or in one lane each (`lane_moments`: a column of vectors).
 //
-// Sums along: element k of a run goes to running sum k mod 32, and the 32 are folded in halves; so
-// the order does not depend on the vector width. Moments: blocks of up to 4096 numbers, about as
-// much as a first-level cache keeps; each has its mean, then the sum of squares about it, and the
-// blocks are merged in order (Chan, Golub, LeVeque 1979). Memory is read once, and neither a large
-// mean nor many numbers cost digits.
+// Sums along: element k of a run goes to running sum k mod 64 (k mod 32 where two sums are made at
+// once), and those are folded in halves; so the order does not depend on the vector width. Moments:
+// blocks of up to 4096 numbers, about as much as a first-level cache keeps; each has its mean, then
+// the sum of squares about it, and the blocks are merged in order (Chan, Golub, LeVeque 1979).
+// Memory is read once, and neither a large mean nor many numbers cost digits.
 
 #include <cmath>
 
@@ -36,58 +36,65 @@ void store_first(T* p, simd::vec x, i32 n) {
   n == simd::lanes ? simd::store(p, x) : simd::store_partial(p, x, n);
 }
 
-/// x with the lanes from n on set to 0.
-inline simd::vec first_only(simd::vec x, i32 n) {
-  float all[simd::lanes] = {};
-  simd::store_partial(all, x, n);
-  return simd::load(all);
-}
+/// Running sums in registers: enough vectors to hide the latency of an addition (4 cycles, 2 a
+/// cycle), few enough for 16 registers of 8 lanes.
+template <i32 Sums>
+inline constexpr i32 running_sums = Sums == 1 ? 64 : 32;
 
-/// `Sums` sums over runs: terms(out, numbers...) makes the terms of a vector of numbers from each
-/// of the arrays, all laid out alike.
-template <i32 Sums, class Terms, class... T>
-void sum_runs(const number_runs& r, float (&total)[Sums], const Terms& terms, const T*... from) {
+/// `Sums` sums over runs: add(sums, numbers...) adds the terms of a vector of numbers from each of
+/// the arrays, all laid out alike.
+template <i32 Sums, class Add, class... T>
+void sum_runs(const number_runs& r, float (&total)[Sums], const Add& add, const T*... from) {
   using namespace simd;
-  constexpr i32 vectors = 32 / lanes;
-  vec all[Sums][vectors];
-  for (i32 k = 0; k < Sums; ++k) {
+  constexpr i32 running = running_sums<Sums>;
+  constexpr i32 vectors = running / lanes;
+  vec all[vectors][Sums];
+  TESSERA_UNROLL
+  for (i32 v = 0; v < vectors; ++v) {
     TESSERA_UNROLL
-    for (i32 v = 0; v < vectors; ++v) all[k][v] = zero();
+    for (i32 k = 0; k < Sums; ++k) all[v][k] = zero();
   }
-  vec term[Sums];
   for (i64 run = 0; run < r.runs; ++run) {
     const i64 end = run * r.step + r.length;
     i64 i = run * r.step;
-    for (; i + 32 <= end; i += 32) {
+    for (; i + running <= end; i += running) {
       TESSERA_UNROLL
-      for (i32 v = 0; v < vectors; ++v) {
-        terms(term, load(from + i + v * lanes)...);
-        for (i32 k = 0; k < Sums; ++k) all[k][v] = all[k][v] + term[k];
-      }
+      for (i32 v = 0; v < vectors; ++v) add(all[v], load(from + i + v * lanes)...);
     }
-    for (i32 v = 0; i < end; i += lanes, ++v) {
+    if (i == end) continue;
+    float rest[Sums][running] = {};
+    for (i32 at = 0; i < end; i += lanes, at += lanes) {
       const i32 n = end - i < lanes ? static_cast<i32>(end - i) : lanes;
-      terms(term, load_first(from + i, n)...);
-      for (i32 k = 0; k < Sums; ++k) {
-        all[k][v] = all[k][v] + (n == lanes ? term[k] : first_only(term[k], n));
-      }
+      vec term[Sums];
+      TESSERA_UNROLL
+      for (i32 k = 0; k < Sums; ++k) term[k] = zero();
+      add(term, load_first(from + i, n)...);
+      TESSERA_UNROLL
+      for (i32 k = 0; k < Sums; ++k) store_first(rest[k] + at, term[k], n);
+    }
+    TESSERA_UNROLL
+    for (i32 v = 0; v < vectors; ++v) {
+      TESSERA_UNROLL
+      for (i32 k = 0; k < Sums; ++k) all[v][k] = all[v][k] + load(rest[k] + v * lanes);
     }
   }
+  TESSERA_UNROLL
   for (i32 k = 0; k < Sums; ++k) {
     TESSERA_UNROLL
     for (i32 fold = vectors / 2; fold > 0; fold /= 2) {
       TESSERA_UNROLL
-      for (i32 v = 0; v < fold; ++v) all[k][v] = all[k][v] + all[k][v + fold];
+      for (i32 v = 0; v < fold; ++v) all[v][k] = all[v][k] + all[v + fold][k];
     }
-    total[k] = sum(all[k][0]);
+    total[k] = sum(all[0][k]);
   }
 }
 
-/// y = f(numbers...) over runs; y may be one of the arrays.
+/// y = f(numbers...) over runs; y may be one of the arrays. From the last run on: of numbers that
+/// were just summed those are the ones still in cache.
 template <class Function, class Y, class... T>
 void map_runs(const number_runs& r, Y* y, const Function& f, const T*... from) {
   using namespace simd;
-  for (i64 run = 0; run < r.runs; ++run) {
+  for (i64 run = r.runs - 1; run >= 0; --run) {
     const i64 end = run * r.step + r.length;
     i64 i = run * r.step;
     for (; i + lanes <= end; i += lanes) store(y + i, f(load(from + i)...));
@@ -129,14 +136,14 @@ moments moments_along(const T* p, const number_runs& r) {
     block.count = static_cast<float>(part.count());
     float total[1];
     if constexpr (Centred) {
-      sum_runs(
-          part, total, [](simd::vec(&t)[1], simd::vec x) { t[0] = x; }, first);
+      const auto plain = [](simd::vec(&t)[1], simd::vec x) { t[0] = t[0] + x; };
+      sum_runs(part, total, plain, first);
       block.mean = total[0] / block.count;
     }
     const simd::vec mean = simd::set(block.mean);
     const auto squares = [mean](simd::vec(&t)[1], simd::vec x) {
       const simd::vec off = x - mean;
-      t[0] = off * off;
+      t[0] = simd::fma(off, off, t[0]);
     };
     sum_runs(part, total, squares, first);
     block.squares = total[0];

@@ -9,9 +9,13 @@
 //
 // Without positions and with the batch first, (batch, channels), lanes are channels instead. Sums
 // have the order of moments.hpp; lanes that are channels sum over samples in order.
-// Cost: the traffic of memory. Forward reads x twice and writes y, backward reads x and dy twice
-// and writes dx; the second reading of a channel comes from the second-level cache where it fits
-// (128 KiB for 32 samples of 32 x 32 floats).
+// Cost: the traffic of memory. Forward reads x twice and writes y, 1.5 times the traffic of a copy;
+// backward reads x and dy twice and writes dx, 1.67 times that of an addition. Measured for 32 x 16
+// x 32 x 32 floats in third-level cache, AVX2, one thread of an AMD EPYC: forward 80 us batch last
+// and 82 us batch first (1.9 times a copy, 43 us), backward 104 and 112 us (1.6 and 1.8 times an
+// addition, 63 us); halves 75 and 78, 79 and 91 us, bound by conversion. From memory forward takes
+// 1.5 times a copy batch last and 2.3 times batch first, where the samples' runs lie a power of two
+// apart and evict one another from the second-level cache.
 
 #include <algorithm>
 
@@ -232,8 +236,8 @@ void batch_norm_gradients(const call& c) {
     const number_runs counted = at.counted();
     if (sums) {
       const auto terms = [m](vec(&t)[2], vec v, vec g) {
-        t[0] = g;
-        t[1] = g * (v - m);
+        t[0] = t[0] + g;
+        t[1] = simd::fma(g, v - m, t[1]);
       };
       sum_runs(counted, total, terms, x + first, dy + first);
     }

@@ -183,8 +183,8 @@ void scale_gradients_along(const call& c, const norm_rows<How, false>& at) {
       const i64 e = (sample * at.n.rows * at.n.features + channel) * at.n.inner;
       const vec mean = simd::set(scale_at(p.means, statistic, 0));
       const auto terms = [mean](vec(&t)[2], vec v, vec g) {
-        t[0] = g;
-        t[1] = g * (v - mean);
+        t[0] = t[0] + g;
+        t[1] = simd::fma(g, v - mean, t[1]);
       };
       float total[2];
       sum_runs(number_runs{1, at.n.inner, 0}, total, terms, p.x + e, p.dy + e);
@@ -221,8 +221,8 @@ void norm_gradient_along(const call& c) {
     const bool by_feature = inner > 1 && gamma != nullptr;
     float total[2] = {};  // of g and g (x - mean)
     const auto terms = [mean](vec(&t)[2], vec v, vec g) {
-      t[0] = g;
-      t[1] = g * (v - mean);
+      t[0] = t[0] + g;
+      t[1] = simd::fma(g, v - mean, t[1]);
     };
     if (by_feature) {
       for (i64 f = 0; f < at.n.features; ++f) {
