@@ -12,8 +12,10 @@
 #include <tessera/nn/dense.hpp>
 #include <tessera/nn/embedding.hpp>
 #include <tessera/nn/flatten.hpp>
+#include <tessera/nn/grid_lstm.hpp>
 #include <tessera/nn/input.hpp>
 #include <tessera/nn/loss.hpp>
+#include <tessera/nn/multi_recurrent.hpp>
 #include <tessera/nn/names.hpp>
 #include <tessera/nn/norm.hpp>
 #include <tessera/nn/options.hpp>

@@ -58,6 +58,10 @@ class case_graph {
       }
     }
   }
+  /// A stack of parameters whose slices the case knows by names of their own, first slice first.
+  void adopt_slices(i32 id, const std::vector<std::string>& names) {
+    slices_.push_back({id, names});
+  }
   /// A result of the case; what `convert` makes of its values is compared.
   void output(const std::string& name, i32 id, converter convert = {}) {
     keep(g, id);
@@ -74,6 +78,14 @@ class case_graph {
     const differentiated d = differentiate_from(g, from);
     interpreter net(g, b.find);
     for (const entry& e : fill_) net.write(e.id, case_.tensor(e.section, e.name).values);
+    for (const auto& [id, names] : slices_) {
+      std::vector<double> all;
+      for (const std::string& name : names) {
+        const std::vector<double> slice = case_.tensor("weights", name).values;
+        all.insert(all.end(), slice.begin(), slice.end());
+      }
+      net.write(id, all);
+    }
     for (const auto& [id, values] : given_) net.write(id, values);
     std::size_t seed = 0;
     for (const entry& e : output_) {
@@ -88,12 +100,20 @@ class case_graph {
     std::size_t compared = 0;
     for (const entry& e : gradient_) {
       const i32 id = d.gradients[e.id];
-      if (id < 0) {
-        f.note(e.section + "/" + e.name + ": the graph has no such gradient");
-        continue;
-      }
-      f.compare(e.section, e.name, net.read(id));
+      // Where nothing depends on a tensor the graph has no gradient: zeros.
+      const auto count = static_cast<std::size_t>(g.tensors[e.id].dims.count());
+      f.compare(e.section, e.name, id < 0 ? std::vector<double>(count) : net.read(id));
       ++compared;
+    }
+    for (const auto& [id, names] : slices_) {
+      const std::vector<double> all = net.read(d.gradients[id]);
+      const auto count = static_cast<std::ptrdiff_t>(all.size() / names.size());
+      auto slice = all.begin();
+      for (const std::string& name : names) {
+        f.compare("grad_weights", name, {slice, slice + count});
+        slice += count;
+        ++compared;
+      }
     }
     const std::size_t expected =
         case_.names("grad_inputs").size() + case_.names("grad_weights").size();
@@ -112,8 +132,30 @@ class case_graph {
   bool batch_last_;
   std::vector<entry> fill_, gradient_, output_;
   std::vector<std::pair<i32, std::vector<double>>> given_;
+  std::vector<std::pair<i32, std::vector<std::string>>> slices_;
   std::vector<converter> converters_;
 };
+
+/// The rows of `all` (rows, batch, features) as so many values (batch, features).
+inline std::vector<i32> rows_of(graph& g, i32 all) {
+  const shape dims = g.tensors[all].dims;
+  const std::vector<i32> extents(static_cast<std::size_t>(dims[0]), 1);
+  const ops::split_parts parts = ops::split(g, all, extents.data(), dims[0], 0, {"rows", 0, ""});
+  std::vector<i32> rows;
+  for (i32 i = 0; i < dims[0]; ++i) {
+    rows.push_back(ops::view_into(g, parts[i], dims.sample(), 0, 0, 0, 0));
+  }
+  return rows;
+}
+
+/// Values (batch, features) one after another as (rows, batch, features).
+inline i32 join_rows(graph& g, const std::vector<i32>& rows) {
+  std::vector<ops::part> parts;
+  for (const i32 row : rows) {
+    parts.push_back({ops::view_into(g, row, g.tensors[row].dims.batch_of(1), 1, 0, 0, 0)});
+  }
+  return ops::concat(g, parts.data(), static_cast<i32>(parts.size()), 0, {"rows", 0, ""});
+}
 
 /// Builds, runs and compares a case on all backends and layouts.
 template <class Build>

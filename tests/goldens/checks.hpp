@@ -98,6 +98,11 @@ void check_rnn(const golden_case&, findings&);
 void check_lstm(const golden_case&, findings&);
 void check_gru(const golden_case&, findings&);
 
+// grids.cpp
+void check_mdlstm(const golden_case&, findings&);
+void check_grid_lstm_block(const golden_case&, findings&);
+void check_grid_lstm(const golden_case&, findings&);
+
 // optimizers.cpp
 void check_sgd(const golden_case&, findings&);
 void check_adam(const golden_case&, findings&);
@@ -107,6 +112,9 @@ void check_initializer(const golden_case&, findings&);
 // nets.cpp
 void check_net_mlp(const golden_case&, findings&);
 void check_net_lenet5(const golden_case&, findings&);
+
+// char_lstm.cpp
+void check_net_char_lstm(const golden_case&, findings&);
 
 // mixed_precision.cpp
 void check_mixed_spec(const golden_case&, findings&);

@@ -7,27 +7,6 @@ namespace tessera::testing {
 
 namespace {
 
-/// The rows of `all` (rows, batch, features) as so many values (batch, features).
-std::vector<i32> rows_of(graph& g, i32 all) {
-  const shape dims = g.tensors[all].dims;
-  const std::vector<i32> extents(static_cast<std::size_t>(dims[0]), 1);
-  const ops::split_parts parts = ops::split(g, all, extents.data(), dims[0], 0, {"rows", 0, ""});
-  std::vector<i32> rows;
-  for (i32 i = 0; i < dims[0]; ++i) {
-    rows.push_back(ops::view_into(g, parts[i], dims.sample(), 0, 0, 0, 0));
-  }
-  return rows;
-}
-
-/// Values (batch, features) one after another as (rows, batch, features).
-i32 join_rows(graph& g, const std::vector<i32>& rows) {
-  std::vector<ops::part> parts;
-  for (const i32 row : rows) {
-    parts.push_back({ops::view_into(g, row, g.tensors[row].dims.batch_of(1), 1, 0, 0, 0)});
-  }
-  return ops::concat(g, parts.data(), static_cast<i32>(parts.size()), 0, {"rows", 0, ""});
-}
-
 template <class Equations>
 void check_recurrent(const golden_case& c, findings& f, const std::vector<std::string>& states) {
   const i32 batch = c.attributes().get<i32>("N");

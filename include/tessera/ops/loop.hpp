@@ -71,11 +71,12 @@ class loop_writer {
     return c;
   }
 
-  /// A value that starts as zeros: `dims`, batch first, laid out like `like`.
-  constexpr i32 carry_of_zeros(i32 like, const shape& dims, bool detached = false) {
+  /// A value that starts as zeros: `dims`, laid out like `like`, batch first behind `stack` extents
+  /// that loops inside run over.
+  constexpr i32 carry_of_zeros(i32 like, const shape& dims, bool detached = false, i32 stack = 0) {
     tensor t = g_.tensors[like];
     t.dims = dims;
-    t.stack = 0;
+    t.stack = stack;
     t.type = element::f32;
     t.what = role::activation;
     t.name = layer_;
@@ -295,6 +296,9 @@ constexpr void loop_writer::close_carries() {
       const i32 slot = view_into(g_, c.buffer, g_.tensors[c.in].dims, g_.tensors[c.in].stack, body_,
                                  start + step, step);
       append_copy(g_, c.next, slot, layer_);
+      for (loop_output& out : g_.loop_outputs) {  // one copy serves both
+        if (out.body == body_ && out.inner == c.next) out.inner = slot;
+      }
       c.next = slot;
     }
     g_.carries[i] = c;
