@@ -13,7 +13,7 @@
 // Neither the rows nor the columns cost anything to compile: each loop has one body.
 
 #include <tessera/nn/builder.hpp>
-#include <tessera/ops/conv.hpp>
+#include <tessera/ops/channel.hpp>
 #include <tessera/ops/loop.hpp>
 
 namespace tessera {
@@ -51,14 +51,6 @@ concept mdlstm_option = requires(mdlstm_options& o) {
 };
 
 namespace detail {
-
-/// One number for every feature, the same for all samples: x (batch, features), scale (features,
-/// 1, 1, 1).
-constexpr i32 scale_features(graph& g, i32 x, i32 scale, tensor_name layer) {
-  const shape dims = g.tensors[x].dims;
-  const i32 image = ops::view(g, x, shape(dims[0], dims[1], 1, 1));
-  return ops::view(g, ops::conv2d(g, image, scale, -1, window{}, dims[1], layer), dims);
-}
 
 /// Names of the parameters of one direction: "Wx", or "d2.Wx" where there are several.
 struct mdlstm_parts {
@@ -106,7 +98,7 @@ struct mdlstm_weights {
     w.u2 = weight(shape(gates * hidden, hidden), parts.u2);
     w.b = weight(shape(gates * hidden), parts.b);
     if (!peepholes) return w;
-    const auto as_scale = [&](i32 x) { return ops::view(g, x, shape(hidden, 1, 1, 1)); };
+    const auto as_scale = [&](i32 x) { return ops::view(g, x, shape(hidden)); };
     const i32 halves[] = {1, 1};
     const auto p_i = ops::split(g, weight(shape(2, hidden), parts.p_i), halves, 2, 0, layer);
     const auto p_f = ops::split(g, weight(shape(2, hidden), parts.p_f), halves, 2, 0, layer);
@@ -114,7 +106,7 @@ struct mdlstm_weights {
     w.input_2 = as_scale(p_i[1]);
     w.forget_1 = as_scale(p_f[0]);
     w.forget_2 = as_scale(p_f[1]);
-    w.output = as_scale(weight(shape(hidden), parts.p_o));
+    w.output = weight(shape(hidden), parts.p_o);
     return w;
   }
 };
@@ -127,7 +119,7 @@ constexpr mdlstm_state mdlstm_cell(graph& g, i32 x, mdlstm_state above, mdlstm_s
   const auto sigmoid = [&](i32 a) { return ops::unary(g, kind::sigmoid, a, layer); };
   const auto tanh = [&](i32 a) { return ops::unary(g, kind::tanh, a, layer); };
   const auto peep = [&](i32 a, i32 c, i32 scale) {
-    return scale < 0 ? a : add(a, scale_features(g, c, scale, layer));
+    return scale < 0 ? a : add(a, ops::channel_scale(g, c, scale, layer));
   };
   const i32 of_x = ops::dense(g, x, w.wx, w.b, layer);
   const i32 of_above = add(of_x, ops::dense(g, above.h, w.u1, -1, layer));
