@@ -66,6 +66,11 @@ TEST_CASE("Pooling says which sizes do not fit", "[nn]") {
   STATIC_REQUIRE(flat.message ==
                  "max_pool<2>: expected a rank-3 input (channels x height x width), got 16; put "
                  "it before flatten");
+  constexpr auto global = build<input<16>, global_avg_pool>();
+  STATIC_REQUIRE(
+      global.message ==
+      "global_avg_pool: expected a rank-3 input (channels x height x width), got 16; put "
+      "it before flatten");
   constexpr auto small = build<image<3, 2, 5>, avg_pool<3>>();
   STATIC_REQUIRE(small.message ==
                  "avg_pool<3>: expected height and width of at least 3, got 2x5; use a smaller "
@@ -139,6 +144,10 @@ TEST_CASE("Shapes follow from the formulas", "[nn]") {
   STATIC_REQUIRE(build<image<6, 7, 7>, max_pool<3, stride<2>, pad<1>>>().output ==
                  shape(2, 6, 4, 4));
   STATIC_REQUIRE(build<image<6, 8, 6>, avg_pool<2>>().output == shape(2, 6, 4, 3));
+  STATIC_REQUIRE(build<image<6, 8, 8>, max_pool<3, stride<2>>>().output == shape(2, 6, 3, 3));
+  STATIC_REQUIRE(build<image<6, 8, 8>, max_pool<3, stride<2>, ceil_mode>>().output ==
+                 shape(2, 6, 4, 4));
+  STATIC_REQUIRE(build<image<6, 8, 5>, global_avg_pool>().output == shape(2, 6, 1, 1));
   STATIC_REQUIRE(build<image<2, 3, 4>, flatten>().output == shape(2, 24));
   STATIC_REQUIRE(build<input<5>, flatten>().output == shape(2, 5));
   STATIC_REQUIRE(build<image<2, 3, 4>, relu, tessera::tanh, sigmoid, dropout<50>>().output ==

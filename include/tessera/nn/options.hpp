@@ -59,6 +59,11 @@ struct dilation {
   }
 };
 
+/// Pooling: a last window may start inside the image and end outside of it.
+struct ceil_mode {
+  static constexpr void apply(layer_options& o) { o.win.ceil_mode = true; }
+};
+
 /// Channels in groups that do not see each other.
 template <i32 Count>
 struct groups {

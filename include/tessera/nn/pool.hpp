@@ -38,7 +38,7 @@ constexpr value build_pool(builder& b, value x, kind what, const char* spelled) 
 /// otherwise. The first of equal values gets the gradient.
 ///
 /// Shapes   x (batch, channels, height, width)   y (batch, channels, height', width')
-/// Options  stride, pad, dilation
+/// Options  stride, pad, dilation, ceil_mode
 /// Memory   keeps one byte per output for the backward pass
 /// Errors   rank, a window larger than the image, padding over half a window
 template <i32 Kernel, layer_option... Options>
@@ -52,7 +52,7 @@ struct max_pool {
 /// The mean of each Kernel x Kernel window; padded cells count as zeros.
 ///
 /// Shapes   as max_pool
-/// Options  stride, pad
+/// Options  stride, pad, ceil_mode
 /// Memory   keeps nothing
 /// Errors   as max_pool
 template <i32 Kernel, layer_option... Options>
@@ -63,6 +63,26 @@ struct avg_pool {
   }
 };
 
-static_assert(layer<max_pool<2>> && layer<avg_pool<2>>);
+/// The mean of all cells of each channel, whatever the size of the image.
+///
+/// Shapes   x (batch, channels, height, width)   y (batch, channels, 1, 1); flatten goes behind it
+/// Memory   keeps nothing
+/// Errors   rank
+/// Source   Lin, Chen, Yan 2014, Network in Network
+struct global_avg_pool {
+  static constexpr value build(builder& b, value x) {
+    if (!b.usable(x)) return {};
+    const shape in = b.sample(x);
+    if (in.rank != 3) {
+      return b.fail({"global_avg_pool", "a rank-3 input (channels x height x width)",
+                     spell_all<64>(in), "put it before flatten"});
+    }
+    window win;
+    for (i32 axis = 0; axis < 2; ++axis) win.kernel[axis] = win.stride[axis] = in[1 + axis];
+    return {ops::pool2d(b.network(), kind::avg_pool2d, x.id, win, b.begin_layer("avg_pool"))};
+  }
+};
+
+static_assert(layer<max_pool<2>> && layer<avg_pool<2>> && layer<global_avg_pool>);
 
 }  // namespace tessera
