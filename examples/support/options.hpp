@@ -4,13 +4,18 @@
 
 #include <tessera/core/error.hpp>
 #include <tessera/core/types.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace examples {
@@ -19,7 +24,7 @@ struct options {
   std::string data;  // folder of the data set; empty: the example makes its own
   tessera::i32 epochs = 1;
   tessera::u64 seed = 1;
-  std::string precision = "fp32";
+  std::string precision;  // empty: what the backend does best
   std::string backend = "host";
   std::string machine = "ipu_mk1";
   tessera::i32 threads = 1;
@@ -27,7 +32,14 @@ struct options {
   std::string save;
   std::string report;
   bool quiet = false;
-  std::string model;  // examples with more than one network
+};
+
+/// An option of one example only.
+struct own_option {
+  const char* name;
+  const char* value;  // what --help calls it
+  const char* help;
+  std::function<void(const std::string&)> take;
 };
 
 inline constexpr const char* usage =
@@ -47,9 +59,13 @@ template <class Number>
 Number parse_number(std::string_view option, std::string_view text, Number least) {
   Number number{};
   const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (wrong != std::errc{} || end != text.data() + text.size() || number < least) {
-    throw tessera::error(std::string(option) + ": expected a whole number of at least " +
-                         std::to_string(least) + ", got \"" + std::string(text) + "\"");
+  if (wrong != std::errc{} || end != text.data() + text.size() || !(number >= least)) {
+    constexpr bool whole = std::is_integral_v<Number>;
+    std::ostringstream least_text;
+    least_text << least;
+    throw tessera::error(std::string(option) + ": expected a " + (whole ? "whole " : "") +
+                         "number of at least " + least_text.str() + ", got \"" + std::string(text) +
+                         "\"");
   }
   return number;
 }
@@ -73,14 +89,19 @@ inline void check_folder(std::string_view option, const std::string& file) {
   }
 }
 
-/// Reads the command line over the defaults in `o`. `set` is the name of the example's data set.
-inline options parse(int argc, char** argv, options o, const char* set) {
+/// Reads the command line over the defaults in `o`. `set` is the name of the example's data set,
+/// `own` are the options that only this example has.
+inline options parse(int argc, char** argv, options o, const char* set,
+                     const std::vector<own_option>& own = {}) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
     if (name == "--help") {
-      std::printf("%s\n%s%s", argv[0], usage,
-                  o.model.empty() ? "" : "  --model M          which network\n");
+      std::printf("%s\n%s", argv[0], usage);
+      for (const own_option& option : own) {
+        const std::string both = std::string(option.name) + ' ' + option.value;
+        std::printf("  %-18s %s\n", both.c_str(), option.help);
+      }
       std::exit(0);
     }
     if (name == "--quiet") {
@@ -91,7 +112,11 @@ inline options parse(int argc, char** argv, options o, const char* set) {
       if (i + 1 >= arguments.size()) throw tessera::error(name + ": expected a value after it");
       return arguments[++i];
     };
-    if (name == "--data") {
+    const auto mine = std::find_if(own.begin(), own.end(),
+                                   [&](const own_option& option) { return name == option.name; });
+    if (mine != own.end()) {
+      mine->take(value());
+    } else if (name == "--data") {
       o.data = value();
       if (!std::filesystem::is_directory(o.data)) {
         throw tessera::error("--data: there is no folder \"" + o.data + "\"");
@@ -118,8 +143,6 @@ inline options parse(int argc, char** argv, options o, const char* set) {
     } else if (name == "--report") {
       o.report = value();
       check_folder(name, o.report);
-    } else if (name == "--model" && !o.model.empty()) {
-      o.model = value();
     } else {
       throw tessera::error("unknown option \"" + name + "\"; --help lists those there are");
     }
@@ -130,6 +153,27 @@ inline options parse(int argc, char** argv, options o, const char* set) {
     if (std::filesystem::is_directory(folder)) o.data = folder.string();
   }
   return o;
+}
+
+/// Refuses what an example is not built for, in the same words everywhere. Without a precision it
+/// takes fp32 on the host and fp16 on the model.
+inline void check_job(options& o, std::initializer_list<std::string_view> on_host,
+                      std::initializer_list<std::string_view> on_model) {
+  const bool model = o.backend == "model";
+  const std::initializer_list<std::string_view> known = model ? on_model : on_host;
+  if (known.size() == 0) {
+    throw tessera::error("--backend: this example is built for the " +
+                         std::string(model ? "host" : "model") + " only, got \"" + o.backend +
+                         "\"");
+  }
+  if (model) check_choice("--machine", o.machine, {"ipu_mk1"});
+  if (o.precision.empty()) o.precision = *known.begin();
+  if (std::find(known.begin(), known.end(), o.precision) != known.end()) return;
+  std::string list;
+  for (const std::string_view each : known)
+    list += (list.empty() ? "" : " and ") + std::string(each);
+  throw tessera::error("--precision: this example is built for " + list + " on the " + o.backend +
+                       ", got \"" + o.precision + "\"");
 }
 
 /// Runs an example; anything wrong with its input is one line on stderr and exit code 2.
