@@ -113,6 +113,11 @@ void check_initializer(const golden_case&, findings&);
 void check_net_mlp(const golden_case&, findings&);
 void check_net_lenet5(const golden_case&, findings&);
 
+// branched_nets.cpp
+void check_net_resnet8(const golden_case&, findings&);
+void check_net_inception(const golden_case&, findings&);
+void check_net_convae(const golden_case&, findings&);
+
 // char_lstm.cpp
 void check_net_char_lstm(const golden_case&, findings&);
 
