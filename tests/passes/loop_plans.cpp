@@ -1,6 +1,7 @@
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
 #include <support/plan_validator.hpp>
+#include <support/random_graph.hpp>
 
 #include <tessera/core/random.hpp>
 #include <tessera/network/make.hpp>
@@ -8,6 +9,9 @@
 #include <tessera/nn/grid_lstm.hpp>
 #include <tessera/nn/multi_recurrent.hpp>
 #include <tessera/passes/locate.hpp>
+#include <tessera/runtime/gradient_check.hpp>
+
+#include <cstring>
 
 // Plans of steps with loops, replayed trip by trip.
 
@@ -183,6 +187,56 @@ TEST_CASE("steps with loops are planned without a fault, whatever goes round", "
     }
   }
   CHECK(updated_inside > 50);
+}
+
+TEST_CASE("random loops in training steps are planned without a fault", "[passes]") {
+  for (u64 seed = 0; seed < 1500; ++seed) {
+    const graph g = random_graph(seed, {.may_loop = true}).make();
+    if (g.wrong.wrong()) FAIL("seed " << seed << ": " << spell(g.wrong).view());
+    for (const bool in_place : {false, true}) {
+      const std::string fault = fault_in(g, passes::plan_step(g, in_place));
+      if (!fault.empty()) FAIL_CHECK("seed " << seed << ", in place " << in_place << ": " << fault);
+    }
+  }
+}
+
+TEST_CASE("random loops train alike with bytes of their own and in place", "[passes]") {
+  i32 compared = 0;
+  for (u64 seed = 0; seed < 150; ++seed) {
+    const graph g = random_graph(seed, {.most_layers = 6, .may_loop = true}).make();
+    interpreter with(g, reference::find_kernel);
+    interpreter without(g, reference::find_kernel, {.in_place = false});
+    fill_randomly(with, seed);
+    fill_randomly(without, seed);
+    for (u64 step = 0; step < 3; ++step) {
+      const step_values values{
+          .learning_rate = 0.01f, .seed = seed, .step = step, .valid = g.batch};
+      with.run(values);
+      without.run(values);
+      for (i32 id = 0; id < g.tensors.size(); ++id) {
+        const tensor& t = g.tensors[id];
+        if (t.of >= 0 || (t.what != role::parameter && t.what != role::state)) continue;
+        ++compared;
+        const auto bytes = static_cast<std::size_t>(t.bytes());
+        if (std::memcmp(with.data(id), without.data(id), bytes) != 0) {
+          FAIL_CHECK("seed " << seed << ", step " << step << ": tensor " << id << " differs");
+        }
+      }
+    }
+  }
+  CHECK(compared > 2000);
+}
+
+TEST_CASE("gradients through random loops agree with differences", "[passes]") {
+  i64 checked = 0;
+  for (u64 seed = 0; seed < 300; ++seed) {
+    const graph g = random_graph(seed, {.may_be_mixed = false, .most_layers = 4, .may_loop = true})
+                        .make_forward();
+    const gradient_report r = check_gradients(g, {.most_per_tensor = 4});
+    checked += r.checked;
+    if (!r.wrong.empty()) FAIL_CHECK("seed " << seed << ": " << r.message);
+  }
+  CHECK(checked > 3000);
 }
 
 TEST_CASE("a view of a trip that is put elsewhere is found", "[passes]") {

@@ -16,7 +16,8 @@
 // left of it is not its value. Where a view lies follows from the graph (base, step and trip, level
 // by level) and from the plan (offset and steps): both must name the same bytes. Two views of the
 // same bytes that do not view each other, such as what a trip finds in a carry and what it leaves
-// there, are two values: within a trip, writing one ends the other.
+// there, are two values: within a trip, writing one ends the other, unless the operation adds to
+// what it writes.
 //
 // Knows nothing of lives, buffers or placement.
 
@@ -99,7 +100,7 @@ class plan_validator {
       const tensor& t = g_.tensors[id];
       const bool here = t.what == role::input || t.what == role::target ||
                         t.what == role::constant || lasts(t.what);
-      if (t.of < 0 && here) write(id, -1);
+      if (t.of < 0 && here) write(id, -1, false);
     }
     run_body(0, 0, g_.operations.size());
     for (i32 id = 0; id < g_.tensors.size() && ok(); ++id) {
@@ -118,6 +119,7 @@ class plan_validator {
     i32 when = -1;      // the operation
     i64 root_trip = 0;  // the run of the root's body, and of that of the name
     i64 name_trip = 0;
+    bool added = false;  // the operation reads the name, too: a sum goes on
   };
 
   static bool lasts(role what) {
@@ -169,7 +171,9 @@ class plan_validator {
     for (const i32 out : op.out) {
       if (out < 0 || !ok()) continue;
       if (!is_seen_in(out, body)) wrong(out, i, "belongs to another loop");
-      write(out, i);
+      bool added = false;
+      for (const i32 in : op.in) added = added || in == out;
+      write(out, i, added);
     }
   }
 
@@ -240,12 +244,12 @@ class plan_validator {
     return holder.data() + offset;
   }
 
-  void write(i32 id, i32 when) {
+  void write(i32 id, i32 when, bool added) {
     i32* const holder = bytes_of_tensor(id, when);
     if (holder == nullptr) return;
     const i32 root = root_of(id);
     const auto event = static_cast<i32>(events_.size());
-    events_.push_back({root, id, when, instance_of(root), instance_of(id)});
+    events_.push_back({root, id, when, instance_of(root), instance_of(id), added});
     const i64 bytes = g_.tensors[id].bytes();
     for (i64 k = 0; k < bytes; ++k) {
       if (when < 0 && holder[k] != -1) return wrong(id, when, "shares bytes that are to last");
@@ -278,7 +282,7 @@ class plan_validator {
       return "is read after its update";
     }
     const bool same_trip = g_.tensors[w.as].body == g_.tensors[id].body && w.when >= 0 &&
-                           w.name_trip == instance_of(id);
+                           !w.added && w.name_trip == instance_of(id);
     if (same_trip && !views(id, w.as) && !views(w.as, id)) {
       return "finds what replaces it, tensor " + std::to_string(w.as) + ",";
     }

@@ -1,10 +1,13 @@
 #pragma once
 
 // Random training steps: chains of layers with branches that meet again, tensors with several
-// readers, views, shared weights, in all precisions and with all optimizers.
+// readers, views, shared weights, in all precisions and with all optimizers. On demand with loops:
+// in each other, with several carries that change places, stay or come from outside, with weights
+// of their own or not, with stacks that one puts out and another scans.
 
 #include <tessera/core/random.hpp>
 #include <tessera/network/make.hpp>
+#include <tessera/ops/loop.hpp>
 #include <tessera/runtime/interpreter.hpp>
 
 #include <string>
@@ -16,6 +19,9 @@ struct random_graph_options {
   bool may_be_mixed = true;
   bool may_drop = true;  // dropout
   i32 most_layers = 8;
+  bool may_loop = false;  // repeats and recurrences
+  bool only_sgd = false;  // Adam turns the smallest gradient into a step of full size
+  bool smooth = false;    // nothing that branches on values: relu, maxima
 };
 
 /// Draws a forward graph that ends in a loss, and turns it into a step.
@@ -25,6 +31,13 @@ class random_graph {
       : random_(seed), options_(o) {}
 
   graph make() {
+    make_forward();
+    complete_training_graph(g_, precision(), rule());
+    return g_;
+  }
+
+  /// The forward graph, which ends in a loss.
+  graph make_forward() {
     const i32 batches[] = {1, 2, 3, 5, 16};
     g_.batch = batches[below(5)];
     tensor input;
@@ -42,7 +55,6 @@ class random_graph {
       x = layer(x);
     }
     finish(x);
-    complete_training_graph(g_, precision(), rule());
     return g_;
   }
 
@@ -65,7 +77,7 @@ class random_graph {
     if (below(3) == 0) {  // a weight of this shape that is there already
       for (i32 id = 0; id < g_.tensors.size(); ++id) {
         const tensor& t = g_.tensors[id];
-        if (t.what == role::parameter && t.dims == wanted) w = id;
+        if (t.what == role::parameter && t.dims == wanted && visible(id)) w = id;
       }
     }
     if (w < 0) w = weight(wanted, name, "weight");
@@ -92,7 +104,8 @@ class random_graph {
 
   i32 activation(i32 x) {
     const kind kinds[] = {kind::relu, kind::tanh, kind::sigmoid, kind::dropout};
-    const kind what = kinds[below(options_.may_drop ? 4 : 3)];
+    kind what = kinds[below(options_.may_drop ? 4 : 3)];
+    if (options_.smooth && what == kind::relu) what = kind::tanh;
     attributes attr;
     attr.rate = 0.25f;
     attr.salt = count_;
@@ -107,7 +120,8 @@ class random_graph {
       win.stride[axis] = 1 + below(2);
     }
     win.count_include_pad = true;
-    const kind what = below(2) == 0 ? kind::max_pool2d : kind::avg_pool2d;
+    const bool maximum = below(2) == 0 && !options_.smooth;
+    const kind what = maximum ? kind::max_pool2d : kind::avg_pool2d;
     return ops::pool2d(g_, what, x, win, next("pool"));
   }
 
@@ -126,7 +140,71 @@ class random_graph {
     return dims(x).rank == 4 ? conv(x, dims(x)[1], true) : dense(x, dims(x)[1]);
   }
 
+  /// True where the body at hand may read `id`.
+  bool visible(i32 id) const { return encloses(g_, g_.tensors[id].body, g_.body); }
+
+  i32 one_of(const std::vector<i32>& values) {
+    return values[static_cast<std::size_t>(below(static_cast<i32>(values.size())))];
+  }
+
+  /// A loop on values of x's shape; returns one.
+  i32 loop(i32 x) {
+    const shape of_x = dims(x);
+    ops::loop_options o;
+    o.trips = 1 + below(4);
+    o.reversed = below(2) == 0;
+    o.own_weights = below(2) == 0;
+    o.stacked = true;
+    ops::loop_writer w(g_, o, next("loop"));
+    std::vector<i32> carries{w.carry(x)};
+    for (i32 more = below(3); more > 0; --more) {
+      carries.push_back(below(2) == 0 ? w.carry(x) : w.carry_of_zeros(x, of_x));
+    }
+    w.begin();
+    std::vector<i32> inside;
+    for (const i32 c : carries) inside.push_back(w.in(c));
+    for (const i32 stack : stacks_) {
+      const tensor& t = g_.tensors[stack];
+      const bool fits = t.dims[0] == o.trips && t.dims.sample() == of_x && visible(stack);
+      if (fits && below(3) > 0) inside.push_back(w.scan(stack));
+    }
+    if (below(3) == 0) inside.push_back(x);
+    for (i32 k = 1 + below(4); k > 0; --k) {
+      const i32 a = one_of(inside);
+      inside.push_back(in_loop(a, inside));
+    }
+    for (const i32 c : carries) w.next(c, below(3) == 0 ? one_of(inside) : inside.back());
+    i32 put_out = -1;
+    if (below(2) == 0) put_out = w.output(one_of(inside));
+    w.end();
+    if (put_out >= 0) stacks_.push_back(w.outer(put_out));
+    const i32 y = w.final(carries[0]);
+    if (carries.size() == 1 || below(2) == 0) return y;
+    return ops::add(g_, y, w.final(carries[1]), next("add"));
+  }
+
+  /// Bounded, so that no number of trips makes values that drown what a difference changes.
+  i32 bounded(i32 x) { return ops::unary(g_, kind::tanh, x, next("act")); }
+
+  /// A value of a's shape made of `a` and what else there is.
+  i32 in_loop(i32 a, const std::vector<i32>& inside) {
+    const i32 depth = g_.bodies[g_.body].depth;
+    switch (below(6)) {
+      case 0: return activation(a);
+      case 1: {
+        const i32 sum = ops::add(g_, a, one_of(inside), next("add"));
+        return depth > 1 ? bounded(sum) : sum;
+      }
+      case 2: return bounded(ops::multiply(g_, a, one_of(inside), next("multiply")));
+      case 3:
+        if (depth < loop_body::max_depth && below(2) == 0) return bounded(loop(a));
+        return activation(a);
+      default: return bounded(dims(a).rank == 4 ? conv(a, dims(a)[1], true) : dense(a, dims(a)[1]));
+    }
+  }
+
   i32 layer(i32 x) {
+    if (options_.may_loop && below(3) == 0) return bounded(loop(x));
     const bool image = dims(x).rank == 4;
     switch (below(6)) {
       case 0: return activation(x);
@@ -171,7 +249,7 @@ class random_graph {
 
   update_rule rule() {
     update_rule r;
-    r.what = below(2) == 0 ? optimizer_kind::sgd : optimizer_kind::adam;
+    r.what = below(2) == 0 || options_.only_sgd ? optimizer_kind::sgd : optimizer_kind::adam;
     if (r.what == optimizer_kind::sgd && below(2) == 0) r.momentum = 0.9f;
     r.weight_decay = below(3) == 0 ? 0.01f : 0.0f;
     r.amsgrad = below(4) == 0;
@@ -182,6 +260,7 @@ class random_graph {
   random_graph_options options_;
   graph g_;
   std::vector<i32> seen_;
+  std::vector<i32> stacks_;  // that loops have put out
   i32 count_ = 0;
 };
 
