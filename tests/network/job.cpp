@@ -173,12 +173,12 @@ TEST_CASE("Equal operations share a kernel, large tables fall back to run-time s
   STATIC_REQUIRE(job::plan::kernel_count < job::operation_count);
   constexpr i32 fixed = [] {
     i32 n = 0;
-    for (const signature& s : job::plan::signatures.kernels) n += s.fixed ? 1 : 0;
+    for (const signature& s : job::plan::kernels) n += s.fixed ? 1 : 0;
     return n;
   }();
   STATIC_REQUIRE(fixed == 6);
   for (i32 i = 0; i < job::operation_count; ++i) {
-    const signature& k = job::plan::signatures.kernels[job::plan::signatures.kernel_of[i]];
+    const signature& k = job::plan::kernels[job::plan::signatures.kernel_of[i]];
     const signature& s = job::plan::signatures.of_operation[i];
     CHECK(k.what == s.what);
     CHECK(k.types == s.types);

@@ -69,10 +69,26 @@ class grow {
 
   /// Appends a copy and returns its index.
   constexpr i32 push(const T& item) {
-    const T copy = item;  // `item` may lie in the storage that reserve() gives up
-    reserve(size_ + 1);
-    items_[size_] = copy;
+    if (size_ == capacity_) {
+      const T copy = item;  // `item` may lie in the storage that reserve() gives up
+      reserve(size_ + 1);
+      items_[size_] = copy;
+    } else {
+      items_[size_] = item;
+    }
     return size_++;
+  }
+
+  /// Makes room for so many elements in all.
+  constexpr void reserve(i32 wanted) {
+    if (wanted <= capacity_) return;
+    i32 capacity = capacity_ < 8 ? 8 : capacity_ * 2;
+    if (capacity < wanted) capacity = wanted;
+    T* moved = new T[static_cast<std::size_t>(capacity)]{};
+    for (i32 i = 0; i < size_; ++i) moved[i] = items_[i];
+    if (capacity_ > 0) delete[] items_;
+    items_ = moved;
+    capacity_ = capacity;
   }
 
   constexpr void resize(i32 size) {
@@ -88,17 +104,6 @@ class grow {
     reserve(size_ + other.size_);
     for (i32 i = 0; i < other.size_; ++i) items_[size_ + i] = other.items_[i];
     size_ += other.size_;
-  }
-
-  constexpr void reserve(i32 wanted) {
-    if (wanted <= capacity_) return;
-    i32 capacity = capacity_ < 8 ? 8 : capacity_ * 2;
-    if (capacity < wanted) capacity = wanted;
-    T* moved = new T[static_cast<std::size_t>(capacity)]{};
-    for (i32 i = 0; i < size_; ++i) moved[i] = items_[i];
-    if (capacity_ > 0) delete[] items_;
-    items_ = moved;
-    capacity_ = capacity;
   }
 
   T* items_ = nullptr;

@@ -30,11 +30,15 @@ struct placed_tensor {
 
 namespace detail {
 
-/// Signatures of the operations and, without repeats, of the kernels they need.
+/// Signatures of the operations, with all sizes, and which of the kernels each needs. Kernel k is
+/// that of operation `first_of[k]`, the first that needs it, with or without fixed sizes.
+template <i32 Operations>
 struct signature_list {
-  grow<signature> of_operation;  // with all sizes
-  grow<signature> kernels;       // as template arguments: sizes where they pay, else zeros
-  grow<i32> kernel_of;           // by operation; -1 for the ends of loops
+  frozen_array<signature, Operations> of_operation;
+  frozen_array<i32, Operations> kernel_of;  // -1 for the ends of loops
+  frozen_array<i32, Operations> first_of;
+  frozen_array<bool, Operations> fixed;  // by kernel
+  i32 kernels = 0;
 };
 
 /// At most this many kernels of a program have constant sizes; what comes later runs on the
@@ -57,35 +61,37 @@ constexpr u64 digest(const signature& s) {
   return sum;
 }
 
-constexpr signature_list list_signatures(const graph& g) {
-  signature_list list;
-  grow<u64> digests;  // of the kernels
+template <i32 Operations>
+constexpr signature_list<Operations> list_signatures(const graph& g) {
+  signature_list<Operations> list;
+  grow<u64> digests(Operations);  // of the kernels
   i32 fixed = 0;
-  for (const operation& op : g.operations) {
-    if (op.what == kind::loop || op.what == kind::end_loop) {
-      list.of_operation.push({});
-      list.kernel_of.push(-1);
-      continue;
-    }
-    const signature s = ops::sign(g, op);
-    list.of_operation.push(s);
+  for (i32 op = 0; op < Operations; ++op) {
+    const kind what = g.operations[op].what;
+    list.kernel_of[op] = -1;
+    if (what == kind::loop || what == kind::end_loop) continue;
+    const signature s = ops::sign(g, g.operations[op]);
+    list.of_operation[op] = s;
     i32 found = -1;
     for (const bool may_fix : {true, false}) {
       const signature k = specialize(s, may_fix);
       const u64 wanted = digest(k);
       const u64* const known = digests.data();
-      for (i32 i = 0; i < digests.size() && found < 0; ++i) {
-        if (known[i] == wanted && list.kernels[i] == k) found = i;
+      for (i32 i = 0; i < list.kernels && found < 0; ++i) {
+        if (known[i] != wanted) continue;
+        if (specialize(list.of_operation[list.first_of[i]], list.fixed[i]) == k) found = i;
       }
       if (found >= 0 || !k.fixed) break;
     }
     if (found < 0) {
       const signature k = specialize(s, fixed < constant_kernels);
+      found = list.kernels++;
+      list.first_of[found] = op;
+      list.fixed[found] = k.fixed;
       fixed += k.fixed ? 1 : 0;
-      found = list.kernels.push(k);
-      digests.push(digest(k));
+      digests[found] = digest(k);
     }
-    list.kernel_of.push(found);
+    list.kernel_of[op] = found;
   }
   return list;
 }
@@ -163,17 +169,17 @@ struct planned {
     return layout{freeze<size.tensors>(p.locations), p.memory};
   }();
 
-  static constexpr i32 kernel_count = list_signatures(borrow(step_graph)).kernels.size();
+  static constexpr signature_list<size.operations> signatures =
+      list_signatures<size.operations>(borrow(step_graph));
+  static constexpr i32 kernel_count = signatures.kernels;
 
-  struct kernel_list {
-    frozen_array<signature, size.operations> of_operation;
-    frozen_array<signature, kernel_count> kernels;
-    frozen_array<i32, size.operations> kernel_of;
-  };
-  static constexpr kernel_list signatures = [] {
-    const signature_list l = list_signatures(borrow(step_graph));
-    return kernel_list{freeze<size.operations>(l.of_operation), freeze<kernel_count>(l.kernels),
-                       freeze<size.operations>(l.kernel_of)};
+  /// What kernels are chosen by, as template arguments: sizes where they pay, else zeros.
+  static constexpr auto kernels = [] {
+    frozen_array<signature, kernel_count> all;
+    for (i32 k = 0; k < kernel_count; ++k) {
+      all[k] = specialize(signatures.of_operation[signatures.first_of[k]], signatures.fixed[k]);
+    }
+    return all;
   }();
 };
 

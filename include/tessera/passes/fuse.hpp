@@ -41,11 +41,13 @@ constexpr void fuse_updates(graph& g) {
     op.layer = source.layer;
     source.what = kind::none;
   }
-  grow<operation> kept;
-  for (const operation& op : g.operations) {
-    if (op.what != kind::none) kept.push(op);
+  i32 kept = 0;
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    if (g.operations[i].what == kind::none) continue;
+    if (kept < i) g.operations[kept] = g.operations[i];
+    ++kept;
   }
-  g.operations = kept;
+  g.operations.resize(kept);
 }
 
 }  // namespace tessera::passes

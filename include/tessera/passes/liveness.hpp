@@ -37,31 +37,35 @@ constexpr tensor_uses find_uses(const graph& g) {
   const i32 tensors = g.tensors.size();
   const grow<loop_span> loops = find_loops(g);
   tensor_uses uses{grow<i32>(tensors), grow<i32>(tensors), grow<i32>(tensors)};
+  // Plain pointers: what is cheap for the compiler.
+  const tensor* const t = g.tensors.data();
+  i32* const root = uses.root.data();
+  i32* const first = uses.first.data();
+  i32* const last = uses.last.data();
   for (i32 id = 0; id < tensors; ++id) {
-    uses.root[id] = storage_of(g, id);
-    uses.first[id] = uses.last[id] = -1;
+    i32 of = id;
+    while (t[of].of >= 0) of = t[of].of;
+    root[id] = of;
+    first[id] = last[id] = -1;
   }
   i32 body = 0;
   for (i32 i = 0; i < g.operations.size(); ++i) {
     const operation& op = g.operations[i];
     if (op.what == kind::end_loop) body = g.bodies[op.body].parent;
-    for (const i32 in : op.in) {
-      if (in < 0) continue;
-      const i32 root = uses.root[in];
-      const i32 end = span_at(g, loops, i, body, g.tensors[root].body).end;
-      if (end > uses.last[root]) uses.last[root] = end;
-    }
-    for (const i32 out : op.out) {
-      if (out < 0) continue;
-      const i32 root = uses.root[out];
-      const loop_span span = span_at(g, loops, i, body, g.tensors[root].body);
-      if (uses.first[root] < 0) uses.first[root] = span.begin;
-      if (span.end > uses.last[root]) uses.last[root] = span.end;
+    for (i32 slot = 0; slot < operation::max_inputs + operation::max_outputs; ++slot) {
+      const bool writes = slot >= operation::max_inputs;
+      const i32 id = writes ? op.out[slot - operation::max_inputs] : op.in[slot];
+      if (id < 0) continue;
+      const i32 r = root[id];
+      loop_span span{i, i};
+      if (t[r].body != body) span = span_at(g, loops, i, body, t[r].body);
+      if (writes && first[r] < 0) first[r] = span.begin;
+      if (span.end > last[r]) last[r] = span.end;
     }
     if (op.what == kind::loop) body = op.body;
   }
   for (i32 id = 0; id < tensors; ++id) {
-    if (g.tensors[id].what == role::result) uses.last[uses.root[id]] = g.operations.size();
+    if (t[id].what == role::result) last[root[id]] = g.operations.size();
   }
   return uses;
 }

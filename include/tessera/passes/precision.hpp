@@ -110,7 +110,7 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     }
   }
   for (const operation& op : g.operations) casts.push(op);
-  g.operations = casts;
+  g.operations = static_cast<grow<operation>&&>(casts);
 }
 
 }  // namespace passes

@@ -56,11 +56,13 @@ constexpr void write_into_slots(graph& g) {
       dropped[i] = op.what == kind::copy;
     }
   }
-  grow<operation> kept;
+  i32 kept = 0;
   for (i32 i = 0; i < g.operations.size(); ++i) {
-    if (!dropped[i]) kept.push(g.operations[i]);
+    if (dropped[i]) continue;
+    if (kept < i) g.operations[kept] = g.operations[i];
+    ++kept;
   }
-  g.operations = kept;
+  g.operations.resize(kept);
 }
 
 }  // namespace tessera::passes

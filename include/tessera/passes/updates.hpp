@@ -105,26 +105,27 @@ struct uses_by_root {
   grow<i32> first;  // uses of root r: all[first[r]] to all[first[r + 1] - 1]
   grow<use> all;
 
-  constexpr uses_by_root(const graph& g, const grow<i32>& root) : first(g.tensors.size() + 1) {
-    for (const operation& op : g.operations) {
-      for (const i32 in : op.in) {
-        if (in >= 0) ++first[root[in] + 1];
-      }
-      for (const i32 out : op.out) {
-        if (out >= 0) ++first[root[out] + 1];
-      }
-    }
-    for (i32 r = 1; r < first.size(); ++r) first[r] += first[r - 1];
-    all.resize(first[first.size() - 1]);
-    grow<i32> next = first;
+  constexpr uses_by_root(const graph& g, const grow<i32>& root_of) : first(g.tensors.size() + 1) {
+    const i32* const root = root_of.data();
+    i32* const begin = first.data();
+    grow<use> in_order;  // of operations
+    in_order.reserve(4 * g.operations.size());
     for (i32 i = 0; i < g.operations.size(); ++i) {
-      for (const i32 in : g.operations[i].in) {
-        if (in >= 0) all[next[root[in]]++] = {i, in, false};
-      }
-      for (const i32 out : g.operations[i].out) {
-        if (out >= 0) all[next[root[out]]++] = {i, out, true};
+      const operation& op = g.operations[i];
+      for (i32 slot = 0; slot < operation::max_inputs + operation::max_outputs; ++slot) {
+        const bool writes = slot >= operation::max_inputs;
+        const i32 id = writes ? op.out[slot - operation::max_inputs] : op.in[slot];
+        if (id < 0) continue;
+        ++begin[root[id] + 1];
+        in_order.push({i, id, writes});
       }
     }
+    for (i32 r = 1; r < first.size(); ++r) begin[r] += begin[r - 1];
+    all.resize(in_order.size());
+    grow<i32> next = first;
+    i32* const at = next.data();
+    use* const sorted = all.data();
+    for (const use& u : in_order) sorted[at[root[u.tensor]]++] = u;
   }
 };
 
@@ -219,6 +220,7 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
     first[after[k]] = k;
   }
   grow<operation> merged;
+  merged.reserve(g.operations.size() + tests.size() + updates.size() + 1);
   for (i32 i = 0; i <= g.operations.size(); ++i) {
     if (i < g.operations.size()) {
       merged.push(g.operations[i]);
@@ -235,7 +237,7 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
     finish.layer = g.tensors[g.scaler].name;
     merged.push(finish);
   }
-  g.operations = merged;
+  g.operations = static_cast<grow<operation>&&>(merged);
 }
 
 }  // namespace tessera::passes

@@ -22,7 +22,7 @@ namespace detail {
 template <class Job, class Backend, std::size_t... Index>
 constexpr auto make_kernel_table(std::index_sequence<Index...>) {
   return std::array<kernel, sizeof...(Index)>{
-      Backend::template kernel_of<Job::plan::signatures.kernels.items[Index]>...};
+      Backend::template kernel_of<Job::plan::kernels.items[Index]>...};
 }
 
 template <std::size_t Count>
@@ -36,7 +36,7 @@ constexpr bool complete(const std::array<kernel, Count>& table) {
 /// Whether the operations that users have written know the types in which the job stores values.
 template <class Job>
 constexpr bool users_kernels_fit() {
-  for (const signature& s : Job::plan::signatures.kernels) {
+  for (const signature& s : Job::plan::kernels) {
     if (is_user(s.what) && !user_sizes::known(s)) return false;
   }
   return true;
