@@ -58,10 +58,7 @@ void run(const ts::data::split& digits, const std::string& model, const examples
     j["model"] = model;
     j["test_loss"] = test.loss;
     j["test_accuracy"] = test.accuracy;
-    if (o.backend == "model") {
-      j["step_cycles"] = ts::cost<Job, ts::accelerator::ipu_mk1>.cycles();
-      j["step_energy_fJ"] = ts::cost<Job, ts::accelerator::ipu_mk1>.energy_fJ;
-    }
+    examples::add_price<Job>(j, o);
     ts::io::write_json(o.report, j);
   }
   examples::say_results<Job>(model, o, f, examples::spell_accuracy(test));

@@ -5,6 +5,7 @@
 
 #include <tessera/io/json.hpp>
 #include <tessera/report/json.hpp>
+#include <tessera/runtime/price.hpp>  // cost
 #include <tessera/train.hpp>
 
 #include <algorithm>
@@ -79,6 +80,22 @@ tessera::io::json begin_report(const char* example, const options& o, const figu
                       {"heap_allocations_per_step", f.allocations_per_step}};
   j.update(tessera::to_json(Job::memory));
   return j;
+}
+
+/// Of a run on the accelerator model: what one step costs there.
+template <class Job>
+void add_price(tessera::io::json& j, const options& o) {
+  if (o.backend != "model") return;
+  constexpr auto& price = tessera::cost<Job, tessera::accelerator::ipu_mk1>;
+  j["step_cycles"] = price.cycles();
+  j["step_energy_fJ"] = price.energy_fJ;
+}
+
+/// Gives a network, e.g. one that only predicts, the weights of another of the same layers.
+inline void copy_weights(const tessera::weight_list& from, const tessera::weight_list& to) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    std::copy(from[i].bytes.begin(), from[i].bytes.end(), to[i].bytes.begin());
+  }
 }
 
 /// A line on what the example learns from and is judged by.
