@@ -147,34 +147,35 @@ constexpr mdlstm_state scan_grid(builder& b, i32 x, i32 hidden, const mdlstm_wei
   o.trips = dims[0];
   o.reversed = upwards;
   o.stacked = b.differentiates();
-  ops::loop_writer rows(g, o, layer);
-  const i32 row_h = rows.carry_of_zeros(x, shape(dims[1], batch, hidden), false, 1);
-  const i32 row_c = rows.carry_of_zeros(x, shape(dims[1], batch, hidden), false, 1);
-  rows.begin();
-  const i32 x_row = rows.scan(x);
+  ops::loop_writer over_rows(g, o, layer);
+  const i32 row_h = over_rows.carry_of_zeros(x, shape(dims[1], batch, hidden), false, 1);
+  const i32 row_c = over_rows.carry_of_zeros(x, shape(dims[1], batch, hidden), false, 1);
+  over_rows.begin();
+  const i32 x_row = over_rows.scan(x);
 
   o.trips = dims[1];
   o.reversed = leftwards;
-  ops::loop_writer columns(g, o, layer);
-  const i32 cell_h = columns.carry_of_zeros(x_row, shape(batch, hidden));
-  const i32 cell_c = columns.carry_of_zeros(x_row, shape(batch, hidden));
-  columns.begin();
-  const i32 x_cell = columns.scan(x_row);
-  const mdlstm_state above{columns.scan(rows.in(row_h)), columns.scan(rows.in(row_c))};
-  const mdlstm_state beside{columns.in(cell_h), columns.in(cell_c)};
+  ops::loop_writer over_columns(g, o, layer);
+  const i32 cell_h = over_columns.carry_of_zeros(x_row, shape(batch, hidden));
+  const i32 cell_c = over_columns.carry_of_zeros(x_row, shape(batch, hidden));
+  over_columns.begin();
+  const i32 x_cell = over_columns.scan(x_row);
+  const mdlstm_state above{over_columns.scan(over_rows.in(row_h)),
+                           over_columns.scan(over_rows.in(row_c))};
+  const mdlstm_state beside{over_columns.in(cell_h), over_columns.in(cell_c)};
   const mdlstm_state made = mdlstm_cell(g, x_cell, above, beside, w, layer);
-  columns.next(cell_h, made.h);
-  columns.next(cell_c, made.c);
-  const i32 all_h = columns.output(made.h);
-  const i32 all_c = columns.output(made.c);
-  columns.end();
+  over_columns.next(cell_h, made.h);
+  over_columns.next(cell_c, made.c);
+  const i32 all_h = over_columns.output(made.h);
+  const i32 all_c = over_columns.output(made.c);
+  over_columns.end();
 
-  rows.next(row_h, columns.outer(all_h));
-  rows.next(row_c, columns.outer(all_c));
-  const i32 put_h = rows.output(columns.outer(all_h));
-  const i32 put_c = cells ? rows.output(columns.outer(all_c)) : -1;
-  rows.end();
-  return {rows.outer(put_h), cells ? rows.outer(put_c) : -1};
+  over_rows.next(row_h, over_columns.outer(all_h));
+  over_rows.next(row_c, over_columns.outer(all_c));
+  const i32 put_h = over_rows.output(over_columns.outer(all_h));
+  const i32 put_c = cells ? over_rows.output(over_columns.outer(all_c)) : -1;
+  over_rows.end();
+  return {over_rows.outer(put_h), cells ? over_rows.outer(put_c) : -1};
 }
 
 /// What several directions put out, side by side.
@@ -224,7 +225,7 @@ constexpr bundle build_mdlstm(builder& b, value x, i32 hidden, const mdlstm_opti
 ///          p_i, p_f (2, H)   p_o (H)   y (rows, columns, batch, H), or 4 H from four corners
 /// Options  peepholes, directions<1 or 4>, with_cells
 /// Memory   5 H (in + 2 H + 1) parameters a direction, 5 H more with peepholes; training keeps
-///          about 16 H numbers for each cell and sample
+///          about 11 H numbers for each cell and sample
 /// Errors   "mdlstm1: expected rows x columns x features, got ..."
 /// Source   Graves, Fernandez, Schmidhuber 2007
 template <i32 Hidden, mdlstm_option... Options>
