@@ -33,4 +33,18 @@ TEST_CASE("gradients of a regression with padded samples agree with differences"
   CHECK(r.ok());
 }
 
+TEST_CASE("gradients of repeated blocks that keep statistics agree with differences",
+          "[gradients]") {
+  using unit = ts::chain<ts::conv<2, 3, ts::pad<1>, ts::no_bias>, ts::batch_norm, ts::tanh>;
+  using net =
+      ts::network<ts::image<2, 5, 5>, ts::repeat<3, unit>, ts::repeat<2, ts::repeat<2, unit>>,
+                  ts::repeat<2, ts::max_pool<3, ts::stride<1>, ts::pad<1>>, ts::group_norm<2>>,
+                  ts::flatten, ts::dense<3>>;
+  for (const ts::i32 batch : {3, 16}) {
+    const auto r = ts::check_gradients<net, ts::softmax_cross_entropy>(batch);
+    INFO(r.message);
+    CHECK(r.ok());
+  }
+}
+
 }  // namespace

@@ -77,9 +77,13 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     const bool loss = op.what == kind::softmax_cross_entropy || op.what == kind::mse;
     if (loss) g.tensors[op.out[0]].type = policy.loss;
     if (!ops::is_norm(op.what)) continue;
-    for (const i32 slot : {3, 4}) {  // mean and deviation
-      if (op.out[slot] >= 0) g.tensors[op.out[slot]].type = policy.master;
+    for (const i32 slot : {3, 4}) {  // mean and deviation; of all trips where they are in a loop
+      if (op.out[slot] >= 0) g.tensors[storage_of(g, op.out[slot])].type = policy.master;
     }
+  }
+  for (i32 id = 0; id < tensors; ++id) {  // what is saved has one type wherever it is seen
+    tensor& t = g.tensors[id];
+    if (t.what == role::saved && t.of >= 0) t.type = g.tensors[storage_of(g, id)].type;
   }
   if (policy.storage == policy.master) return;
 
