@@ -1,12 +1,13 @@
-// What does the library cost to compile? Seconds and memory of including each umbrella header, and
-// of programs with one LeNet-5 trainer.
+#pragma once
+
+// What a compiler takes for a source: user time, memory, and the longest symbol of a kernel.
 //
 // Each source is compiled to an object file several times, by the compiler named or else by g++ and
 // clang++-16 where they are. The table has medians of user time and of the largest resident set, as
 // the kernel counts both for a compiler and the processes that it starts. Default limits for
 // constant evaluation, no cache.
 //
-//   bench_compile_cost [--repeat N] [--case NAME] [--compiler NAME] [--json FILE]
+//   bench_NAME [--repeat N] [--case NAME] [--compiler NAME] [--json FILE]
 
 #include <algorithm>
 #include <cstdio>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 #include <vector>
 
-namespace {
+namespace tessera::benchmark {
 
 namespace fs = std::filesystem;
 
@@ -36,8 +37,9 @@ struct cost {
   std::string source;
   std::string compiler;
   bool compiles = false;
-  double seconds = 0;    // user time
-  double megabytes = 0;  // largest resident set, 10^6 bytes
+  double seconds = 0;      // user time
+  double megabytes = 0;    // largest resident set, 10^6 bytes
+  int longest_symbol = 0;  // of a kernel, characters
 };
 
 struct cost_options {
@@ -47,62 +49,11 @@ struct cost_options {
   std::string json;
 };
 
-const char* const lenet_program = R"(#include <tessera/tessera.hpp>
-
-#include <cstdio>
-
-namespace ts = tessera;
-
-using lenet = ts::network<ts::image<1, 28, 28>,
-                          ts::conv<6, 5, ts::pad<2>>, ts::tanh, ts::max_pool<2>,
-                          ts::conv<16, 5>, ts::tanh, ts::max_pool<2>,
-                          ts::flatten, ts::dense<120>, ts::tanh, ts::dense<84>, ts::tanh,
-                          ts::dense<10>>;
-using job = ts::training<lenet, ts::softmax_cross_entropy, ts::momentum_sgd, ts::batch<32>,
-                         PRECISION>;
-
-struct one_image {
-  ts::i64 size() const { return 32; }
-  ts::shape sample_shape() const { return lenet::input; }
-  void read(ts::i64 index, float* out) const {
-    for (int i = 0; i < 784; ++i) out[i] = static_cast<float>(index * i % 7);
-  }
-  ts::i32 label(ts::i64 index) const { return static_cast<ts::i32>(index % 10); }
-};
-
-int main() {
-  ts::trainer<jobBACKEND> trainer{ts::seed{1}};
-  trainer.fit(one_image{}, {.epochs = 1, .learning_rate = 0.01});
-  std::printf("%f\n", trainer.evaluate(one_image{}).accuracy);
-}
-)";
-
-std::string replaced(std::string text, const std::string& word, const std::string& by) {
+inline std::string replaced(std::string text, const std::string& word, const std::string& by) {
   for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + by.size())) {
     text.replace(at, word.size(), by);
   }
   return text;
-}
-
-std::string lenet(const std::string& precision, const std::string& backend) {
-  return replaced(replaced(lenet_program, "PRECISION", precision), "BACKEND", backend);
-}
-
-std::vector<source> all_sources() {
-  std::vector<source> all{{"nothing", ""}};
-  const fs::path headers = fs::path(TESSERA_SOURCE_DIR) / "include" / "tessera";
-  for (const auto& entry : fs::directory_iterator(headers)) {
-    if (!entry.is_regular_file()) continue;
-    const std::string name = "tessera/" + entry.path().filename().string();
-    all.push_back({name, "#include <" + name + ">\n"});
-  }
-  std::sort(all.begin() + 1, all.end(),
-            [](const source& a, const source& b) { return a.name < b.name; });
-  all.push_back({"LeNet-5 trainer, fp32, host", lenet("ts::fp32", "")});
-  all.push_back({"LeNet-5 trainer, mixed, host", lenet("ts::mixed<ts::fp16>", "")});
-  all.push_back({"LeNet-5 trainer, mixed, ipu_mk1",
-                 lenet("ts::mixed<ts::fp16>", ", ts::on<ts::accelerator::ipu_mk1>")});
-  return all;
 }
 
 struct usage {
@@ -112,7 +63,7 @@ struct usage {
 };
 
 /// Runs a command to its end; its messages go to the file `log`.
-usage run(const std::vector<std::string>& command, const fs::path& log) {
+inline usage run(const std::vector<std::string>& command, const fs::path& log) {
   const pid_t child = fork();
   if (child < 0) throw std::runtime_error("cannot start a process");
   if (child == 0) {
@@ -133,7 +84,24 @@ usage run(const std::vector<std::string>& command, const fs::path& log) {
           static_cast<double>(r.ru_maxrss) * 1024 / 1e6};
 }
 
-double median(std::vector<double> values) {
+/// Characters of the longest name of a kernel in an object file: symbols of the backends'
+/// namespaces.
+inline int longest_kernel_symbol(const fs::path& object, const fs::path& work) {
+  const fs::path list = work / "symbols.txt";
+  if (!run({"nm", "-P", object.string()}, list).success) return 0;
+  std::ifstream file(list);
+  int longest = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::string name = line.substr(0, line.find(' '));
+    const bool kernel = name.rfind("_ZN7tessera4host", 0) == 0 ||
+                        name.rfind("_ZN7tessera11accelerator", 0) == 0 ||
+                        name.rfind("_ZN7tessera9reference", 0) == 0;
+    if (kernel) longest = std::max(longest, static_cast<int>(name.size()));
+  }
+  return longest;
+}
+
+inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
@@ -158,8 +126,8 @@ class folder {
   fs::path path_;
 };
 
-cost measure(const source& what, const std::string& compiler, const cost_options& o,
-             const fs::path& work) {
+inline cost measure(const source& what, const std::string& compiler, const cost_options& o,
+                    const fs::path& work) {
   const fs::path file = work / "source.cpp";
   const fs::path log = work / "log.txt";
   std::ofstream(file) << what.text;
@@ -180,10 +148,11 @@ cost measure(const source& what, const std::string& compiler, const cost_options
     seconds.push_back(u.seconds);
     megabytes.push_back(u.megabytes);
   }
-  return {what.name, compiler, true, median(seconds), median(megabytes)};
+  return {what.name,       compiler,          true,
+          median(seconds), median(megabytes), longest_kernel_symbol(work / "source.o", work)};
 }
 
-std::string version_of(const std::string& compiler, const fs::path& work) {
+inline std::string version_of(const std::string& compiler, const fs::path& work) {
   run({compiler, "--version"}, work / "version.txt");
   std::string line;
   std::ifstream file(work / "version.txt");
@@ -191,8 +160,8 @@ std::string version_of(const std::string& compiler, const fs::path& work) {
   return line;
 }
 
-void write_json(const std::string& path, const std::vector<std::string>& versions, int repeat,
-                const std::vector<cost>& costs) {
+inline void write_json(const std::string& path, const std::vector<std::string>& versions,
+                       int repeat, const std::vector<cost>& costs) {
   std::ofstream out(path);
   out << "{\n  \"flags\": \"-std=c++20 -O2 -march=native -fopenmp\",\n  \"repeat\": " << repeat
       << ",\n  \"compilers\": [";
@@ -206,14 +175,15 @@ void write_json(const std::string& path, const std::vector<std::string>& version
   for (const cost& c : costs) {
     out << comma << "\n    {\"source\": \"" << c.source << "\", \"compiler\": \"" << c.compiler
         << "\", \"compiles\": " << (c.compiles ? "true" : "false")
-        << ", \"user_seconds\": " << c.seconds << ", \"peak_megabytes\": " << c.megabytes << '}';
+        << ", \"user_seconds\": " << c.seconds << ", \"peak_megabytes\": " << c.megabytes
+        << ", \"longest_kernel_symbol\": " << c.longest_symbol << '}';
     comma = ",";
   }
   out << "\n  ]\n}\n";
   if (!out) throw std::runtime_error("cannot write " + path);
 }
 
-cost_options read_options(int argc, char** argv) {
+inline cost_options read_options(int argc, char** argv) {
   cost_options o;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
@@ -234,8 +204,8 @@ cost_options read_options(int argc, char** argv) {
   return o;
 }
 
-/// False where something does not compile.
-bool run_all(const cost_options& o) {
+/// Measures `sources` and prints the table. False where something does not compile.
+inline bool run_all(const std::vector<source>& sources, const cost_options& o) {
   const folder work;
   std::vector<std::string> compilers;
   if (!o.compiler.empty()) {
@@ -253,19 +223,19 @@ bool run_all(const cost_options& o) {
     versions.push_back(version_of(c, work.path()));
     std::cout << c << ": " << versions.back() << '\n';
   }
-  std::printf("\n%-34s %-14s %10s %10s\n", "source", "compiler", "user s", "peak MB");
+  std::printf("\n%-40s %-12s %8s %8s %8s\n", "source", "compiler", "user s", "peak MB", "symbol");
   std::vector<cost> costs;
-  for (const source& s : all_sources()) {
+  for (const source& s : sources) {
     if (s.name.find(o.only) == std::string::npos) continue;
     for (const std::string& compiler : compilers) {
       const cost c = measure(s, compiler, o, work.path());
       costs.push_back(c);
       const std::string short_name = fs::path(compiler).filename().string();
       if (c.compiles) {
-        std::printf("%-34s %-14s %10.2f %10.0f\n", c.source.c_str(), short_name.c_str(), c.seconds,
-                    c.megabytes);
+        std::printf("%-40s %-12s %8.2f %8.0f %8d\n", c.source.c_str(), short_name.c_str(),
+                    c.seconds, c.megabytes, c.longest_symbol);
       } else {
-        std::printf("%-34s %-14s %21s\n", c.source.c_str(), short_name.c_str(), "does not compile");
+        std::printf("%-40s %-12s %17s\n", c.source.c_str(), short_name.c_str(), "does not compile");
       }
       std::fflush(stdout);
     }
@@ -274,13 +244,15 @@ bool run_all(const cost_options& o) {
   return std::all_of(costs.begin(), costs.end(), [](const cost& c) { return c.compiles; });
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+/// The main function of a benchmark of sources.
+inline int run_benchmark(const char* name, const std::vector<source>& sources, int argc,
+                         char** argv) {
   try {
-    return run_all(read_options(argc, argv)) ? 0 : 1;
+    return run_all(sources, read_options(argc, argv)) ? 0 : 1;
   } catch (const std::exception& e) {
-    std::cerr << "bench_compile_cost: " << e.what() << '\n';
+    std::cerr << name << ": " << e.what() << '\n';
     return 2;
   }
 }
+
+}  // namespace tessera::benchmark
