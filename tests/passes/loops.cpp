@@ -130,17 +130,19 @@ struct recurrence {
   bool with_init = true;
   bool with_outputs = true;
   bool with_final = true;
+  i32 features = 4;
+  i32 hidden = 3;
 };
 
 named_graph looped(const recurrence& r) {
   named_graph n;
   graph& g = n.g;
-  const i32 x = n.input("x", shape(r.time, r.batch, 4), 1, r.last);
-  const i32 init = r.with_init ? n.input("h", shape(r.batch, 3), 0, r.last) : -1;
-  const i32 w = n.weight("w", shape(3, 4));
-  const i32 u = n.weight("u", shape(3, 3));
+  const i32 x = n.input("x", shape(r.time, r.batch, r.features), 1, r.last);
+  const i32 init = r.with_init ? n.input("h", shape(r.batch, r.hidden), 0, r.last) : -1;
+  const i32 w = n.weight("w", shape(r.hidden, r.features));
+  const i32 u = n.weight("u", shape(r.hidden, r.hidden));
   ops::loop_writer loop(g, {.trips = r.time, .reversed = r.reversed, .stacked = true}, layer);
-  const i32 h = r.with_init ? loop.carry(init) : loop.carry_of_zeros(x, shape(r.batch, 3));
+  const i32 h = r.with_init ? loop.carry(init) : loop.carry_of_zeros(x, shape(r.batch, r.hidden));
   loop.begin();
   const i32 next = step(g, loop.scan(x), loop.in(h), w, u);
   loop.next(h, next);
@@ -156,13 +158,13 @@ named_graph unrolled(const recurrence& r) {
   graph& g = n.g;
   std::vector<i32> x;
   for (i32 t = 0; t < r.time; ++t) {
-    x.push_back(n.input("x." + std::to_string(t), shape(r.batch, 4), 0, r.last));
+    x.push_back(n.input("x." + std::to_string(t), shape(r.batch, r.features), 0, r.last));
   }
-  i32 h = r.with_init ? n.input("h", shape(r.batch, 3), 0, r.last) : -1;
-  const i32 w = n.weight("w", shape(3, 4));
-  const i32 u = n.weight("u", shape(3, 3));
+  i32 h = r.with_init ? n.input("h", shape(r.batch, r.hidden), 0, r.last) : -1;
+  const i32 w = n.weight("w", shape(r.hidden, r.features));
+  const i32 u = n.weight("u", shape(r.hidden, r.hidden));
   if (h < 0) {
-    h = ops::append_activation(g, x[0], shape(r.batch, 3), layer, "zeros");
+    h = ops::append_activation(g, x[0], shape(r.batch, r.hidden), layer, "zeros");
     operation op;
     op.what = kind::zero;
     op.out[0] = h;
@@ -193,6 +195,27 @@ TEST_CASE("a recurrence equals its steps written out, bit for bit", "[passes]") 
           check_equal(loop, run(looped(r), false));
         }
       }
+    }
+  }
+}
+
+TEST_CASE("a loop's plan is at most the unrolled one and one body", "[passes]") {
+  for (const i32 time : {2, 5, 9, 9 * 3}) {
+    for (const bool with_outputs : {false, true}) {
+      recurrence r;
+      r.time = time;
+      r.batch = 16;
+      r.features = 24;
+      r.hidden = 32;
+      r.with_outputs = with_outputs;
+      // Forward and backward of one step: products of x and h, their sum, h, the gradients of all
+      // four, of x, and of the weights.
+      const i64 state = aligned(i64{4} * r.batch * r.hidden);
+      const i64 body = 8 * state + aligned(i64{4} * r.batch * r.features) +
+                       aligned(i64{4} * r.hidden * r.features) +
+                       aligned(i64{4} * r.hidden * r.hidden);
+      INFO("time " << time << " outputs " << with_outputs);
+      CHECK(run(looped(r)).arena_bytes <= run(unrolled(r)).arena_bytes + body);
     }
   }
 }
