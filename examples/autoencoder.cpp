@@ -139,15 +139,19 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 5;
     std::string sheet;
+    ts::i64 samples = examples::all_samples;
     o = examples::parse(argc, argv, o, "mnist",
-                        {{"--sheet", "FILE", "where to draw digits and what comes back (PNG, PGM)",
+                        {examples::samples_option(samples),
+                         {"--sheet", "FILE", "where to draw digits and what comes back (PNG, PGM)",
                           [&](const std::string& value) {
                             examples::check_folder("--sheet", value);
                             sheet = value;
                           }}});
     examples::check_job(o, {"fp32", "fp16"}, {"fp16"});
-    const ts::data::split found =
-        o.data.empty() ? ts::data::drawn_digits(60000, 10000, 1) : ts::data::mnist(o.data);
+    const ts::data::split found = o.data.empty()
+                                      ? ts::data::drawn_digits(std::min<ts::i64>(60000, samples),
+                                                               std::min<ts::i64>(10000, samples), 1)
+                                      : examples::first_of(ts::data::mnist(o.data), samples);
     examples::say_data(o, "drawn digits", "MNIST", found.train.size(), found.test.size());
     const own_targets digits(found.train);
     const own_targets test(found.test);

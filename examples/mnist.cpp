@@ -11,6 +11,7 @@
 #include <tessera/data.hpp>
 #include <tessera/report.hpp>
 #include <tessera/tessera.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -78,13 +79,17 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 5;
     std::string model = "lenet5";
+    ts::i64 samples = examples::all_samples;
     o = examples::parse(argc, argv, o, "mnist",
-                        {{"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
+                        {examples::samples_option(samples),
+                         {"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
                           [&](const std::string& value) { model = value; }}});
     examples::check_choice("--model", model, {"lenet5", "mlp"});
     examples::check_job(o, {"fp32", "fp16"}, {"fp16"});
     const ts::data::split digits =
-        o.data.empty() ? ts::data::drawn_digits(60000, 10000, 1) : ts::data::mnist(o.data);
+        o.data.empty() ? ts::data::drawn_digits(std::min<ts::i64>(60000, samples),
+                                                std::min<ts::i64>(10000, samples), 1)
+                       : examples::first_of(ts::data::mnist(o.data), samples);
     examples::say_data(o, "drawn digits", "MNIST", digits.train.size(), digits.test.size());
     if (model == "lenet5") {
       choose<lenet5>(digits, model, o);

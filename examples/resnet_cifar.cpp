@@ -18,6 +18,7 @@
 #include <tessera/report.hpp>
 #include <tessera/tessera.hpp>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
@@ -77,14 +78,18 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 15;
     ts::i32 hold_out = 0;
+    ts::i64 samples = examples::all_samples;
     o = examples::parse(argc, argv, o, "cifar-10",
-                        {{"--hold-out", "N", "judge by the last N training pictures instead",
+                        {examples::samples_option(samples),
+                         {"--hold-out", "N", "judge by the last N training pictures instead",
                           [&](const std::string& value) {
                             hold_out = examples::parse_number<ts::i32>("--hold-out", value, 0);
                           }}});
     examples::check_job(o, {"fp32", "fp16"}, {});
-    ts::data::split found =
-        o.data.empty() ? ts::data::drawn_shapes(10000, 1000, 1) : ts::data::cifar10(o.data);
+    ts::data::split found = o.data.empty()
+                                ? ts::data::drawn_shapes(std::min<ts::i64>(10000, samples),
+                                                         std::min<ts::i64>(1000, samples), 1)
+                                : examples::first_of(ts::data::cifar10(o.data), samples);
     if (hold_out > 0) {
       const ts::i64 count = found.train.size();
       if (hold_out >= count) {

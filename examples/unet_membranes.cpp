@@ -214,9 +214,11 @@ void run(const sets& pictures, const std::string& sheet, const examples::options
 }
 
 /// A fifth of all is held out.
-sets read(const std::string& folder) {
+sets read(const std::string& folder, ts::i64 samples) {
+  const bool made = folder.empty();
   const ts::data::segmented_images all =
-      folder.empty() ? ts::data::drawn_membranes(20, 256, 1) : examples::load_membranes(folder);
+      made ? ts::data::drawn_membranes(samples < 16 ? 2 * samples : 20, 256, 1)
+           : examples::load_membranes(folder);
   const ts::shape size = all.picture_shape();
   if (all.size() < 2 || size[1] < judged || size[2] < judged) {
     throw ts::error(folder + ": expected at least 2 pictures of at least " +
@@ -225,7 +227,8 @@ sets read(const std::string& folder) {
                     std::to_string(size[2]));
   }
   const ts::i64 train = all.size() - (all.size() + 4) / 5;
-  return {all.part(0, train), all.part(train, all.size())};
+  return {all.part(0, std::min(train, samples)),
+          all.part(train, std::min(train + samples, all.size()))};
 }
 
 int main(int argc, char** argv) {
@@ -233,15 +236,17 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 40;
     std::string sheet;
+    ts::i64 samples = examples::all_samples;
     o = examples::parse(
         argc, argv, o, "isbi2012-membrane",
-        {{"--sheet", "FILE", "where to draw inputs, true and found classes (PNG, PGM)",
+        {examples::samples_option(samples),
+         {"--sheet", "FILE", "where to draw inputs, true and found classes (PNG, PGM)",
           [&](const std::string& value) {
             examples::check_folder("--sheet", value);
             sheet = value;
           }}});
     examples::check_job(o, {"fp32", "fp16"}, {});
-    const sets pictures = read(o.data);
+    const sets pictures = read(o.data, samples);
     examples::say_data(o, "drawn membranes", "membranes", pictures.train.size(),
                        pictures.test.size());
     if (o.precision == "fp16") {

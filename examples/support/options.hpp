@@ -155,6 +155,15 @@ inline options parse(int argc, char** argv, options o, const char* set,
   return o;
 }
 
+/// An option that examples with numbered samples have, for a quick look.
+inline own_option samples_option(tessera::i64& samples) {
+  return {"--samples", "N", "at most N samples to train on and N to test by",
+          [&samples](const std::string& value) {
+            samples = parse_number<tessera::i64>("--samples", value, 1);
+          }};
+}
+constexpr tessera::i64 all_samples = tessera::i64{1} << 31;
+
 /// Refuses what an example is not built for, in the same words everywhere. Without a precision it
 /// takes fp32 on the host and fp16 on the model.
 inline void check_job(options& o, std::initializer_list<std::string_view> on_host,

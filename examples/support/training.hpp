@@ -3,6 +3,7 @@
 // What every example does around a training: it measures the steps, shows progress and ends with a
 // report. Include it in one file of a program only: it counts all allocations.
 
+#include <tessera/data/dataset.hpp>  // split
 #include <tessera/io/json.hpp>
 #include <tessera/report/json.hpp>
 #include <tessera/runtime/price.hpp>  // cost
@@ -96,6 +97,12 @@ inline void copy_weights(const tessera::weight_list& from, const tessera::weight
   for (std::size_t i = 0; i < to.size(); ++i) {
     std::copy(from[i].bytes.begin(), from[i].bytes.end(), to[i].bytes.begin());
   }
+}
+
+/// At most `samples` of each part.
+inline tessera::data::split first_of(const tessera::data::split& all, tessera::i64 samples) {
+  return {all.train.subset(0, std::min(samples, all.train.size())),
+          all.test.subset(0, std::min(samples, all.test.size()))};
 }
 
 /// A line on what the example learns from and is judged by.
