@@ -3,7 +3,11 @@
 // The weight gradient of dense, alone or fused with its update.
 //
 // A product whose columns are inputs and whose taps are samples (product.hpp), made in pieces that
-// stay in L1: each is delivered to a sink, which stores it or applies the update to it.
+// stay in L1: each is delivered to a sink, which stores it or applies the update to it. Floats that
+// are only stored are made where they are wanted.
+//
+// Threads share the columns and, where these are few, the rows. Each element is one sum over the
+// samples in their order, whoever makes it.
 
 #include <cstring>
 #include <limits>
@@ -45,14 +49,22 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
   i32 chunk = tile_floats / samples / 16 * 16;
   const i32 padded_in = (n.in + 15) / 16 * 16;
   if (chunk > padded_in) chunk = padded_in;
+  const i32 column_chunks = (n.in + chunk - 1) / chunk;
+  const i32 groups = column_chunks < c.step->threads ? c.step->threads : 1;  // that share the rows
+  const bool once = n.batch <= most_samples;
+  float* const stored = sink.stored_floats();
   // So many rows of outputs make a piece for the sink.
   const i32 chunk_columns = n.in < chunk ? n.in : chunk;
   i32 height = tile_floats / chunk_columns;
+  if (stored != nullptr && once) height = (n.out + groups - 1) / groups;
   if (height > n.out) height = n.out;
-  const i32 column_chunks = (n.in + chunk - 1) / chunk;
   const i32 row_chunks = (n.out + height - 1) / height;
-  const bool once = n.batch <= most_samples;
-  parallel_for(c.step->threads, column_chunks, [&](i32 column_chunk) {
+  const i32 group_chunks = (row_chunks + groups - 1) / groups;
+  parallel_for(c.step->threads, column_chunks * groups, [&](i32 item) {
+    const i32 column_chunk = item / groups;
+    const i32 first_chunk = item % groups * group_chunks;
+    const i32 last_chunk =
+        first_chunk + group_chunks < row_chunks ? first_chunk + group_chunks : row_chunks;
     alignas(64) float columns[tile_floats];
     float gradient[tile_floats];
     float weights[max_rows * most_samples];
@@ -85,7 +97,7 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
       }
     };
     if (once) gather(0, n.batch);
-    for (i32 row_chunk = 0; row_chunk < row_chunks; ++row_chunk) {
+    for (i32 row_chunk = first_chunk; row_chunk < last_chunk; ++row_chunk) {
       const i64 o0 = i64{row_chunk} * height;
       const i32 rows = static_cast<i32>(n.out - o0 < height ? n.out - o0 : height);
       const row_blocks blocks(rows, max_rows);
@@ -110,14 +122,16 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
           p.x = columns;
           p.sum.x[2] = chunk;
           p.sum.count[2] = static_cast<i32>(count);
-          p.y = gradient + first * width;
-          p.y_row = width;
+          p.y = stored != nullptr ? stored + (o0 + first) * n.in + i0 : gradient + first * width;
+          p.y_row = stored != nullptr ? n.in : width;
           p.columns = width;
           p.add = sample > 0;
           run_product(p, blocks.rows(block));
         }
       }
-      sink.take_rows(gradient, width, o0 * n.in + i0, n.in, rows, width);
+      if (stored == nullptr) {
+        sink.take_rows(gradient, width, o0 * n.in + i0, n.in, rows, width);
+      }
     }
   });
 }

@@ -281,6 +281,9 @@ class gradient_sink {
     for (i32 r = 0; r < rows; ++r) take(g + r * g_step, at + r * step, n);
   }
 
+  /// Where the gradient is to lie, if that is all; else null.
+  float* stored_floats() const { return goal_ == goal::store_float ? floats_ : nullptr; }
+
   /// True where pieces are applied at once and need no division by an odd loss scale.
   bool applies() const { return goal_ == goal::apply && !constants_->divides; }
 
