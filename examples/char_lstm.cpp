@@ -101,8 +101,12 @@ std::string write(const ts::weight_list& weights, const ts::data::alphabet& lett
 }
 
 template <class Job, class Backend>
-void run(const ts::data::text_corpus& all, const examples::options& o, const writing& w) {
-  const ts::data::text_split parts = ts::data::split_text(all);
+void run(const ts::data::text_corpus& all, ts::i64 samples, const examples::options& o,
+         const writing& w) {
+  ts::data::text_split parts = ts::data::split_text(all);
+  for (ts::data::text_corpus* const part : {&parts.train, &parts.test}) {
+    *part = part->part(0, std::min(samples * step_characters + 1, part->size()));
+  }
   const ts::data::text_streams text(parts.train, streams, step_characters);
   const ts::data::text_streams test(parts.test, streams, step_characters);
   const auto trainer =
@@ -158,10 +162,12 @@ int main(int argc, char** argv) {
   return examples::run("char_lstm", [&] {
     examples::options o;
     o.epochs = 20;
+    ts::i64 samples = examples::all_samples;  // of step_characters each
     writing w;
     o = examples::parse(
         argc, argv, o, "tinyshakespeare",
-        {{"--length", "N", "characters to write at the end; 0: none",
+        {examples::samples_option(samples),
+         {"--length", "N", "characters to write at the end; 0: none",
           [&](const std::string& v) {
             w.length = examples::parse_number<ts::i64>("--length", v, 0);
           }},
@@ -176,11 +182,11 @@ int main(int argc, char** argv) {
     if (w.prompt.empty()) w.prompt = text.letters().letter(0);
     static_cast<void>(text.letters().encode(w.prompt));  // refuses it before hours of training
     if (o.backend == "model") {
-      run<job<mixed>, ts::on<ts::accelerator::ipu_mk1>>(text, o, w);
+      run<job<mixed>, ts::on<ts::accelerator::ipu_mk1>>(text, samples, o, w);
     } else if (o.precision == "fp16") {
-      run<job<mixed>, ts::host_backend>(text, o, w);
+      run<job<mixed>, ts::host_backend>(text, samples, o, w);
     } else {
-      run<job<ts::fp32>, ts::host_backend>(text, o, w);
+      run<job<ts::fp32>, ts::host_backend>(text, samples, o, w);
     }
   });
 }
