@@ -1,7 +1,8 @@
 #pragma once
 
 // The library: networks, training, the host backend and the accelerator model. Needs the standard
-// library and xsimd. Data sets, reports and Eigen maps are included by name: data.hpp, report.hpp.
+// library and xsimd. Data sets, models, reports and Eigen maps are included by name: data.hpp,
+// models.hpp, report.hpp.
 
 #include <tessera/network/job.hpp>  // not network.hpp: a line less in the errors of networks
 #include <tessera/optim.hpp>
