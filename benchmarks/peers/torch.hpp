@@ -10,7 +10,10 @@
 #include <torch/torch.h>
 
 #include <dlfcn.h>
+#include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace peers {
 
@@ -44,30 +47,43 @@ inline torch::nn::Sequential torch_mlp(const std::vector<int>& sizes) {
   return net;
 }
 
-/// A network, its optimizer and one batch.
+/// Characters in, (time, batch), and for each a score of every character that may come next.
+struct torch_char_lstm_impl : torch::nn::Module {
+  torch_char_lstm_impl(int characters, int width, int hidden)
+      : embedding(register_module("embedding", torch::nn::Embedding(characters, width))),
+        lstm(register_module("lstm", torch::nn::LSTM(width, hidden))),
+        out(register_module("out", torch::nn::Linear(hidden, characters))) {}
+
+  torch::Tensor forward(const torch::Tensor& x) {
+    return out(std::get<0>(lstm(embedding(x)))).flatten(0, 1);  // (time x batch, characters)
+  }
+
+  torch::nn::Embedding embedding;
+  torch::nn::LSTM lstm;
+  torch::nn::Linear out;
+};
+TORCH_MODULE_IMPL(torch_char_lstm, torch_char_lstm_impl);
+
+/// Parameters, their optimizer, and what says how wrong they are on one batch.
 class torch_trainer {
  public:
-  torch_trainer(torch::nn::Sequential net, weight_span weights,
-                const std::vector<std::int64_t>& shape, const float* x, const int* labels)
-      : net_(std::move(net)),
-        parameters_(net_->parameters()),
-        optimizer_(parameters_, torch::optim::SGDOptions(0).momentum(momentum)) {
+  torch_trainer(std::vector<torch::Tensor> parameters, weight_span weights,
+                std::function<torch::Tensor()> loss_of_batch)
+      : parameters_(std::move(parameters)),
+        optimizer_(parameters_, torch::optim::SGDOptions(0).momentum(momentum)),
+        loss_of_batch_(std::move(loss_of_batch)) {
     const torch::NoGradGuard fixed;
-    x_ = torch::from_blob(const_cast<float*>(x), shape).clone();
-    labels_ =
-        torch::from_blob(const_cast<int*>(labels), {shape[0]}, torch::kInt32).to(torch::kInt64);
     for (torch::Tensor& p : parameters_) {
       const auto& from = take(weights, static_cast<std::size_t>(p.numel()));
       p.copy_(torch::from_blob(const_cast<float*>(from.data()), p.sizes()));
     }
-    net_->train();
   }
 
   void step(float rate) {
     for (auto& group : optimizer_.param_groups()) group.options().set_lr(rate);
     // Dropped, not zeroed: saves a pass here and another where they are added up.
     for (torch::Tensor& p : parameters_) p.mutable_grad().reset();
-    loss_ = torch::nn::functional::cross_entropy(net_->forward(x_), labels_);
+    loss_ = loss_of_batch_();
     loss_.backward();
     optimizer_.step();
   }
@@ -75,11 +91,25 @@ class torch_trainer {
   float loss() const { return loss_.item<float>(); }
 
  private:
-  torch::nn::Sequential net_;
   std::vector<torch::Tensor> parameters_;
   torch::optim::SGD optimizer_;
-  torch::Tensor x_, labels_, loss_;
+  std::function<torch::Tensor()> loss_of_batch_;
+  torch::Tensor loss_;
 };
+
+/// Whole numbers as libtorch's classes and indices are.
+inline torch::Tensor torch_integers(const int* values, const std::vector<std::int64_t>& shape) {
+  return torch::from_blob(const_cast<int*>(values), shape, torch::kInt32).to(torch::kInt64);
+}
+
+/// The mean cross entropy of what `net` makes of `x`.
+template <class Net>
+std::function<torch::Tensor()> torch_loss(Net net, torch::Tensor x, torch::Tensor labels) {
+  net->train();
+  return [net = net.ptr(), x, labels] {
+    return torch::nn::functional::cross_entropy(net->forward(x), labels);
+  };
+}
 
 }  // namespace peers
 

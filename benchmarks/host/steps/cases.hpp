@@ -32,6 +32,7 @@ entries large_mlp_b32();
 entries large_mlp_b1();
 entries small_mlp_b32();
 entries small_mlp_b1();
+entries char_lstm_b32();
 
 template <class Trainer>
 entry make_entry(const std::string& name, std::shared_ptr<Trainer> t, double tolerance) {
@@ -50,6 +51,14 @@ entries torch_lenet5(const peers::weight_values& weights, int batch, const float
                      const int* labels);
 entries torch_mlp(const std::vector<int>& sizes, const peers::weight_values& weights, int batch,
                   const float* x, const int* labels);
+
+/// Of a network that predicts characters.
+struct text_sizes {
+  int time, batch, characters, width, hidden;
+};
+/// x and labels (time, batch).
+entries torch_char_lstm(const peers::weight_values& weights, const text_sizes& n, const int* x,
+                        const int* labels);
 
 /// Makes libtorch use one thread.
 void limit_torch();

@@ -62,8 +62,8 @@ class sample_batch {
 };
 
 /// Our trainer of `Network` in `Precision` on `Backend`.
-template <class Network, int Batch, class Precision, class Backend = ts::host_backend>
-entry ours(const std::string& name, const sample_batch& data, double tolerance) {
+template <class Network, int Batch, class Precision, class Backend = ts::host_backend, class Data>
+entry ours(const std::string& name, const Data& data, double tolerance) {
   auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>, Backend>>(ts::seed{1});
   t->load(data, data.indices());
   return make_entry(name, t, tolerance);

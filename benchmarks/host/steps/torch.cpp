@@ -9,10 +9,17 @@ namespace steps {
 
 namespace {
 
+template <class Net>
+entries make(Net net, const peers::weight_values& weights, torch::Tensor x, torch::Tensor labels) {
+  const auto loss = peers::torch_loss(net, std::move(x), std::move(labels));
+  auto t = std::make_shared<peers::torch_trainer>(net->parameters(), weights, loss);
+  return {make_entry("libtorch", t, f32_tolerance)};
+}
+
 entries make(torch::nn::Sequential net, const peers::weight_values& weights,
              const std::vector<std::int64_t>& shape, const float* x, const int* labels) {
-  auto t = std::make_shared<peers::torch_trainer>(std::move(net), weights, shape, x, labels);
-  return {make_entry("libtorch", t, f32_tolerance)};
+  return make(net, weights, torch::from_blob(const_cast<float*>(x), shape).clone(),
+              peers::torch_integers(labels, {shape[0]}));
 }
 
 }  // namespace
@@ -27,6 +34,13 @@ entries torch_mlp(const std::vector<int>& sizes, const peers::weight_values& wei
   return make(peers::torch_mlp(sizes), weights, {batch, sizes.front()}, x, labels);
 }
 
+entries torch_char_lstm(const peers::weight_values& weights, const text_sizes& n, const int* x,
+                        const int* labels) {
+  return make(peers::torch_char_lstm(n.characters, n.width, n.hidden), weights,
+              peers::torch_integers(x, {n.time, n.batch}),
+              peers::torch_integers(labels, {n.time * n.batch}));
+}
+
 void limit_torch() {
   at::set_num_threads(1);
   at::set_num_interop_threads(1);
@@ -39,6 +53,9 @@ std::string torch_name() { return peers::torch_version() + " with " + peers::bla
 entries torch_lenet5(const peers::weight_values&, int, const float*, const int*) { return {}; }
 entries torch_mlp(const std::vector<int>&, const peers::weight_values&, int, const float*,
                   const int*) {
+  return {};
+}
+entries torch_char_lstm(const peers::weight_values&, const text_sizes&, const int*, const int*) {
   return {};
 }
 void limit_torch() {}
