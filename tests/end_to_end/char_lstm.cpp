@@ -132,7 +132,7 @@ TEST_CASE("the weights of a character LSTM have PyTorch's names and layouts", "[
         "lstm.bias_ih_l0 512\nlstm.bias_hh_l0 512\nout.weight 65x128\nout.bias 65\n");
 }
 
-TEST_CASE("four times through Tiny Shakespeare teach 2.4 bits per character",
+TEST_CASE("four times through Tiny Shakespeare teach 2.3 bits per character",
           "[end_to_end][slow]") {
   const char* const folder = std::getenv("TESSERA_DATA");
   if (folder == nullptr ||
@@ -145,5 +145,5 @@ TEST_CASE("four times through Tiny Shakespeare teach 2.4 bits per character",
   t.fit(text.train, {.epochs = 4, .learning_rate = ts::cosine_rate(1.6e-2, 0, 100)});
   const double reached = bits(t.evaluate(text.test).loss);
   CAPTURE(reached);
-  CHECK(reached < 2.4);  // PyTorch after 18,500 steps 2.27, a model that counts four in a row 2.57
+  CHECK(reached < 2.3);  // PyTorch after 18,500 steps 2.27, counts of four in a row 2.57
 }
