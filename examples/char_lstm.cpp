@@ -14,6 +14,7 @@
 // the same network for one character at a time, with a copy of the weights.
 
 #include <tessera/data.hpp>
+#include <tessera/models/char_lstm.hpp>
 #include <tessera/report.hpp>
 #include <tessera/tessera.hpp>
 #include <algorithm>
@@ -35,13 +36,10 @@ constexpr ts::i32 known_characters = 65;
 constexpr ts::i32 streams = 32;          // places in the text that a step reads from
 constexpr ts::i32 step_characters = 64;  // from each of them
 
-/// `Time` characters in; for each of them a score of every character that may come next. The
-/// weights have the names of PyTorch's nn.Embedding, nn.LSTM and nn.Linear.
+/// `Time` characters in; for each of them a score of every character that may come next.
 template <ts::i32 Time>
-using char_lstm = ts::network<ts::tokens<Time>,  //
-                              ts::named<"embedding", ts::embedding<known_characters, 64>>,
-                              ts::named<"lstm", ts::lstm<128, ts::stateful>>,
-                              ts::named<"out", ts::each_step<ts::dense<known_characters>>>>;
+using char_lstm = ts::network<ts::tokens<Time>,
+                              ts::models::char_lstm<known_characters, 64, 128, 1, ts::stateful>>;
 
 template <class Precision>
 using job = ts::training<char_lstm<step_characters>, ts::softmax_cross_entropy, ts::adam,
@@ -161,7 +159,7 @@ ts::data::text_corpus read(const std::string& folder) {
 int main(int argc, char** argv) {
   return examples::run("char_lstm", [&] {
     examples::options o;
-    o.epochs = 20;
+    o.epochs = 10;
     ts::i64 samples = examples::all_samples;  // of step_characters each
     writing w;
     o = examples::parse(
