@@ -47,6 +47,54 @@ inline torch::nn::Sequential torch_mlp(const std::vector<int>& sizes) {
   return net;
 }
 
+/// Two convolutions of 3x3 and the way around them: x, or where the stride is 2 every second row
+/// and column of it between channels of zeros.
+struct torch_block_impl : torch::nn::Module {
+  torch_block_impl(int in, int out)
+      : more(out - in),
+        conv1(register_module("conv1", convolution(in, out, in == out ? 1 : 2))),
+        bn1(register_module("bn1", torch::nn::BatchNorm2d(out))),
+        conv2(register_module("conv2", convolution(out, out, 1))),
+        bn2(register_module("bn2", torch::nn::BatchNorm2d(out))) {}
+
+  static torch::nn::Conv2d convolution(int in, int out, int stride) {
+    return torch::nn::Conv2d(
+        torch::nn::Conv2dOptions(in, out, 3).padding(1).stride(stride).bias(false));
+  }
+
+  torch::Tensor forward(const torch::Tensor& x) {
+    using torch::indexing::None, torch::indexing::Slice;
+    torch::Tensor around = x;
+    if (more > 0) {
+      const Slice second(None, None, 2);
+      around = torch::constant_pad_nd(x.index({Slice(), Slice(), second, second}),
+                                      {0, 0, 0, 0, more / 2, more / 2});
+    }
+    return torch::relu(bn2(conv2(torch::relu(bn1(conv1(x))))) + around);
+  }
+
+  int more;
+  torch::nn::Conv2d conv1;
+  torch::nn::BatchNorm2d bn1;
+  torch::nn::Conv2d conv2;
+  torch::nn::BatchNorm2d bn2;
+};
+TORCH_MODULE_IMPL(torch_block, torch_block_impl);
+
+inline torch::nn::Sequential torch_resnet20() {
+  namespace nn = torch::nn;
+  nn::Sequential net(torch_block_impl::convolution(3, 16, 1), nn::BatchNorm2d(16), nn::ReLU());
+  int channels = 16;
+  for (const int out : {16, 16, 16, 32, 32, 32, 64, 64, 64}) {
+    net->push_back(torch_block(channels, out));
+    channels = out;
+  }
+  net->push_back(nn::AdaptiveAvgPool2d(1));
+  net->push_back(nn::Flatten());
+  net->push_back(nn::Linear(64, 10));
+  return net;
+}
+
 /// Characters in, (time, batch), and for each a score of every character that may come next.
 struct torch_char_lstm_impl : torch::nn::Module {
   torch_char_lstm_impl(int characters, int width, int hidden)

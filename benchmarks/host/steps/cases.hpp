@@ -33,6 +33,7 @@ entries large_mlp_b1();
 entries small_mlp_b32();
 entries small_mlp_b1();
 entries char_lstm_b32();
+entries resnet20_b32();
 
 template <class Trainer>
 entry make_entry(const std::string& name, std::shared_ptr<Trainer> t, double tolerance) {
@@ -51,6 +52,8 @@ entries torch_lenet5(const peers::weight_values& weights, int batch, const float
                      const int* labels);
 entries torch_mlp(const std::vector<int>& sizes, const peers::weight_values& weights, int batch,
                   const float* x, const int* labels);
+entries torch_resnet20(const peers::weight_values& weights, int batch, const float* x,
+                       const int* labels);
 
 /// Of a network that predicts characters.
 struct text_sizes {

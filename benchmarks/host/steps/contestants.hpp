@@ -87,6 +87,7 @@ peers::weight_values first_weights() {
   const ts::trainer<job<Network, Batch, ts::fp32>> first(ts::seed{1});
   peers::weight_values all;
   for (const ts::weight& w : first.weights()) {
+    if (!w.is_parameter()) continue;
     const std::vector<double> values = ts::read_tensor(w.about, w.bytes.data());
     all.emplace_back(values.begin(), values.end());
   }

@@ -1,5 +1,6 @@
 // How long is one training step? LeNet-5 and two perceptrons, batch 32 and 1, in FP32 and mixed
-// precision, beside plain loops, Eigen and libtorch; a character LSTM beside libtorch.
+// precision, beside plain loops, Eigen and libtorch; ResNet-20 and a character LSTM beside
+// libtorch.
 //
 // All contestants of a case start from the same weights on the same batch, which lies in memory;
 // a step is forward pass, loss, backward pass and update (SGD, momentum 0.9). Before anything is
@@ -227,6 +228,7 @@ void run(const bench_options& o) {
   run_case("mlp784-500-250-10.b1", &steps::large_mlp_b1, o, results);
   run_case("mlp64-64-10.b32", &steps::small_mlp_b32, o, results);
   run_case("mlp64-64-10.b1", &steps::small_mlp_b1, o, results);
+  run_case("resnet20.b32", &steps::resnet20_b32, o, results);
   run_case("charlstm128.s64.b32", &steps::char_lstm_b32, o, results);
   if (!o.json.empty()) write_json(o, results);
 }

@@ -34,6 +34,11 @@ entries torch_mlp(const std::vector<int>& sizes, const peers::weight_values& wei
   return make(peers::torch_mlp(sizes), weights, {batch, sizes.front()}, x, labels);
 }
 
+entries torch_resnet20(const peers::weight_values& weights, int batch, const float* x,
+                       const int* labels) {
+  return make(peers::torch_resnet20(), weights, {batch, 3, 32, 32}, x, labels);
+}
+
 entries torch_char_lstm(const peers::weight_values& weights, const text_sizes& n, const int* x,
                         const int* labels) {
   return make(peers::torch_char_lstm(n.characters, n.width, n.hidden), weights,
@@ -55,6 +60,7 @@ entries torch_mlp(const std::vector<int>&, const peers::weight_values&, int, con
                   const int*) {
   return {};
 }
+entries torch_resnet20(const peers::weight_values&, int, const float*, const int*) { return {}; }
 entries torch_char_lstm(const peers::weight_values&, const text_sizes&, const int*, const int*) {
   return {};
 }
