@@ -58,6 +58,7 @@ refuses 'whole number' --epochs -1
 refuses '"fp64"' --precision fp64
 refuses '"bf16"' --precision bf16
 refuses '"gpu"' --backend gpu
+refuses '"abacus"' --machine abacus
 refuses 'nowhere' --data nowhere
 refuses 'empty' --data empty
 refuses 'nowhere' --save nowhere/a.safetensors

@@ -6,7 +6,7 @@
 // ISBI 2012 challenge; of 30 pairs the last 6 are held out) it trains on those, otherwise on
 // membranes that it draws itself.
 //
-//   unet_membranes --data DIR --epochs 40 --threads 2 --sheet cells.png
+//   unet_membranes --data DIR --epochs 20 --threads 2 --sheet cells.png
 //   unet_membranes --epochs 0 --load FILE --sheet cells.png      only shows
 //
 // A U-Net of 3 poolings and 8 channels in its first level sees tiles of 64 x 64, cut anywhere and
@@ -234,7 +234,7 @@ sets read(const std::string& folder, ts::i64 samples) {
 int main(int argc, char** argv) {
   return examples::run("unet_membranes", [&] {
     examples::options o;
-    o.epochs = 40;
+    o.epochs = 20;
     std::string sheet;
     ts::i64 samples = examples::all_samples;
     o = examples::parse(

@@ -175,7 +175,7 @@ inline void check_job(options& o, std::initializer_list<std::string_view> on_hos
                          std::string(model ? "host" : "model") + " only, got \"" + o.backend +
                          "\"");
   }
-  if (model) check_choice("--machine", o.machine, {"ipu_mk1"});
+  check_choice("--machine", o.machine, {"ipu_mk1"});
   if (o.precision.empty()) o.precision = *known.begin();
   if (std::find(known.begin(), known.end(), o.precision) != known.end()) return;
   std::string list;
