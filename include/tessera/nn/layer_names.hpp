@@ -20,7 +20,7 @@ class layer_names {
  public:
   /// The name that has been given to the next layer, or its kind and number.
   constexpr tensor_name next(const char* kind_name) {
-    if (given_ != nullptr) {
+    if (has_given_) {
       ++given_uses_;
       return {given_, 0, "", "", scope_};
     }
@@ -54,12 +54,13 @@ class layer_names {
   /// Gives the next layer a name. Returns false where another layer of the scope has it.
   constexpr bool begin_named(const char* name) {
     given_ = name;
+    has_given_ = true;
     given_uses_ = 0;
     return ++count_of(name, true) == 1;
   }
   /// Returns how many layers took it.
   constexpr i32 end_named() {
-    given_ = nullptr;
+    has_given_ = false;
     return given_uses_;
   }
 
@@ -80,7 +81,8 @@ class layer_names {
 
   grow<counted> counts_;
   i32 scope_ = -1;
-  const char* given_ = nullptr;
+  const char* given_ = "";
+  bool has_given_ = false;
   i32 given_uses_ = 0;
 };
 
