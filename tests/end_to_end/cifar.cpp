@@ -51,6 +51,6 @@ TEST_CASE("three epochs of 10,000 pictures teach ResNet-20 more than a linear mo
   const double fp32 = train<job<ts::fp32>>(pictures, 3);
   const double mixed = train<job<ts::mixed<ts::fp16, ts::skip_tensor>>>(pictures, 3);
   CAPTURE(fp32, mixed);
-  CHECK(fp32 > 0.48);  // ridge regression on the pixels: 0.394
-  CHECK(mixed > 0.48);
+  CHECK(fp32 > 0.55);  // 0.599 when written; ridge regression on the pixels: 0.394
+  CHECK(mixed > 0.55);  // 0.588
 }
