@@ -6,6 +6,7 @@
 //
 //   mnist --data DIR --epochs 5                      98.9 % or better
 //   mnist --precision fp16                           half the memory, the same accuracy
+//   mnist --picture step.svg                         the layers as a table, the step as a picture
 //   mnist --backend model --epochs 1                 on a model of an accelerator, priced in cycles
 
 #include <tessera/data.hpp>
@@ -17,6 +18,7 @@
 #include <string>
 
 #include "support/options.hpp"
+#include "support/picture.hpp"
 #include "support/training.hpp"
 
 namespace ts = tessera;
@@ -41,10 +43,12 @@ static_assert(job<lenet5, mixed>::memory.arena_bytes < 720_KiB);
 static_assert(ts::fits<job<lenet5, mixed>, ts::accelerator::ipu_mk1>);  // every tile's SRAM
 
 template <class Job, class Backend>
-void run(const ts::data::split& digits, const std::string& model, const examples::options& o) {
+void run(const ts::data::split& digits, const std::string& model, const std::string& picture,
+         const examples::options& o) {
   const auto trainer =
       std::make_unique<ts::trainer<Job, Backend>>(ts::seed{o.seed}, ts::threads{o.threads});
   examples::say_size<Job>();
+  examples::show_network<Job>(picture);
   if (!o.load.empty()) ts::load(o.load, trainer->weights());
   examples::figures f;
   if (o.epochs > 0) {
@@ -66,12 +70,14 @@ void run(const ts::data::split& digits, const std::string& model, const examples
 }
 
 template <class Network>
-void choose(const ts::data::split& digits, const std::string& model, const examples::options& o) {
+void choose(const ts::data::split& digits, const std::string& model, const std::string& picture,
+            const examples::options& o) {
   if (o.backend == "model") {
-    return run<job<Network, mixed>, ts::on<ts::accelerator::ipu_mk1>>(digits, model, o);
+    return run<job<Network, mixed>, ts::on<ts::accelerator::ipu_mk1>>(digits, model, picture, o);
   }
-  if (o.precision == "fp16") return run<job<Network, mixed>, ts::host_backend>(digits, model, o);
-  return run<job<Network, ts::fp32>, ts::host_backend>(digits, model, o);
+  if (o.precision == "fp16")
+    return run<job<Network, mixed>, ts::host_backend>(digits, model, picture, o);
+  return run<job<Network, ts::fp32>, ts::host_backend>(digits, model, picture, o);
 }
 
 int main(int argc, char** argv) {
@@ -79,9 +85,11 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 5;
     std::string model = "lenet5";
+    std::string picture;
     ts::i64 samples = examples::all_samples;
     o = examples::parse(argc, argv, o, "mnist",
                         {examples::samples_option(samples),
+                         examples::picture_option(picture),
                          {"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
                           [&](const std::string& value) { model = value; }}});
     examples::check_choice("--model", model, {"lenet5", "mlp"});
@@ -92,9 +100,9 @@ int main(int argc, char** argv) {
                        : examples::first_of(ts::data::mnist(o.data), samples);
     examples::say_data(o, "drawn digits", "MNIST", digits.train.size(), digits.test.size());
     if (model == "lenet5") {
-      choose<lenet5>(digits, model, o);
+      choose<lenet5>(digits, model, picture, o);
     } else {
-      choose<mlp>(digits, model, o);
+      choose<mlp>(digits, model, picture, o);
     }
   });
 }

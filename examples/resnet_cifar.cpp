@@ -23,6 +23,7 @@
 #include <memory>
 
 #include "support/options.hpp"
+#include "support/picture.hpp"
 #include "support/training.hpp"
 
 namespace ts = tessera;
@@ -51,9 +52,10 @@ struct sets {
 };
 
 template <class Job>
-void run(const sets& data, const examples::options& o) {
+void run(const sets& data, const std::string& picture, const examples::options& o) {
   const auto trainer = std::make_unique<ts::trainer<Job>>(ts::seed{o.seed}, ts::threads{o.threads});
   examples::say_size<Job>();
+  examples::show_network<Job>(picture);
   if (!o.load.empty()) ts::load(o.load, trainer->weights());
   examples::figures f;
   if (o.epochs > 0) {
@@ -78,9 +80,11 @@ int main(int argc, char** argv) {
     examples::options o;
     o.epochs = 15;
     ts::i32 hold_out = 0;
+    std::string picture;
     ts::i64 samples = examples::all_samples;
     o = examples::parse(argc, argv, o, "cifar-10",
                         {examples::samples_option(samples),
+                         examples::picture_option(picture),
                          {"--hold-out", "N", "judge by the last N training pictures instead",
                           [&](const std::string& value) {
                             hold_out = examples::parse_number<ts::i32>("--hold-out", value, 0);
@@ -103,9 +107,9 @@ int main(int argc, char** argv) {
     const sets data{pictures(found.train, ts::data::imagenet_channels),
                     pictures(found.test, ts::data::imagenet_channels)};
     if (o.precision == "fp16") {
-      run<job<mixed>>(data, o);
+      run<job<mixed>>(data, picture, o);
     } else {
-      run<job<ts::fp32>>(data, o);
+      run<job<ts::fp32>>(data, picture, o);
     }
   });
 }
