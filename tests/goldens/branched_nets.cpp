@@ -3,6 +3,7 @@
 // statistics after one step, and the weights and statistics after three steps of SGD and of Adam.
 
 #include <goldens/checks.hpp>
+#include <goldens/training.hpp>
 
 namespace tessera::testing {
 
@@ -137,29 +138,6 @@ void check_gradients(const golden_case& c, findings& f, const graph_backend& b, 
   }
 }
 
-void check_training(const golden_case& c, findings& f, const graph_backend& b, branched_net net,
-                    const update_rule& rule, attribute_reader attrs, const std::string& name) {
-  const float rate = attrs.get<float>("lr");
-  const i32 steps = attrs.get<i32>("steps");
-  attrs.all_must_be_asked();
-  const grow<i32> gradients = passes::differentiate(net.g);
-  passes::append_updates(net.g, gradients, rule, {});
-  passes::fuse_updates(net.g);
-  interpreter run(net.g, b.find);
-  fill(run, net, c);
-  std::vector<double> losses;
-  for (i32 step = 0; step < steps; ++step) {
-    run.run({.learning_rate = rate,
-             .step = static_cast<u64>(step),
-             .valid = net.g.tensors[net.x].dims[0]});
-    losses.push_back(run.read(net.loss)[0]);
-  }
-  f.compare("outputs", name + "_losses", losses);
-  const std::string section = name + std::to_string(steps);
-  for (const auto& [weight, id] : net.weights) f.compare(section, weight, run.read(id));
-  for (const auto& [statistic, id] : net.statistics) f.compare(section, statistic, run.read(id));
-}
-
 /// `make` builds the network with a branched_builder.
 template <class Make>
 void check_branched(const golden_case& c, findings& f, attribute_reader& attrs, Make make) {
@@ -172,21 +150,12 @@ void check_branched(const golden_case& c, findings& f, attribute_reader& attrs, 
     const branched_net& net = builder.net;
     if (net.weights.size() != c.names("weights").size()) f.note("the case has other weights");
     check_gradients(c, f, b, net);
-    attribute_reader sgd = attrs.group("sgd");
-    update_rule rule;
-    rule.what = optimizer_kind::sgd;
-    rule.momentum = sgd.get<float>("momentum");
-    rule.weight_decay = sgd.get<float>("weight_decay");
-    rule.nesterov = sgd.get<bool>("nesterov");
-    check_training(c, f, b, net, rule, sgd, "sgd");
-    attribute_reader adam = attrs.group("adam");
-    rule = {};
-    rule.what = optimizer_kind::adam;
-    const auto betas = adam.get<std::vector<float>>("betas");
-    rule.beta1 = betas.at(0);
-    rule.beta2 = betas.at(1);
-    rule.epsilon = adam.get<float>("eps");
-    check_training(c, f, b, net, rule, adam, "adam");
+    check_trainings(
+        f, b, net, batch, attrs, [&](interpreter& run, const branched_net& n) { fill(run, n, c); },
+        [&](interpreter& run, const branched_net& n, const std::string& section) {
+          for (const auto& [name, id] : n.weights) f.compare(section, name, run.read(id));
+          for (const auto& [name, id] : n.statistics) f.compare(section, name, run.read(id));
+        });
   });
   attrs.all_must_be_asked();
 }

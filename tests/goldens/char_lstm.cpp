@@ -4,6 +4,7 @@
 #include <tessera/nn/embedding.hpp>
 #include <tessera/nn/recurrent.hpp>
 #include <goldens/case_graph.hpp>
+#include <goldens/training.hpp>
 
 namespace tessera::testing {
 
@@ -95,28 +96,6 @@ void check_gradients(const golden_case& c, findings& f, const graph_backend& b, 
   }
 }
 
-void check_training(const golden_case& c, findings& f, const graph_backend& b, char_net net,
-                    i32 batch, const update_rule& rule, attribute_reader attrs,
-                    const std::string& name) {
-  const float rate = attrs.get<float>("lr");
-  const i32 steps = attrs.get<i32>("steps");
-  attrs.all_must_be_asked();
-  const grow<i32> gradients = passes::differentiate(net.g);
-  passes::append_updates(net.g, gradients, rule, {});
-  passes::fuse_updates(net.g);
-  interpreter run(net.g, b.find);
-  fill(run, net, c);
-  std::vector<double> losses;
-  for (i32 step = 0; step < steps; ++step) {
-    run.run({.learning_rate = rate, .step = static_cast<u64>(step), .valid = batch});
-    losses.push_back(run.read(net.loss)[0]);
-  }
-  f.compare("outputs", name + "_losses", losses);
-  for (const auto& [weight, id] : net.weights) {
-    f.compare(name + std::to_string(steps), weight, run.read(id));
-  }
-}
-
 }  // namespace
 
 void check_net_char_lstm(const golden_case& c, findings& f) {
@@ -128,21 +107,12 @@ void check_net_char_lstm(const golden_case& c, findings& f) {
     const char_net net = make_char_net(n, last);
     if (net.weights.size() != c.names("weights").size()) f.note("the case has other weights");
     check_gradients(c, f, b, net, n.batch);
-    attribute_reader sgd = attrs.group("sgd");
-    update_rule rule;
-    rule.what = optimizer_kind::sgd;
-    rule.momentum = sgd.get<float>("momentum");
-    rule.weight_decay = sgd.get<float>("weight_decay");
-    rule.nesterov = sgd.get<bool>("nesterov");
-    check_training(c, f, b, net, n.batch, rule, sgd, "sgd");
-    attribute_reader adam = attrs.group("adam");
-    rule = {};
-    rule.what = optimizer_kind::adam;
-    const auto betas = adam.get<std::vector<float>>("betas");
-    rule.beta1 = betas.at(0);
-    rule.beta2 = betas.at(1);
-    rule.epsilon = adam.get<float>("eps");
-    check_training(c, f, b, net, n.batch, rule, adam, "adam");
+    check_trainings(
+        f, b, net, n.batch, attrs,
+        [&](interpreter& run, const char_net& made) { fill(run, made, c); },
+        [&](interpreter& run, const char_net& made, const std::string& section) {
+          for (const auto& [name, id] : made.weights) f.compare(section, name, run.read(id));
+        });
   });
   attrs.all_must_be_asked();
 }

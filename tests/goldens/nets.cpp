@@ -2,6 +2,7 @@
 // of SGD and of Adam.
 
 #include <goldens/architectures.hpp>
+#include <goldens/training.hpp>
 
 namespace tessera::testing {
 
@@ -28,27 +29,6 @@ void check_gradients_of(const golden_case& c, findings& f, const graph_backend& 
   }
 }
 
-void check_training_of(const golden_case& c, findings& f, const graph_backend& b, golden_net net,
-                       const update_rule& rule, attribute_reader attrs, const std::string& name) {
-  const float rate = attrs.get<float>("lr");
-  const i32 steps = attrs.get<i32>("steps");
-  attrs.all_must_be_asked();
-  const grow<i32> gradients = passes::differentiate(net.g);
-  passes::append_updates(net.g, gradients, rule, {});
-  passes::fuse_updates(net.g);
-  interpreter run(net.g, b.find);
-  fill(run, net, c);
-  std::vector<double> losses;
-  for (i32 step = 0; step < steps; ++step) {
-    run.run({.learning_rate = rate,
-             .step = static_cast<u64>(step),
-             .valid = net.g.tensors[net.x].dims[0]});
-    losses.push_back(run.read(net.loss)[0]);
-  }
-  f.compare("outputs", name + "_losses", losses);
-  compare_weights(run, net, name + std::to_string(steps), "", f);
-}
-
 void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const net_maker& make) {
   attrs.get<std::string>("architecture");
   const i32 batch = static_cast<i32>(c.tensor("inputs", "x").dims[0]);
@@ -57,28 +37,11 @@ void check_net(const golden_case& c, findings& f, attribute_reader& attrs, const
     golden_net net;
     make(net, last);
     check_gradients_of(c, f, b, net);
-    if (attrs.has("sgd")) {
-      attribute_reader sgd = attrs.group("sgd");
-      update_rule rule;
-      rule.what = optimizer_kind::sgd;
-      rule.momentum = sgd.get<float>("momentum");
-      rule.weight_decay = sgd.get<float>("weight_decay");
-      rule.nesterov = sgd.get<bool>("nesterov");
-      rule.dampening = sgd.get<float>("dampening", 0.0f);
-      check_training_of(c, f, b, net, rule, sgd, "sgd");
-    }
-    if (attrs.has("adam")) {
-      attribute_reader adam = attrs.group("adam");
-      update_rule rule;
-      rule.what = optimizer_kind::adam;
-      const auto betas = adam.get<std::vector<float>>("betas");
-      rule.beta1 = betas.at(0);
-      rule.beta2 = betas.at(1);
-      rule.epsilon = adam.get<float>("eps");
-      rule.weight_decay = adam.get<float>("weight_decay", 0.0f);
-      rule.amsgrad = adam.get<bool>("amsgrad", false);
-      check_training_of(c, f, b, net, rule, adam, "adam");
-    }
+    check_trainings(
+        f, b, net, batch, attrs, [&](interpreter& run, const golden_net& n) { fill(run, n, c); },
+        [&](interpreter& run, const golden_net& n, const std::string& section) {
+          compare_weights(run, n, section, "", f);
+        });
   });
   attrs.all_must_be_asked();
 }

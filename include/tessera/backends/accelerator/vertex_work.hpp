@@ -226,9 +226,9 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const bool entropy =
           s.what == kind::softmax_cross_entropy || s.what == kind::softmax_cross_entropy_gradient;
       const vector_unit& v = m.vector;
-      const i64 lanes = v.lanes_f32;
-      const i64 vectors = ceil_div(p.classes, lanes);
-      const i64 row = entropy ? 2 * vector_cost::tree(p.classes, lanes) +
+      const i64 width = v.lanes_f32;
+      const i64 vectors = ceil_div(p.classes, width);
+      const i64 row = entropy ? 2 * vector_cost::tree(p.classes, width) +
                                     vectors * (2 * v.simple + v.exponential) + v.logarithm
                               : 2 * vectors * v.simple;
       const i64 elements = positions * p.classes;
