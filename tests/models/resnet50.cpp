@@ -6,7 +6,7 @@
 //
 // The first comparison is of all 25,557,032 gradients. Differences need f64: in f32 a loss of about
 // 7 is known to 5e-7, a change of a single weight moves it by less. A forward pass in f64 takes the
-// reference backend 15 s (Zen 3), the slow case five minutes.
+// reference backend 15 s (Zen 3), the slow case six minutes.
 
 #include <tessera/models/resnet.hpp>
 
@@ -143,55 +143,77 @@ TEST_CASE("every parameter of a narrow ResNet-50 has the gradient that differenc
   CHECK(report.checked > 150);  // two of each of 89 tensors but for kinks
 }
 
+namespace {
+
+/// The backward pass on the reference backend in the precision of a policy.
+struct reference_step {
+  graph g;
+  grow<i32> gradients;
+  std::vector<i32> parameters;
+  i32 forward = 0;  // operations of the forward pass
+  std::unique_ptr<interpreter> run;
+
+  reference_step(const precision_policy& policy, const data::dataset& source,
+                 const named_values& weights)
+      : g(make_forward<net, softmax_cross_entropy>(1, purpose::training)) {
+    forward = g.operations.size();
+    gradients = passes::differentiate(g);
+    for (i32 id = 0; id < gradients.size(); ++id) {
+      const tensor& t = g.tensors[id];
+      if (t.what != role::parameter || t.of >= 0) continue;
+      parameters.push_back(id);
+      keep(g, gradients[id]);
+    }
+    passes::assign_precision(g, policy);
+    run = std::make_unique<interpreter>(g, &reference::find_kernel);
+    std::vector<float> picture(3 * 224 * 224);
+    source.read(0, picture.data());
+    run->write(g.inputs[0], std::vector<double>(picture.begin(), picture.end()));
+    run->write(g.targets[0], std::vector<double>{static_cast<double>(source.label(0))});
+    for (const i32 id : parameters) run->write(id, stack_of(g, id, weights));
+    run->run({.valid = 1});
+  }
+
+  double loss() { return run->read(g.losses[0])[0]; }
+  std::vector<double> gradient(i32 id) { return run->read(gradients[id]); }
+};
+
+}  // namespace
+
 TEST_CASE("the gradients of a step of ResNet-50 are those of its loss", "[models][slow]") {
   const data::dataset source = noise();
   const host_step host = run_host_step(source);
-
-  graph g = make_forward<net, softmax_cross_entropy>(1, purpose::training);
-  const i32 forward = g.operations.size();
-  const grow<i32> gradients = passes::differentiate(g);
-  std::vector<i32> parameters;
-  for (i32 id = 0; id < g.tensors.size(); ++id) {
-    const tensor& t = g.tensors[id];
-    if (t.what != role::parameter || t.of >= 0) continue;
-    parameters.push_back(id);
-    keep(g, gradients[id]);
-  }
-  passes::assign_precision(g, fp64::policy);
-  interpreter run(g, &reference::find_kernel);
-  std::vector<float> picture(3 * 224 * 224);
-  source.read(0, picture.data());
-  run.write(g.inputs[0], std::vector<double>(picture.begin(), picture.end()));
-  run.write(g.targets[0], std::vector<double>{static_cast<double>(source.label(0))});
-  for (const i32 id : parameters) run.write(id, stack_of(g, id, host.before));
-  run.run({.valid = 1});
-  const double loss = run.read(g.losses[0])[0];
-  CHECK(host.loss == Approx(loss).epsilon(1e-5));
+  reference_step exact(fp64::policy, source, host.before);
+  reference_step plain(fp32::policy, source, host.before);
+  CHECK(host.loss == Approx(exact.loss()).epsilon(1e-5));
 
   std::map<std::string, i32> by_name;
   std::map<i32, std::vector<double>> analytic;
   double largest = 0;
-  for (const i32 id : parameters) {
-    analytic[id] = run.read(gradients[id]);
+  for (const i32 id : exact.parameters) {
+    analytic[id] = exact.gradient(id);
     largest = std::max(largest, norm_of(analytic[id]));
   }
-  // What a normalization or a mean over all cells takes out has a gradient of zero but for
-  // rounding.
-  const double least = 1e-3 * largest;
+  // What a normalization takes out has a gradient of zero but for rounding.
+  const double least = 1e-6 * largest;
   double worst = 0;
-  for (const i32 id : parameters) {
-    const std::string name(full_name(g, g.tensors[id].name).view());
+  double worst_plain = 0;
+  for (const i32 id : exact.parameters) {
+    const std::string name(full_name(exact.g, exact.g.tensors[id].name).view());
     by_name[name] = id;
-    const double off = distance(stack_of(g, id, host.gradients), analytic[id], least);
-    INFO(name << ": host and reference differ by " << off);
-    // Of the values in front of relus some lie so close to zero that f32 and f64 see different
-    // signs. One such cell of 25,088 in the last stage changes a gradient by 0.6 % of its norm, all
-    // of them up to 3.4 %; the loss agrees to 1e-5.
-    CHECK(off < 5e-2);
+    const double off = distance(stack_of(exact.g, id, host.gradients), analytic[id], least);
+    // How far f32 as such is from f64, by plain loops in f32 (0.048 where the host has 0.034):
+    // values in front of relus lie so close to zero that the two see different signs.
+    const double noise = distance(plain.gradient(id), analytic[id], least);
+    INFO(name << ": off by " << off << ", plain loops in f32 by " << noise);
+    CHECK(off < 4 * noise + 1e-4);
     worst = std::max(worst, off);
+    worst_plain = std::max(worst_plain, noise);
   }
-  std::printf("ResNet-50: gradients in f32 and f64 differ by at most %.2g of a tensor's norm\n",
-              worst);
+  std::printf(
+      "ResNet-50: gradients in f32 differ from f64 by at most %.2g of a tensor's norm on "
+      "the host, %.2g with plain loops\n",
+      worst, worst_plain);
 
   const step_values step{.valid = 1};
   for (const char* name :
@@ -200,7 +222,7 @@ TEST_CASE("the gradients of a step of ResNet-50 are those of its loss", "[models
     INFO(name);
     REQUIRE(by_name.count(name) == 1);
     const i32 id = by_name[name];
-    std::vector<double> values = run.read(id);
+    std::vector<double> values = exact.run->read(id);
     const std::vector<double>& all = analytic[id];
     // The largest gradient of the tensor: the signal of a difference is above its noise there.
     const auto element = static_cast<std::size_t>(
@@ -212,12 +234,12 @@ TEST_CASE("the gradients of a step of ResNet-50 are those of its loss", "[models
     double at[2];
     for (const i32 side : {0, 1}) {
       values[element] = here + (side == 0 ? h : -h);
-      run.write(id, values);
-      run.run(0, forward, step);
-      at[side] = run.read(g.losses[0])[0];
+      exact.run->write(id, values);
+      exact.run->run(0, exact.forward, step);
+      at[side] = exact.loss();
     }
     values[element] = here;
-    run.write(id, values);
+    exact.run->write(id, values);
     const double numeric = (at[0] - at[1]) / (2 * h);
     std::printf("  %-30s %+.6e by differences %+.6e\n", name, all[element], numeric);
     CHECK(numeric == Approx(all[element]).epsilon(1e-3));
