@@ -1,11 +1,14 @@
 #pragma once
 
-// Data sets: files (MNIST, CIFAR-10, texts), made data in their place (drawn digits, shapes and
-// membranes, a made play), what is done to samples, and the order in which an epoch visits them.
+// Data sets: files (MNIST, CIFAR-10, texts, tables), made data in their place (drawn digits, shapes
+// and membranes, a made play, a made census), what is done to samples, and the order in which an
+// epoch visits them.
 // Needs zlib: link with -lz.
 
+#include <tessera/data/adult.hpp>
 #include <tessera/data/batches.hpp>
 #include <tessera/data/cifar10.hpp>
+#include <tessera/data/csv.hpp>
 #include <tessera/data/dataset.hpp>
 #include <tessera/data/digits.hpp>
 #include <tessera/data/drawing.hpp>
@@ -16,5 +19,6 @@
 #include <tessera/data/segments.hpp>
 #include <tessera/data/sentences.hpp>
 #include <tessera/data/shapes.hpp>
+#include <tessera/data/table.hpp>
 #include <tessera/data/text.hpp>
 #include <tessera/data/transform.hpp>

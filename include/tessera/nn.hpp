@@ -7,6 +7,7 @@
 #include <tessera/nn/builder.hpp>
 #include <tessera/nn/bundles.hpp>
 #include <tessera/nn/chain.hpp>
+#include <tessera/nn/columns.hpp>
 #include <tessera/nn/conv.hpp>
 #include <tessera/nn/conv_transpose.hpp>
 #include <tessera/nn/dense.hpp>
