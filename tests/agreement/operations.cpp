@@ -216,6 +216,39 @@ const operation_case cases[] = {
      }},
     {"relu", agreement::exact, build_unary<kind::relu>},
     {"dropout", agreement::exact, build_unary<kind::dropout>},
+    {"bernoulli", agreement::exact, build_unary<kind::bernoulli>},
+    {"bernoulli of many", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return ops::bernoulli(g, input(g, shape(n, 1001), last), 7, layer);
+     }},
+    {"bernoulli, given draws", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 p = input(g, shape(n, 37), last);
+       return ops::bernoulli(g, p, 0, layer, input(g, shape(n, 37), last));
+     }},
+    {"gaussian_noise", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       return ops::gaussian_noise(g, input(g, shape(n, 667), last), 0.8f, 7, layer);
+     }},
+    {"gaussian_noise, given draws", agreement::smooth,
+     [](graph& g, i32 n, bool last) {
+       const i32 x = input(g, shape(n, 5, 3), last);
+       return ops::gaussian_noise(g, x, 0.3f, 0, layer, input(g, shape(n, 5, 3), last));
+     }},
+    {"weigh_samples", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return ops::weigh_samples(g, input(g, shape(n, 7, 13), last), -1.5f, 0, layer);
+     }},
+    {"weigh_samples that all count", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       return ops::weigh_samples(g, input(g, shape(n, 41), last), 1, n, layer);
+     }},
+    {"weigh_samples over time", agreement::exact,
+     [](graph& g, i32 n, bool last) {
+       const i32 x = input(g, shape(3, n, 17), last);
+       g.tensors[x].stack = 1;
+       return ops::weigh_samples(g, x, 2, 0, layer);
+     }},
     {"tanh", agreement::smooth, build_unary<kind::tanh>},
     {"sigmoid", agreement::smooth, build_unary<kind::sigmoid>},
     {"add", agreement::exact,

@@ -162,6 +162,11 @@ const checked_case cases[] = {
     {"tanh", build_unary<kind::tanh>},
     {"sigmoid", build_unary<kind::sigmoid>},
     {"dropout", build_unary<kind::dropout>},
+    {"gaussian_noise", build_unary<kind::gaussian_noise>},
+    {"weigh_samples",
+     [](graph& g, bool last) {
+       return ops::weigh_samples(g, input(g, shape(3, 2, 5), last), -0.7f, 0, layer);
+     }},
     {"add",
      [](graph& g, bool last) {
        const i32 a = input(g, shape(2, 3), last);

@@ -4,6 +4,7 @@
 
 #include <tessera/backends/reference.hpp>
 #include <tessera/network.hpp>
+#include <tessera/network/rbm.hpp>
 
 #include <cerrno>
 #include <cstdlib>
@@ -109,6 +110,14 @@ long calls(i32 steps, i32 workers = 1) {
   const long before = heap_calls;
   run(steps);
   return heap_calls - before;
+}
+
+TEST_CASE("Steps of restricted Boltzmann machines leave the heap alone", "[train]") {
+  using machine = rbm<64, 12>;
+  CHECK(calls<rbm_training<machine, cd<2>, momentum_sgd, batch<16>>, host_backend>(100) == 0);
+  CHECK(calls<rbm_training<machine, pcd<1>, momentum_sgd, batch<16>>, host_backend>(3, 2) == 0);
+  using narrow = rbm_training<machine, cd<1, mean_field>, sgd, batch<16>, mixed<fp16>>;
+  CHECK(calls<narrow, on<accelerator::ipu_mk1>>(3) == 0);
 }
 
 TEST_CASE("The heap's counter counts", "[train]") {

@@ -156,6 +156,9 @@ kernel find_kernel(const signature& s) {
     case bias_update: return detail::find_for_kind<M, bias_update>(s);
     case overflow_test: return detail::find_for_kind<M, overflow_test>(s);
     case scaler_update: return detail::find_for_kind<M, scaler_update>(s);
+    case bernoulli: return detail::find_for_kind<M, bernoulli>(s);
+    case gaussian_noise: return detail::find_for_kind<M, gaussian_noise>(s);
+    case weigh_samples: return detail::find_for_kind<M, weigh_samples>(s);
     case user:
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these

@@ -80,6 +80,10 @@ enum class kind : u8 {
   // loss scaling
   overflow_test,
   scaler_update,
+  // draws, and weights of samples: (p[, draws]) -> s, (x[, scaler]) -> y
+  bernoulli,
+  gaussian_noise,
+  weigh_samples,
   // written by users (ir/user_operation.hpp)
   user,
   user_gradient,

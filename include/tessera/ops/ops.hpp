@@ -19,12 +19,14 @@
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/recurrent.hpp>
 #include <tessera/ops/response_norm.hpp>
+#include <tessera/ops/sampling.hpp>
 #include <tessera/ops/update.hpp>
 #include <tessera/ops/user.hpp>
 
 namespace tessera::ops {
 
 constexpr const char* name_of(kind what) {
+  if (is_sampling(what)) return name_of_sampling(what);
   switch (what) {
     case kind::none: return "none";
     case kind::cast: return "cast";
@@ -89,13 +91,14 @@ constexpr const char* name_of(kind what) {
     case kind::local_response_norm_gradient: return "local_response_norm_gradient";
     case kind::user: return "user";
     case kind::user_gradient: return "user_gradient";
-    case kind::count: break;
+    default: break;
   }
   return "?";
 }
 
 /// Appends the backward operations of `forward` to its graph.
 constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
+  if (is_sampling(forward.what)) return differentiate_sampling(g, forward, a);
   switch (forward.what) {
     case kind::dense:
       return differentiate_product(g, forward, a, kind::dense_weight_gradient,
@@ -148,6 +151,7 @@ constexpr void drop_saved(operation& op) {
 /// The input slot whose bytes output `slot` may take over when nobody needs them afterwards; -1
 /// where the kernel still reads what it would have overwritten.
 constexpr i32 in_place_over(kind what, i32 slot) {
+  if (is_sampling(what)) return slot == 0 ? 0 : -1;
   switch (what) {
     case kind::relu:
     case kind::tanh:
@@ -273,6 +277,7 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::local_response_norm_gradient: sizes_of_response_norm(g, op).write(s); break;
     case kind::user:
     case kind::user_gradient: sizes_of_user(g, op).write(s); break;
+    case kind::weigh_samples: sizes_of_weighing(g, op).write(s); break;
     case kind::scaler_update: elementwise_sizes{1}.write(s); break;
     case kind::overflow_test:
       elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);

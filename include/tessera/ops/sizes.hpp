@@ -76,6 +76,18 @@ struct elementwise_sizes {
   constexpr void write(signature& s) const { s.n[0] = count; }
 };
 
+/// weigh_samples. x: `count` elements of `batch` samples; where samples are outermost, `inner` of
+/// one sample lie side by side.
+struct weighing_sizes {
+  i32 count, batch, inner;
+
+  static constexpr weighing_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
+  constexpr void write(signature& s) const { s.n[0] = count, s.n[1] = batch, s.n[2] = inner; }
+  /// Elements side by side that belong to one sample, and the sample of element `i`.
+  constexpr i64 run(bool batch_last) const { return batch_last ? 1 : inner; }
+  constexpr i64 sample(bool batch_last, i64 i) const { return i / run(batch_last) % batch; }
+};
+
 /// Operations that move bytes of any element type, the same for all their operands.
 constexpr bool is_move(kind what) {
   return what == kind::copy || what == kind::zero || what == kind::concat || what == kind::split;

@@ -15,6 +15,7 @@
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/recurrent.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
+#include <tessera/backends/accelerator/sampling.hpp>
 #include <tessera/backends/accelerator/update.hpp>
 #include <tessera/backends/accelerator/user.hpp>
 
@@ -117,6 +118,9 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::update) return &run_update<T>;
   if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &run_scaler_update;
+  if constexpr (What == kind::bernoulli) return &run_bernoulli<T>;
+  if constexpr (What == kind::gaussian_noise) return &run_gaussian_noise<T>;
+  if constexpr (What == kind::weigh_samples) return &run_weigh_samples<T>;
   if constexpr (is_user(What)) return &run_user;
   return nullptr;
 }

@@ -124,6 +124,12 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
     case kind::tanh_gradient:
     case kind::sigmoid_gradient: return v.gradient;
     case kind::dropout: return v.random + 2 * v.simple;
+    case kind::bernoulli: return (s.has_input(1) ? 0 : v.random) + v.simple;
+    case kind::gaussian_noise:  // of two words: logarithm, root, sine, cosine, a product each
+      return s.has_input(1)
+                 ? v.simple
+                 : v.random + (v.logarithm + v.root + 2 * v.exponential) / 2 + 3 * v.simple;
+    case kind::weigh_samples: return v.simple;
     case kind::update: return update_cycles(v, states_of(s));
     default: return v.simple;
   }
@@ -307,7 +313,8 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
     case family::elementwise: {
       if (is_user(s.what)) return user_work(m, s, positions);
       i64 bytes = 0;  // per element
-      for (i32 slot = 0; slot < (is_by_channel(s.what) ? 1 : 2); ++slot) {
+      const bool one = is_by_channel(s.what) || s.what == kind::weigh_samples;
+      for (i32 slot = 0; slot < (one ? 1 : 2); ++slot) {
         if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));
       }
       if (is_by_channel(s.what)) {  // numbers of the most channels that so many elements touch

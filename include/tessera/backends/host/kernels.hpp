@@ -19,6 +19,7 @@
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/recurrent.hpp>
 #include <tessera/backends/host/response_norm.hpp>
+#include <tessera/backends/host/sampling.hpp>
 #include <tessera/backends/host/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 
@@ -146,6 +147,11 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::dense_weight_update:
     case kind::conv2d_weight_update:
     case kind::bias_update: name.supported = absent_or(out, element::f32); break;
+    case kind::bernoulli:
+    case kind::gaussian_noise: name.supported = absent_or(1, t) && absent_or(out, t); break;
+    case kind::weigh_samples:
+      name.supported = absent_or(1, element::f32) && absent_or(out, t);
+      break;
     case kind::overflow_test:
     case kind::scaler_update: name.supported = true; break;
     default: break;
@@ -232,6 +238,9 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::update) return &update<T>;
   if constexpr (What == kind::overflow_test) return &overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &scaler_update;
+  if constexpr (What == kind::bernoulli) return &bernoulli<T>;
+  if constexpr (What == kind::gaussian_noise) return &gaussian_noise<T>;
+  if constexpr (What == kind::weigh_samples) return &weigh_samples<T, Last>;
   if constexpr (is_user(What)) return [](const call& c) { run_user_kernel(c, false); };
   return nullptr;
 }

@@ -14,6 +14,7 @@
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
 #include <tessera/backends/reference/recurrent.hpp>
+#include <tessera/backends/reference/sampling.hpp>
 #include <tessera/backends/reference/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -83,6 +84,9 @@ void run_in(const call& c) {
     case kind::bias_update: return update<Real, bias_gradient>(c);
     case kind::overflow_test: return overflow_test<Real>(c);
     case kind::scaler_update: return scaler_update(c);
+    case kind::bernoulli:
+    case kind::gaussian_noise:
+    case kind::weigh_samples: return sampling<Real>(c);
     case kind::user:
     case kind::user_gradient: return run_user_kernel(c, std::is_same_v<Real, double>);
     default: return;
