@@ -93,6 +93,15 @@ void check_cross_entropy(const golden_case&, findings&);
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);
 
+// quantization.cpp
+void check_quantize(const golden_case&, findings&);
+void check_requantize(const golden_case&, findings&);
+void check_choose_affine(const golden_case&, findings&);
+void check_quantized_dense(const golden_case&, findings&);
+void check_quantized_conv(const golden_case&, findings&);
+void check_fixed_point_mlp(const golden_case&, findings&);
+void check_fixed_point_conv(const golden_case&, findings&);
+
 // recurrent.cpp
 void check_rnn(const golden_case&, findings&);
 void check_lstm(const golden_case&, findings&);

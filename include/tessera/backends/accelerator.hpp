@@ -159,6 +159,11 @@ kernel find_kernel(const signature& s) {
     case bernoulli: return detail::find_for_kind<M, bernoulli>(s);
     case gaussian_noise: return detail::find_for_kind<M, gaussian_noise>(s);
     case weigh_samples: return detail::find_for_kind<M, weigh_samples>(s);
+    case quantize: return detail::find_for_kind<M, quantize>(s);
+    case dequantize: return detail::find_for_kind<M, dequantize>(s);
+    case requantize: return detail::find_for_kind<M, requantize>(s);
+    case quantized_dense:
+    case quantized_conv2d: return detail::find_for_kind<M, quantized_dense>(s);
     case user:
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these

@@ -6,7 +6,10 @@
 
 namespace tessera {
 
-enum class element : u8 { f32, f64, f16, bf16, uint8, int32, int64 };
+enum class element : u8 { f32, f64, f16, bf16, uint8, int32, int64, int8 };
+
+/// True for real numbers: what a precision policy may store in another type.
+constexpr bool is_real(element type) { return type <= element::bf16; }
 
 /// Bytes of one element.
 constexpr i32 bytes_of(element type) {
@@ -17,7 +20,8 @@ constexpr i32 bytes_of(element type) {
     case element::int32: return 4;
     case element::f16:
     case element::bf16: return 2;
-    case element::uint8: return 1;
+    case element::uint8:
+    case element::int8: return 1;
   }
   return 0;
 }
@@ -32,6 +36,7 @@ constexpr const char* name_of(element type) {
     case element::uint8: return "u8";
     case element::int32: return "i32";
     case element::int64: return "i64";
+    case element::int8: return "i8";
   }
   return "?";
 }

@@ -47,7 +47,7 @@ struct dtype_row {
 inline constexpr dtype_row dtype_table[dtype_count] = {
     {"BOOL", 1, false, {}},
     {"U8", 1, true, element::uint8},
-    {"I8", 1, false, {}},
+    {"I8", 1, true, element::int8},
     {"U16", 2, false, {}},
     {"I16", 2, false, {}},
     {"F16", 2, true, element::f16},

@@ -84,6 +84,12 @@ enum class kind : u8 {
   bernoulli,
   gaussian_noise,
   weigh_samples,
+  // quantized inference (ops/quantization.hpp)
+  quantize,
+  dequantize,
+  requantize,
+  quantized_dense,
+  quantized_conv2d,
   // written by users (ir/user_operation.hpp)
   user,
   user_gradient,

@@ -61,7 +61,7 @@ constexpr i32 conv2d(graph& g, i32 x, i32 weight, i32 bias, const window& win, i
 constexpr conv_sizes sizes_of_conv(const graph& g, const operation& op) {
   i32 x = op.in[0];
   i32 y = op.in[1];  // weight gradient, alone or fused: (x, dy)
-  if (op.what == kind::conv2d) y = op.out[0];
+  if (op.what == kind::conv2d || op.what == kind::quantized_conv2d) y = op.out[0];
   if (op.what == kind::conv2d_data_gradient) x = op.out[0], y = op.in[0];
   const shape& in = g.tensors[x].dims;
   const shape& out = g.tensors[y].dims;

@@ -17,6 +17,7 @@
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/pool.hpp>
+#include <tessera/ops/quantization.hpp>
 #include <tessera/ops/recurrent.hpp>
 #include <tessera/ops/response_norm.hpp>
 #include <tessera/ops/sampling.hpp>
@@ -89,6 +90,11 @@ constexpr const char* name_of(kind what) {
     case kind::rms_norm_gradient: return "rms_norm_gradient";
     case kind::local_response_norm: return "local_response_norm";
     case kind::local_response_norm_gradient: return "local_response_norm_gradient";
+    case kind::quantize: return "quantize";
+    case kind::dequantize: return "dequantize";
+    case kind::requantize: return "requantize";
+    case kind::quantized_dense: return "quantized_dense";
+    case kind::quantized_conv2d: return "quantized_conv2d";
     case kind::user: return "user";
     case kind::user_gradient: return "user_gradient";
     default: break;
@@ -208,6 +214,8 @@ constexpr bool sizes_pay(kind what) {
     case kind::conv2d_data_gradient:
     case kind::conv2d_weight_gradient:
     case kind::conv2d_weight_update:
+    case kind::quantized_dense:
+    case kind::quantized_conv2d:
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
     case kind::avg_pool2d:
@@ -234,6 +242,10 @@ constexpr signature sign(const graph& g, const operation& op) {
   }
   if (is_norm(op.what) || is_norm_gradient(op.what)) {
     sizes_of_norm(g, op).write(s);
+    return s;
+  }
+  if (is_quantization(op.what)) {
+    sign_quantization(g, op, s);
     return s;
   }
   switch (op.what) {

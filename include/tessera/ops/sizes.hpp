@@ -208,6 +208,22 @@ struct response_sizes {
   }
 };
 
+/// Quantized inference: all its kinds, and those that multiply and sum.
+constexpr bool is_quantization(kind what) {
+  return what >= kind::quantize && what <= kind::quantized_conv2d;
+}
+constexpr bool is_quantized_product(kind what) {
+  return what == kind::quantized_dense || what == kind::quantized_conv2d;
+}
+
+/// Numbers that rescale: 0, 1 or one a channel. Behind the sizes of dense, conv2d or bias.
+struct quantized_counts {
+  i32 multipliers, shifts;  // of quantize and dequantize: scales, both
+
+  static constexpr quantized_counts of(const signature& s) { return {s.n[16], s.n[17]}; }
+  constexpr void write(signature& s) const { s.n[16] = multipliers, s.n[17] = shifts; }
+};
+
 /// Operations of users' own: elements of the inputs and of the output.
 struct user_sizes {
   i32 inputs[4] = {};

@@ -39,6 +39,11 @@ constexpr i64 macs_of(const graph& g, const operation& op) {
     case kind::concat:
     case kind::split:
     case kind::embedding: return 0;
+    case kind::quantized_dense: {
+      const shape& x = g.tensors[op.in[0]].dims;
+      return i64{x[0]} * x[1] * g.tensors[op.in[1]].dims[0];
+    }
+    case kind::quantized_conv2d: return sizes_of_conv(g, op).macs();
     case kind::dense:
     case kind::dense_data_gradient:
     case kind::dense_weight_gradient: return sizes_of_dense(g, op).macs();

@@ -52,10 +52,9 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
   const grow<bool> norm_scale = find_norm_scales(g);
   for (i32 id = 0; id < tensors; ++id) {
     tensor& t = g.tensors[id];
+    if (!is_real(t.type)) continue;  // whole numbers: words, places, quantized values
     switch (t.what) {
       case role::input:
-        if (t.type != element::int32) t.type = policy.storage;  // not: numbers of words
-        break;
       case role::activation:
       case role::gradient:
       case role::result: t.type = policy.storage; break;
@@ -92,6 +91,7 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
   for (i32 id = 0; id < tensors; ++id) {
     working[id] = id;
     if (g.tensors[id].what != role::parameter || norm_scale[id]) continue;
+    if (!is_real(g.tensors[id].type)) continue;
     tensor copy = g.tensors[id];
     copy.what = role::working;
     copy.type = policy.storage;

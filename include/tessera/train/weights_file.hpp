@@ -72,6 +72,7 @@ constexpr const char* enumerator_of(element type) {
     case element::uint8: return "uint8";
     case element::int32: return "int32";
     case element::int64: return "int64";
+    case element::int8: return "int8";
   }
   return "?";
 }

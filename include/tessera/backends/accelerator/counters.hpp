@@ -92,6 +92,7 @@ constexpr i64 scratch_bytes(const signature& s) {
   if (elements > 0) return aligned(elements * bytes_of(s.input_type(1)));
   const problem p = problem_of(s);
   if (p.what != family::forward && p.what != family::data_gradient) return 0;
+  if (is_quantization(s.what)) return 0;
   const i32 axis_k = p.transposed ? axis_o : axis_c;
   const i64 cols = i64{p.extent[axis_g]} * p.extent[p.transposed ? axis_c : axis_o];
   const i64 sums = ceil_div(p.extent[axis_k], p.grain[axis_k]);

@@ -13,6 +13,7 @@
 #include <tessera/backends/accelerator/norm_rows.hpp>
 #include <tessera/backends/accelerator/pool.hpp>
 #include <tessera/backends/accelerator/product.hpp>
+#include <tessera/backends/accelerator/quantization.hpp>
 #include <tessera/backends/accelerator/recurrent.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
 #include <tessera/backends/accelerator/sampling.hpp>
@@ -35,6 +36,10 @@ constexpr element storage_of(const signature& s) {
     case kind::select_by_length:
     case kind::embedding: return s.output_type(0);
     case kind::embedding_gradient: return s.input_type(1);
+    case kind::dequantize: return s.output_type(0);
+    case kind::requantize:
+    case kind::quantized_dense:
+    case kind::quantized_conv2d: return element::f32;  // whole numbers throughout
     default: break;
   }
   for (const i32 slot : {0, 1}) {
@@ -121,6 +126,10 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::bernoulli) return &run_bernoulli<T>;
   if constexpr (What == kind::gaussian_noise) return &run_gaussian_noise<T>;
   if constexpr (What == kind::weigh_samples) return &run_weigh_samples<T>;
+  if constexpr (What == kind::quantize) return &run_quantize<T>;
+  if constexpr (What == kind::dequantize) return &run_dequantize<T>;
+  if constexpr (What == kind::requantize) return &run_requantize;
+  if constexpr (is_quantized_product(What)) return &run_quantized_product;
   if constexpr (is_user(What)) return &run_user;
   return nullptr;
 }

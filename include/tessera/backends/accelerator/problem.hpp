@@ -51,7 +51,9 @@ enum class family : u8 {
 constexpr family family_of(kind what) {
   switch (what) {
     case kind::dense:
-    case kind::conv2d: return family::forward;
+    case kind::conv2d:
+    case kind::quantized_dense:
+    case kind::quantized_conv2d: return family::forward;
     case kind::dense_data_gradient:
     case kind::conv2d_data_gradient: return family::data_gradient;
     case kind::dense_weight_gradient:
@@ -144,7 +146,7 @@ constexpr problem problem_of(const signature& s) {
     case family::forward:
     case family::data_gradient:
     case family::weight_gradient: {
-      const bool dense = s.what == kind::dense || s.what == kind::dense_data_gradient ||
+      const bool dense = s.what == kind::dense || s.what == kind::quantized_dense || s.what == kind::dense_data_gradient ||
                          s.what == kind::dense_weight_gradient ||
                          s.what == kind::dense_weight_update;
       p.transposed = p.what == family::data_gradient;
@@ -259,7 +261,9 @@ constexpr problem problem_of(const signature& s) {
     }
     case family::elementwise:
       p.extent[axis_b] = is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
-      if (is_by_channel(s.what)) p.extent[axis_b] = bias_sizes::of(s).count();
+      if (is_by_channel(s.what) || is_quantization(s.what)) {
+        p.extent[axis_b] = bias_sizes::of(s).count();
+      }
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
     case family::exchange: {

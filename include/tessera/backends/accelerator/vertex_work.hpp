@@ -66,6 +66,11 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     f.cycles_per_vector = update_cycles(m.vector, states);
     f.ops = 2 + 2 * states;
     f.sram_bytes = 4 + 8 * (1 + states);
+  } else if (is_quantized_product(s.what)) {  // bias and zero points; two roundings and bounds
+    const bool rescaled = s.has_input(5);
+    f.cycles_per_vector = (rescaled ? 6 : 2) * m.vector.simple;
+    f.ops = rescaled ? 6 : 2;
+    f.sram_bytes = 4 + bytes_of(s.output_type(0));
   } else {
     const bool bias = family_of(s.what) == family::forward && s.has_input(2);
     f.cycles_per_vector = (bias ? 2 : 1) * m.vector.simple;
@@ -135,6 +140,28 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
   }
 }
 
+/// quantize, dequantize, requantize: an element, with the numbers of the most channels that so many
+/// elements touch.
+constexpr void quantization_work(const machine& m, const signature& s, i64 positions,
+                                 vertex_work& w) {
+  const vector_unit& v = m.vector;
+  const auto n = bias_sizes::of(s);
+  const auto counts = quantized_counts::of(s);
+  const i64 touched = (positions + n.inner - 2) / n.inner + 1;
+  const auto numbers = [&](i64 count) { return 4 * (touched < count ? touched : count); };
+  const bool sums = s.what == kind::requantize;
+  w.fixed_bytes = numbers(counts.multipliers) + (sums ? numbers(counts.shifts) : 0) + 12;
+  w.vector_ops = positions * (sums ? 6 : s.what == kind::quantize ? 5 : 2);
+  w.sram_bytes =
+      positions * (bytes_of(s.input_type(0)) + bytes_of(s.output_type(0))) + w.fixed_bytes;
+  const i64 cycles = sums                          ? 6 * v.simple
+                     : s.what == kind::quantize ? v.divide + 4 * v.simple
+                                                : 2 * v.simple;
+  const element wider = bytes_of(s.input_type(0)) > bytes_of(s.output_type(0)) ? s.input_type(0)
+                                                                              : s.output_type(0);
+  w.cycles = vector_cost::elementwise(v, positions, wider, cycles);
+}
+
 /// Work per element of a recurrent cell's state.
 struct cell_work {
   i64 cycles_per_vector = 0;
@@ -200,6 +227,10 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.fixed_bytes = weights ? g * o * positions * bytes : g * o * c * p.taps * bytes;
       if (p.what == family::forward && s.has_input(2)) {
         w.fixed_bytes += g * o * bytes_of(s.input_type(2));
+      }
+      if (is_quantized_product(s.what)) {  // multipliers, shifts, zeros, limits
+        for (const i32 slot : {4, 5}) w.fixed_bytes += s.has_input(slot) ? g * o * 4 : 0;
+        w.fixed_bytes += s.has_input(6) ? 20 : 8;
       }
       w.sum_bytes = 4 * w.outputs;
       break;
@@ -312,6 +343,10 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
     }
     case family::elementwise: {
       if (is_user(s.what)) return user_work(m, s, positions);
+      if (is_quantization(s.what)) {
+        quantization_work(m, s, positions, w);
+        break;
+      }
       i64 bytes = 0;  // per element
       const bool one = is_by_channel(s.what) || s.what == kind::weigh_samples;
       for (i32 slot = 0; slot < (one ? 1 : 2); ++slot) {

@@ -17,6 +17,7 @@
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/norm_rows.hpp>
 #include <tessera/backends/host/pool.hpp>
+#include <tessera/backends/host/quantization.hpp>
 #include <tessera/backends/host/recurrent.hpp>
 #include <tessera/backends/host/response_norm.hpp>
 #include <tessera/backends/host/sampling.hpp>
@@ -55,6 +56,15 @@ constexpr kernel_name name_of(const signature& s) {
   }
   if (is_move(s.what)) {  // bytes, whatever their type
     name.supported = has_one_type(s);
+    return name;
+  }
+  if (is_quantization(s.what)) {
+    // Types other than that of the real side are what ops/quantization.hpp appends.
+    const bool real = s.what == kind::quantize || s.what == kind::dequantize;
+    name.storage = !real                    ? element::f32
+                   : s.what == kind::quantize ? s.input_type(0)
+                                            : s.output_type(0);
+    name.supported = name.storage == element::f32 || name.storage == element::f16;
     return name;
   }
   name.storage = s.input_type(storage_slot(s.what));
@@ -241,6 +251,11 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::bernoulli) return &bernoulli<T>;
   if constexpr (What == kind::gaussian_noise) return &gaussian_noise<T>;
   if constexpr (What == kind::weigh_samples) return &weigh_samples<T, Last>;
+  if constexpr (What == kind::quantize) return &quantize<T>;
+  if constexpr (What == kind::dequantize) return &dequantize<T>;
+  if constexpr (What == kind::requantize) return &requantize;
+  if constexpr (What == kind::quantized_dense) return &quantized_dense<Last>;
+  if constexpr (What == kind::quantized_conv2d) return &quantized_conv2d<Last>;
   if constexpr (is_user(What)) return [](const call& c) { run_user_kernel(c, false); };
   return nullptr;
 }

@@ -13,6 +13,7 @@
 #include <tessera/backends/reference/norm.hpp>
 #include <tessera/backends/reference/pool.hpp>
 #include <tessera/backends/reference/product.hpp>
+#include <tessera/backends/reference/quantization.hpp>
 #include <tessera/backends/reference/recurrent.hpp>
 #include <tessera/backends/reference/sampling.hpp>
 #include <tessera/backends/reference/update.hpp>
@@ -87,6 +88,11 @@ void run_in(const call& c) {
     case kind::bernoulli:
     case kind::gaussian_noise:
     case kind::weigh_samples: return sampling<Real>(c);
+    case kind::quantize: return quantize<Real>(c);
+    case kind::dequantize: return dequantize<Real>(c);
+    case kind::requantize: return requantize<Real>(c);
+    case kind::quantized_dense: return quantized_dense<Real>(c);
+    case kind::quantized_conv2d: return quantized_conv2d<Real>(c);
     case kind::user:
     case kind::user_gradient: return run_user_kernel(c, std::is_same_v<Real, double>);
     default: return;
