@@ -268,8 +268,9 @@ constexpr contrastive_step contrast(graph& g, const rbm_weights& m, i32 v0, cons
 
   const i32 chains = rule.persistent ? g.tensors[v0].batch() : 0;
   const auto weighed = [&](i32 data, i32 own, const char* part) {
-    const i32 minus = ops::weigh_samples(g, data, -1, 0, part_of(detail::rbm_name, part));
-    const i32 plus = ops::weigh_samples(g, own, 1, chains, part_of(detail::rbm_name, part));
+    const tensor_name name = part_of(detail::rbm_name, part);
+    const i32 minus = ops::weigh_samples(g, data, -1, 0, name, g.scaler);
+    const i32 plus = ops::weigh_samples(g, own, 1, chains, name, g.scaler);
     return detail::join_samples(g, minus, plus, part);
   };
   ops::adjoints a(g, g.tensors.size());

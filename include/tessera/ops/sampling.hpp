@@ -78,7 +78,9 @@ constexpr i32 gaussian_noise(graph& g, i32 x, float deviation, i32 salt, tensor_
 }
 
 /// x (batch, ...) times `factor` / count; `samples` above 0: the count, of samples that all count.
-constexpr i32 weigh_samples(graph& g, i32 x, float factor, i32 samples, tensor_name layer) {
+/// `scaler`: of loss scaling, where the result becomes a gradient.
+constexpr i32 weigh_samples(graph& g, i32 x, float factor, i32 samples, tensor_name layer,
+                            i32 scaler = -1) {
   if (!g.tensors[x].batched) {
     refuse(g, {spell(layer), "a value with samples", spell_all<64>(g.tensors[x].dims),
                "weigh what depends on the batch"});
@@ -87,7 +89,7 @@ constexpr i32 weigh_samples(graph& g, i32 x, float factor, i32 samples, tensor_n
   attr.loss.weight = factor;
   attr.loss.samples = samples;
   const i32 y = unary(g, kind::weigh_samples, x, layer, attr);
-  g.operations[g.operations.size() - 1].in[1] = g.scaler;
+  g.operations[g.operations.size() - 1].in[1] = scaler;
   return y;
 }
 

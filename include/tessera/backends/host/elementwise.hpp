@@ -9,6 +9,7 @@
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/host/random.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>
@@ -101,8 +102,8 @@ void multiply(const call& c) {
   map_elements<T>(c, [](simd::vec a, simd::vec b) { return a * b; });
 }
 
-/// Dropout, and its gradient: x and y may also be dy and dx. A philox block covers 4 elements, so
-/// 16 of them make the factors of 64 elements.
+/// Dropout, and its gradient: x and y may also be dy and dx. Factors are made for 64 elements
+/// at a time.
 template <class T>
 void dropout(const call& c) {
   using namespace simd;
@@ -116,10 +117,7 @@ void dropout(const call& c) {
     float u[64];
     for (i64 i = first; i < last; i += 64) {
       const i64 here = last - i < 64 ? last - i : 64;
-      for (i64 k = 0; k < here; k += 4) {
-        const random_block block = words((i + k) / 4);
-        for (i32 word = 0; word < 4; ++word) u[k + word] = uniform(block[word]);
-      }
+      fill_uniform(words, i, static_cast<i32>(here), u);
       for (i64 k = 0; k < here; k += lanes) {
         const i32 rest = static_cast<i32>(here - k);
         const mask drop = load(u + k) < set(rate);
