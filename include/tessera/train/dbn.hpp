@@ -46,13 +46,13 @@ class feature_source {
 };
 
 /// The hidden probabilities of a trained machine for all samples of `source`.
-template <class Job, sample_source Source>
-feature_source features_of(const trainer<Job>& machine, const Source& source,
+template <class Job, backend Backend, sample_source Source>
+feature_source features_of(const trainer<Job, Backend>& machine, const Source& source,
                            threads workers = {}) {
   using machine_type = typename Job::machine;
   using job = rbm_features<machine_type, batch<64>>;
   constexpr rbm_shape units = machine_type::units;
-  const auto up = std::make_unique<predictor<job>>(workers.count);
+  const auto up = std::make_unique<predictor<job, Backend>>(workers.count);
   copy_weights(machine.weights(), up->weights());
   feature_source features(source.size(), units.hidden);
   std::vector<float> samples(static_cast<std::size_t>(64 * units.visible));
@@ -128,17 +128,19 @@ struct machine_job<Stack, Gibbs, Optimizer, std::tuple<Options...>, Which> {
   using type = rbm_training<typename Stack::template machine<Which>, Gibbs, Optimizer, Options...>;
 };
 
-template <class Stack, class Gibbs, class Optimizer, class Options, i32 Which = 0, class Source>
-void pretrain_from(dbn_weights& result, const Source& source, std::span<const fit_options> options,
-                   seed start, threads workers, const machine_ended& told) {
+template <class Stack, class Gibbs, class Optimizer, class Options, class Backend, i32 Which = 0,
+          class Source>
+void pretrain_from(dbn_weights& result, const Source& source,
+                   const std::vector<fit_options>& options, seed start, threads workers,
+                   const machine_ended& told) {
   using job = typename machine_job<Stack, Gibbs, Optimizer, Options, Which>::type;
-  const auto machine = std::make_unique<trainer<job>>(seed{start.value + Which}, workers);
+  const auto machine = std::make_unique<trainer<job, Backend>>(seed{start.value + Which}, workers);
   const std::size_t mine = std::min(static_cast<std::size_t>(Which), options.size() - 1);
   const double loss = machine->fit(source, options[mine]);
   result.add(machine->weights());
   if (told) told(Which, Stack::size, loss);
   if constexpr (Which + 1 < Stack::size) {
-    pretrain_from<Stack, Gibbs, Optimizer, Options, Which + 1>(
+    pretrain_from<Stack, Gibbs, Optimizer, Options, Backend, Which + 1>(
         result, features_of(*machine, source, workers), options, start, workers, told);
   }
 }
@@ -147,25 +149,25 @@ void pretrain_from(dbn_weights& result, const Source& source, std::span<const fi
 
 /// Trains the machines of `Stack` one after another on `source`, which needs no labels. `options`:
 /// one for each machine, the last for all that follow; gaussian machines want smaller rates than
-/// binary ones (the practical guide, 13.2).
+/// binary ones (the practical guide, 13.2). The last argument names a backend: on<...>{}.
 ///
 /// Errors   no options; samples whose shape is not that of the lowest machine
 template <stack_type Stack, gibbs_type Gibbs, optimizer Optimizer, job_option... Options,
-          sample_source Source>
+          sample_source Source, backend Backend = host_backend>
 dbn_weights pretrain(const Source& source, const std::vector<fit_options>& options, seed start = {},
-                     threads workers = {}, const machine_ended& told = {}) {
+                     threads workers = {}, const machine_ended& told = {}, Backend = {}) {
   if (options.empty()) throw error("pretrain: expected options for at least one machine");
   dbn_weights result;
-  detail::pretrain_from<Stack, Gibbs, Optimizer, std::tuple<Options...>>(result, source, options,
-                                                                         start, workers, told);
+  detail::pretrain_from<Stack, Gibbs, Optimizer, std::tuple<Options...>, Backend>(
+      result, source, options, start, workers, told);
   return result;
 }
 template <stack_type Stack, gibbs_type Gibbs, optimizer Optimizer, job_option... Options,
-          sample_source Source>
+          sample_source Source, backend Backend = host_backend>
 dbn_weights pretrain(const Source& source, const fit_options& options, seed start = {},
-                     threads workers = {}, const machine_ended& told = {}) {
+                     threads workers = {}, const machine_ended& told = {}, Backend where = {}) {
   return pretrain<Stack, Gibbs, Optimizer, Options...>(source, std::vector<fit_options>{options},
-                                                       start, workers, told);
+                                                       start, workers, told, where);
 }
 
 }  // namespace tessera
