@@ -90,6 +90,13 @@ void check_local_response_norm(const golden_case&, findings&);
 void check_mse(const golden_case&, findings&);
 void check_cross_entropy(const golden_case&, findings&);
 
+// resize.cpp
+void check_adaptive_avg_pool(const golden_case&, findings&);
+void check_adaptive_max_pool(const golden_case&, findings&);
+void check_upsample_nearest(const golden_case&, findings&);
+void check_upsample_bilinear(const golden_case&, findings&);
+void check_max_unpool(const golden_case&, findings&);
+
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);
 

@@ -1,39 +1,13 @@
-// Every differentiable operation: its gradients against central differences, from one table.
+// Every differentiable operation: its gradients against central differences, from one table. Some
+// families have their part of it in files of their own.
 
-#include <tessera/runtime/gradient_check.hpp>
-
-#include <support/catch.hpp>
-#include <support/graphs.hpp>
+#include <gradients/checked_case.hpp>
 
 #include <set>
 
+namespace tessera::testing {
+
 namespace {
-
-using namespace tessera;
-using namespace tessera::testing;
-
-constexpr tensor_name layer{"checked", 0, ""};
-
-window make_window(i32 kernel, i32 stride, i32 pad, i32 dilation = 1) {
-  window w;
-  for (i32 axis = 0; axis < 2; ++axis) {
-    w.kernel[axis] = kernel;
-    w.stride[axis] = stride;
-    w.pad_begin[axis] = w.pad_end[axis] = pad;
-    w.dilation[axis] = dilation;
-  }
-  return w;
-}
-
-i32 input(graph& g, const shape& dims, bool last) {
-  return add_tensor(g, dims, {.batch_last = last, .differentiable = true});
-}
-
-/// A graph of one operation; the output to check, or -1 where it ends in a loss.
-struct checked_case {
-  const char* name;
-  i32 (*build)(graph&, bool last);
-};
 
 template <kind What>
 i32 build_unary(graph& g, bool last) {
@@ -432,29 +406,21 @@ const checked_case cases[] = {
 };
 
 TEST_CASE("gradients of every operation agree with central differences", "[gradients]") {
-  for (const checked_case& c : cases) {
-    for (const bool last : {false, true}) {
-      graph g;
-      const i32 y = c.build(g, last);
-      INFO(c.name << (last ? ", samples innermost" : ""));
-      const gradient_report r = check_gradients(g, {.outputs = {y}});
-      INFO(r.message);
-      CHECK(r.ok());
-      CHECK(r.kinks == 0);
-      if (g.tensors[y].what != role::result) continue;
-      // A loss that is the end, without a gradient from above; and with padded samples.
-      for (const i32 valid : {0, 1}) {
-        const gradient_report end = check_gradients(g, {.valid = valid});
-        INFO(end.message);
-        CHECK(end.ok());
-      }
-    }
+  for (const checked_case& c : cases) check_case(c);
+}
+
+/// The tables of all families.
+std::vector<checked_case> all_cases() {
+  std::vector<checked_case> all(std::begin(cases), std::end(cases));
+  for (const auto& family : {resize_cases()}) {
+    all.insert(all.end(), family.begin(), family.end());
   }
+  return all;
 }
 
 TEST_CASE("the table has every operation that can be differentiated", "[gradients]") {
   std::set<kind> seen;
-  for (const checked_case& c : cases) {
+  for (const checked_case& c : all_cases()) {
     graph g;
     c.build(g, false);
     for (const operation& op : g.operations) seen.insert(op.what);
@@ -529,3 +495,5 @@ TEST_CASE("nothing to compare is not a passed check", "[gradients]") {
 }
 
 }  // namespace
+
+}  // namespace tessera::testing

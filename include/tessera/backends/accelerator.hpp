@@ -132,6 +132,17 @@ kernel find_kernel(const signature& s) {
     case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
     case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);
     case avg_pool2d_gradient: return detail::find_for_kind<M, avg_pool2d_gradient>(s);
+    case adaptive_avg_pool2d:
+    case upsample_nearest:
+    case upsample_bilinear: return detail::find_for_kind<M, upsample_nearest>(s);
+    case adaptive_avg_pool2d_gradient:
+    case upsample_nearest_gradient:
+    case upsample_bilinear_gradient: return detail::find_for_kind<M, upsample_nearest_gradient>(s);
+    case adaptive_max_pool2d: return detail::find_for_kind<M, adaptive_max_pool2d>(s);
+    case adaptive_max_pool2d_gradient:
+      return detail::find_for_kind<M, adaptive_max_pool2d_gradient>(s);
+    case max_unpool2d: return detail::find_for_kind<M, max_unpool2d>(s);
+    case max_unpool2d_gradient: return detail::find_for_kind<M, max_unpool2d_gradient>(s);
     case batch_norm: return detail::find_for_kind<M, batch_norm>(s);
     case batch_norm_inference: return detail::find_for_kind<M, batch_norm_inference>(s);
     case batch_norm_gradient:

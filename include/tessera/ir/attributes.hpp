@@ -97,12 +97,13 @@ struct user_operation;
 
 struct attributes {
   window win;
-  i32 groups = 1;          // convolution
-  i32 axis = 0;            // concat, split: of a sample, or of all where there are no samples
-  i32 parts[8] = {};       // concat, split: extents of the parts along that axis
-  float rate = 0;          // dropout: probability of a zero
-  i32 salt = 0;            // dropout: which stream of random numbers
-  i32 padding_index = -1;  // embedding: whose row gets no gradient
+  i32 groups = 1;              // convolution
+  i32 axis = 0;                // concat, split: of a sample, or of all where there are no samples
+  i32 parts[8] = {};           // concat, split: extents of the parts along that axis
+  float rate = 0;              // dropout: probability of a zero
+  bool align_corners = false;  // upsample_bilinear: the corners' cells lie on each other
+  i32 salt = 0;                // dropout: which stream of random numbers
+  i32 padding_index = -1;      // embedding: whose row gets no gradient
   norm_attributes norm;
   response_attributes response;
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)

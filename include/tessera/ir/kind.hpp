@@ -67,6 +67,18 @@ enum class kind : u8 {
   max_pool2d_gradient,
   avg_pool2d,
   avg_pool2d_gradient,
+  // other sizes of an image: (x) -> y[, index] and (dy[, index]) -> dx
+  adaptive_avg_pool2d,
+  adaptive_avg_pool2d_gradient,
+  adaptive_max_pool2d,
+  adaptive_max_pool2d_gradient,
+  upsample_nearest,
+  upsample_nearest_gradient,
+  upsample_bilinear,
+  upsample_bilinear_gradient,
+  // values to where a max pool had them: (x, indices) -> y and (dy, indices) -> dx
+  max_unpool2d,
+  max_unpool2d_gradient,
   // losses
   softmax_cross_entropy,
   softmax_cross_entropy_gradient,

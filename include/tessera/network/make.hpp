@@ -73,7 +73,7 @@ constexpr graph make_inference(const job_options& o) {
     output.what = g.tensors[storage].what = role::result;
     output.name = g.tensors[storage].name = {"output", i > 0 ? i + 1 : 0, ""};
   }
-  for (operation& op : g.operations) ops::drop_saved(op);
+  ops::drop_saved(g);
   passes::assign_precision(g, o.precision);
   passes::write_into_slots(g);
   return g;

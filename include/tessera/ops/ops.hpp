@@ -19,6 +19,7 @@
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/quantization.hpp>
 #include <tessera/ops/recurrent.hpp>
+#include <tessera/ops/resize.hpp>
 #include <tessera/ops/response_norm.hpp>
 #include <tessera/ops/sampling.hpp>
 #include <tessera/ops/update.hpp>
@@ -50,6 +51,16 @@ constexpr const char* name_of(kind what) {
     case kind::max_pool2d_gradient: return "max_pool2d_gradient";
     case kind::avg_pool2d: return "avg_pool2d";
     case kind::avg_pool2d_gradient: return "avg_pool2d_gradient";
+    case kind::adaptive_avg_pool2d: return "adaptive_avg_pool2d";
+    case kind::adaptive_avg_pool2d_gradient: return "adaptive_avg_pool2d_gradient";
+    case kind::adaptive_max_pool2d: return "adaptive_max_pool2d";
+    case kind::adaptive_max_pool2d_gradient: return "adaptive_max_pool2d_gradient";
+    case kind::upsample_nearest: return "upsample_nearest";
+    case kind::upsample_nearest_gradient: return "upsample_nearest_gradient";
+    case kind::upsample_bilinear: return "upsample_bilinear";
+    case kind::upsample_bilinear_gradient: return "upsample_bilinear_gradient";
+    case kind::max_unpool2d: return "max_unpool2d";
+    case kind::max_unpool2d_gradient: return "max_unpool2d_gradient";
     case kind::softmax_cross_entropy: return "softmax_cross_entropy";
     case kind::softmax_cross_entropy_gradient: return "softmax_cross_entropy_gradient";
     case kind::mse: return "mse";
@@ -105,6 +116,9 @@ constexpr const char* name_of(kind what) {
 /// Appends the backward operations of `forward` to its graph.
 constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
   if (is_sampling(forward.what)) return differentiate_sampling(g, forward, a);
+  if (is_resize(forward.what) && !is_resize_gradient(forward.what)) {
+    return differentiate_resize(g, forward, a);
+  }
   switch (forward.what) {
     case kind::dense:
       return differentiate_product(g, forward, a, kind::dense_weight_gradient,
@@ -127,6 +141,8 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::split: return differentiate_split(g, forward, a);
     case kind::max_pool2d:
     case kind::avg_pool2d: return differentiate_pool(g, forward, a);
+    case kind::max_unpool2d:
+    case kind::max_pool2d_gradient: return differentiate_unpool(g, forward, a);
     case kind::batch_norm:
     case kind::batch_norm_inference:
     case kind::group_norm:
@@ -144,13 +160,33 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
   }
 }
 
-/// Takes away the outputs that only a backward pass reads.
+/// Takes away the outputs that are there for a backward pass.
 constexpr void drop_saved(operation& op) {
   switch (op.what) {
-    case kind::max_pool2d: op.out[1] = -1; return;
+    case kind::max_pool2d:
+    case kind::adaptive_max_pool2d: op.out[1] = -1; return;
     case kind::lstm_cell: op.out[2] = -1; return;
     case kind::gru_cell: op.out[1] = op.out[2] = -1; return;
     default: return;
+  }
+}
+
+/// Takes them away in a whole graph, but those that an operation reads: unpooling wants the places
+/// of a max pool.
+constexpr void drop_saved(graph& g) {
+  grow<bool> read(g.tensors.size());
+  for (const operation& op : g.operations) {
+    for (const i32 in : op.in) {
+      if (in >= 0) read[storage_of(g, in)] = true;
+    }
+  }
+  for (operation& op : g.operations) {
+    const operation whole = op;
+    drop_saved(op);
+    for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
+      const i32 id = whole.out[slot];
+      if (id >= 0 && read[storage_of(g, id)]) op.out[slot] = id;
+    }
   }
 }
 
@@ -248,6 +284,10 @@ constexpr signature sign(const graph& g, const operation& op) {
     sign_quantization(g, op, s);
     return s;
   }
+  if (is_resize(op.what)) {
+    sizes_of_resize(g, op).write(s);
+    return s;
+  }
   switch (op.what) {
     case kind::dense:
     case kind::dense_data_gradient:
@@ -271,7 +311,9 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
     case kind::avg_pool2d:
-    case kind::avg_pool2d_gradient: sizes_of_pool(g, op).write(s); break;
+    case kind::avg_pool2d_gradient:
+    case kind::max_unpool2d:
+    case kind::max_unpool2d_gradient: sizes_of_pool(g, op).write(s); break;
     case kind::lstm_cell:
     case kind::lstm_cell_gradient:
     case kind::gru_cell:

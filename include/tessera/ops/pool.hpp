@@ -64,7 +64,8 @@ constexpr void differentiate_pool(graph& g, const operation& forward, adjoints& 
 }
 
 constexpr pool_sizes sizes_of_pool(const graph& g, const operation& op) {
-  const bool forward = op.what == kind::max_pool2d || op.what == kind::avg_pool2d;
+  const bool forward = op.what == kind::max_pool2d || op.what == kind::avg_pool2d ||
+                       op.what == kind::max_unpool2d_gradient;  // reads the large image
   const shape& x = g.tensors[forward ? op.in[0] : op.out[0]].dims;
   const shape& y = g.tensors[forward ? op.out[0] : op.in[0]].dims;
   const window& w = op.attr.win;

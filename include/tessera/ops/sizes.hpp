@@ -67,6 +67,47 @@ struct pool_sizes {
   }
 };
 
+/// Operations that give images another size, by what each position reads: adaptive pooling,
+/// up-sampling and their gradients.
+constexpr bool is_resize(kind what) {
+  return what >= kind::adaptive_avg_pool2d && what <= kind::upsample_bilinear_gradient;
+}
+constexpr bool is_resize_gradient(kind what) {
+  return what == kind::adaptive_avg_pool2d_gradient || what == kind::adaptive_max_pool2d_gradient ||
+         what == kind::upsample_nearest_gradient || what == kind::upsample_bilinear_gradient;
+}
+
+/// x (batch, channels, in_height, in_width), y (batch, channels, out_height, out_width).
+struct resize_sizes {
+  i32 batch, channels, in_height, in_width, out_height, out_width;
+  i32 align_corners;  // upsample_bilinear
+
+  static constexpr resize_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0], n[1], n[2], n[3], n[4], n[5], n[6]};
+  }
+  constexpr void write(signature& s) const {
+    const i32 all[] = {batch, channels, in_height, in_width, out_height, out_width, align_corners};
+    for (i32 i = 0; i < 7; ++i) s.n[i] = all[i];
+  }
+};
+
+/// max_unpool2d and its gradient have the sizes of the pool that they undo: `in` is the unpooled
+/// image. Indices are flat places in it where `kernel_height` is 0, else places in windows. The
+/// flat place of the value at (p, q), -1 where it is none.
+constexpr i64 unpooled_place(const pool_sizes& n, i64 p, i64 q, i64 index) {
+  if (n.kernel_height == 0) {
+    return index >= 0 && index < i64{n.in_height} * n.in_width ? index : -1;
+  }
+  const i64 h = p * n.stride_height + index / n.kernel_width * n.dilation_height - n.pad_top;
+  const i64 w = q * n.stride_width + index % n.kernel_width * n.dilation_width - n.pad_left;
+  return h >= 0 && h < n.in_height && w >= 0 && w < n.in_width ? h * n.in_width + w : -1;
+}
+
+constexpr bool is_unpool(kind what) {
+  return what == kind::max_unpool2d || what == kind::max_unpool2d_gradient;
+}
+
 /// Everything that goes element by element: activations, their gradients, dropout, sums and
 /// products of two, copy, zero, cast, update, overflow_test.
 struct elementwise_sizes {

@@ -5,6 +5,7 @@
 //   matrix products, convolutions   one for each product of the sum; fused updates also one for
 //                                   each element of the parameter
 //   pooling                         one for each cell of each window
+//   resizing                        one for each cell that a position reads
 //   bytes that move                 none
 //   everything else                 one for each element of its largest operand
 //
@@ -28,6 +29,11 @@ constexpr i64 largest_operand(const graph& g, const operation& op) {
 
 /// Multiply-adds of one run of `op`.
 constexpr i64 macs_of(const graph& g, const operation& op) {
+  if (is_resize(op.what)) {
+    const resize_sizes n = sizes_of_resize(g, op);
+    return i64{n.batch} * n.channels * axis_of(op.what, n, 0).all_cells() *
+           axis_of(op.what, n, 1).all_cells();
+  }
   switch (op.what) {
     case kind::none:
     case kind::count:

@@ -60,8 +60,8 @@ struct gradient_report {
 namespace detail {
 
 /// Values for a tensor that the caller of a step fills: uniform in [-1, 1), labels from 0 to the
-/// number of classes, rows of tables and one more, 0.5 to 1.5 for weights of classes and running
-/// statistics.
+/// number of classes, rows of tables and places of planes and one more, 0.5 to 1.5 for weights of
+/// classes and running statistics.
 inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& random) {
   const tensor& t = g.tensors[id];
   std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
@@ -72,6 +72,10 @@ inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& ra
     }
     if (op.what == kind::embedding && op.in[0] == id) {  // one of them is no row of the table
       classes = static_cast<u32>(g.tensors[op.in[1]].dims[0] + 1);
+    }
+    if (op.what == kind::max_unpool2d && op.in[1] == id) {
+      const shape& y = g.tensors[op.out[0]].dims;
+      classes = static_cast<u32>(y[2] * y[3] + 1);
     }
   }
   for (double& v : values) {

@@ -16,6 +16,7 @@
 #include <tessera/backends/accelerator/quantization.hpp>
 #include <tessera/backends/accelerator/recurrent.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
+#include <tessera/backends/accelerator/resize.hpp>
 #include <tessera/backends/accelerator/sampling.hpp>
 #include <tessera/backends/accelerator/update.hpp>
 #include <tessera/backends/accelerator/user.hpp>
@@ -93,6 +94,21 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;
   if constexpr (What == kind::avg_pool2d) return &run_avg_pool<T>;
   if constexpr (What == kind::avg_pool2d_gradient) return &run_avg_pool_gradient<T>;
+  if constexpr (What == kind::adaptive_avg_pool2d || What == kind::upsample_nearest ||
+                What == kind::upsample_bilinear) {
+    return &run_resize<T>;
+  }
+  if constexpr (What == kind::adaptive_avg_pool2d_gradient ||
+                What == kind::upsample_nearest_gradient ||
+                What == kind::upsample_bilinear_gradient) {
+    return &run_resize_gradient<T>;
+  }
+  if constexpr (What == kind::adaptive_max_pool2d) return &run_adaptive_max_pool<T>;
+  if constexpr (What == kind::adaptive_max_pool2d_gradient) {
+    return &run_adaptive_max_pool_gradient<T>;
+  }
+  if constexpr (What == kind::max_unpool2d) return &run_max_unpool<T>;
+  if constexpr (What == kind::max_unpool2d_gradient) return &run_max_unpool_gradient<T>;
   if constexpr (What == kind::batch_norm) return &run_batch_norm<T>;
   if constexpr (What == kind::batch_norm_inference) return &run_batch_norm_inference<T>;
   if constexpr (What == kind::batch_norm_gradient || What == kind::batch_norm_inference_gradient) {

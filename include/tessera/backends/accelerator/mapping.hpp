@@ -149,6 +149,12 @@ constexpr mapping map(const machine& m, const signature& s) {
     detail::cut_in_turn(best, p.what == family::lookup ? indices : table, 2, m.tiles);
     return best;
   }
+  if (p.what == family::unpool) {  // a value may go anywhere in its plane
+    const i32 axes[] = {axis_o, axis_b};
+    const i32 samples_first[] = {axis_b, axis_o};
+    detail::cut_in_turn(best, s.batch_last ? axes : samples_first, 2, m.tiles);
+    return best;
+  }
   if (p.what == family::pool) {
     const i32 axes[] = {axis_o, axis_h, axis_w, axis_b};
     const i32 samples_first[] = {axis_b, axis_o, axis_h, axis_w};

@@ -10,6 +10,8 @@
 //   data gradient     b x h x w positions of x, c channels    o
 //   weight gradient   o x c x kernel weights                  h, w, b
 //   pooling           b x h x w positions, o channels         -
+//   resizing          as pooling, windows by position             -
+//   unpooling         b samples, o channels                       -
 //   sums by channel   o channels                              b (samples and positions in one)
 //   elementwise       b consecutive elements                  -
 //   concat, split     b elements, as they lie in the outputs  -
@@ -23,8 +25,9 @@
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
-#include <tessera/ir/user_operation.hpp>
 #include <tessera/backends/accelerator/norm_cost.hpp>
+#include <tessera/ir/user_operation.hpp>
+#include <tessera/ops/resize.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::accelerator {
@@ -36,6 +39,7 @@ enum class family : u8 {
   data_gradient,
   weight_gradient,
   pool,
+  unpool,
   bias,
   elementwise,
   cell,
@@ -49,6 +53,8 @@ enum class family : u8 {
 };
 
 constexpr family family_of(kind what) {
+  if (is_resize(what)) return family::pool;
+  if (is_unpool(what)) return family::unpool;
   switch (what) {
     case kind::dense:
     case kind::conv2d:
@@ -104,8 +110,10 @@ struct problem {
   i32 extent[axis_count] = {1, 1, 1, 1, 1, 1};
   i32 grain[axis_count] = {1, 1, 1, 1, 1, 1};  // blocks are multiples of it
   bool reduced[axis_count] = {};
-  i32 taps = 1;     // cells of a window; scatter: indices
-  i32 classes = 1;  // losses; norms: elements of one row, channels of one position
+  i32 taps = 1;     // cells of a window; scatter: indices; unpool: values of a plane
+  i32 classes = 1;  // losses; norms: elements of one row, channels of one position; unpool: cells
+  kind resized = kind::none;  // windows are those of this resizing, by position
+  bool align_corners = false;
   // height and width of the window, index 0 is height
   i32 kernel[2] = {1, 1};
   i32 stride[2] = {1, 1};
@@ -120,8 +128,23 @@ struct cell_span {
   i32 count = 0;
 };
 
+/// The axis of a resizing whose gradient, where `transposed`, has positions in the place of cells.
+constexpr ops::resized_axis resized_axis_of(const problem& p, i32 axis) {
+  const i32 positions = p.extent[axis_h + axis];
+  const i32 cells = p.cells[axis];
+  return {p.resized, p.transposed ? positions : cells, p.transposed ? cells : positions,
+          p.align_corners};
+}
+
 /// Cells that positions [first, first + size) read along `axis` (0 height, 1 width).
 constexpr cell_span span_of(const problem& p, i32 axis, i32 first, i32 size) {
+  if (p.resized != kind::none) {
+    const ops::resized_axis along = resized_axis_of(p, axis);
+    const auto read = [&](i32 i) { return p.transposed ? along.readers_of(i) : along.cells_of(i); };
+    const i32 start = read(first).begin;
+    const i32 stop = read(first + size - 1).end();
+    return stop > start ? cell_span{start, stop - start} : cell_span{};
+  }
   const i32 reach = (p.kernel[axis] - 1) * p.dilation[axis];
   i32 begin = 0;
   i32 end = 0;
@@ -146,7 +169,8 @@ constexpr problem problem_of(const signature& s) {
     case family::forward:
     case family::data_gradient:
     case family::weight_gradient: {
-      const bool dense = s.what == kind::dense || s.what == kind::quantized_dense || s.what == kind::dense_data_gradient ||
+      const bool dense = s.what == kind::dense || s.what == kind::quantized_dense ||
+                         s.what == kind::dense_data_gradient ||
                          s.what == kind::dense_weight_gradient ||
                          s.what == kind::dense_weight_update;
       p.transposed = p.what == family::data_gradient;
@@ -183,6 +207,24 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::pool: {
+      if (is_resize(s.what)) {
+        const auto n = resize_sizes::of(s);
+        p.transposed = is_resize_gradient(s.what);
+        p.extent[axis_b] = n.batch;
+        p.extent[axis_h] = p.transposed ? n.in_height : n.out_height;
+        p.extent[axis_w] = p.transposed ? n.in_width : n.out_width;
+        p.extent[axis_o] = n.channels;
+        p.cells[0] = p.transposed ? n.out_height : n.in_height;
+        p.cells[1] = p.transposed ? n.out_width : n.in_width;
+        p.resized = s.what;
+        p.align_corners = n.align_corners != 0;
+        for (i32 axis = 0; axis < 2; ++axis) {
+          const ops::resized_axis along = resized_axis_of(p, axis);
+          p.taps *= p.transposed ? along.most_readers() : along.most_cells();
+        }
+        p.grain[axis_b] = s.batch_last ? 16 : 1;
+        break;
+      }
       const auto n = pool_sizes::of(s);
       p.transposed = s.what == kind::max_pool2d_gradient || s.what == kind::avg_pool2d_gradient;
       p.extent[axis_b] = n.batch;
@@ -197,6 +239,15 @@ constexpr problem problem_of(const signature& s) {
       p.cells[0] = p.transposed ? n.out_height : n.in_height;
       p.cells[1] = p.transposed ? n.out_width : n.in_width;
       p.grain[axis_b] = s.batch_last ? 16 : 1;
+      break;
+    }
+    case family::unpool: {
+      const auto n = pool_sizes::of(s);
+      p.extent[axis_b] = n.batch;
+      p.extent[axis_o] = n.channels;
+      p.grain[axis_b] = s.batch_last ? 16 : 1;
+      p.taps = n.out_height * n.out_width;
+      p.classes = n.in_height * n.in_width;
       break;
     }
     case family::bias: {
@@ -260,10 +311,14 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::elementwise:
-      p.extent[axis_b] = is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
+      p.extent[axis_b] =
+          is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
       if (is_by_channel(s.what) || is_quantization(s.what)) {
         p.extent[axis_b] = bias_sizes::of(s).count();
       }
+      p.extent[axis_b] =
+          is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
+      if (is_by_channel(s.what)) p.extent[axis_b] = bias_sizes::of(s).count();
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
     case family::exchange: {

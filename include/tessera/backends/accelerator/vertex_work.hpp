@@ -259,6 +259,20 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.cell_bytes = size[axis_b] * o * bytes;
       break;
     }
+    case family::unpool: {
+      const bool back = s.what == kind::max_unpool2d_gradient;
+      const i64 values = positions * o * p.taps;
+      const i64 cells = positions * o * p.classes;
+      const i64 read = bytes_of(s.input_type(0));
+      const i64 written = bytes_of(s.output_type(0));
+      w.vector_ops = values + (back ? 0 : cells);  // what no value goes to is zero
+      w.fixed_bytes = (back ? cells : values) * read + values * bytes_of(s.input_type(1));
+      w.sram_bytes =
+          values * (read + bytes_of(s.input_type(1))) + (back ? values : cells) * written;
+      w.cycles =
+          vector_cost::elementwise(m.vector, w.vector_ops, s.output_type(0), m.vector.simple);
+      break;
+    }
     case family::loss: {
       const bool entropy =
           s.what == kind::softmax_cross_entropy || s.what == kind::softmax_cross_entropy_gradient;

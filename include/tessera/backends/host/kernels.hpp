@@ -19,6 +19,7 @@
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/quantization.hpp>
 #include <tessera/backends/host/recurrent.hpp>
+#include <tessera/backends/host/resize.hpp>
 #include <tessera/backends/host/response_norm.hpp>
 #include <tessera/backends/host/sampling.hpp>
 #include <tessera/backends/host/update.hpp>
@@ -75,6 +76,15 @@ constexpr kernel_name name_of(const signature& s) {
     return !s.has_input(slot) || s.input_type(slot) == type;
   };
   constexpr i32 out = 8;  // slot of the first output
+  if (is_resize(s.what)) {
+    name.supported = absent_or(out, t);
+    return name;
+  }
+  if (is_unpool(s.what)) {
+    const bool places = s.what == kind::max_unpool2d_gradient && s.has_input(1);
+    name.supported = absent_or(out, t) && (places || absent_or(1, element::int32));
+    return name;
+  }
   switch (s.what) {
     case kind::cast: name.supported = is_float(s.output_type(0)); break;
     case kind::dense:
@@ -215,6 +225,20 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;
   if constexpr (What == kind::avg_pool2d) return &avg_pool2d<T, Last>;
   if constexpr (What == kind::avg_pool2d_gradient) return &avg_pool2d_gradient<T, Last>;
+  if constexpr (What == kind::adaptive_avg_pool2d) return &adaptive_avg_pool2d<T, Last>;
+  if constexpr (What == kind::upsample_nearest) return &upsample_nearest<T, Last>;
+  if constexpr (What == kind::upsample_bilinear) return &upsample_bilinear<T, Last>;
+  if constexpr (What == kind::adaptive_avg_pool2d_gradient ||
+                What == kind::upsample_nearest_gradient ||
+                What == kind::upsample_bilinear_gradient) {
+    return &resize_gradient<T, Last>;
+  }
+  if constexpr (What == kind::adaptive_max_pool2d) return &adaptive_max_pool2d<T, Last>;
+  if constexpr (What == kind::adaptive_max_pool2d_gradient) {
+    return &adaptive_max_pool2d_gradient<T, Last>;
+  }
+  if constexpr (What == kind::max_unpool2d) return &max_unpool2d<T, Last>;
+  if constexpr (What == kind::max_unpool2d_gradient) return &max_unpool2d_gradient<T, Last>;
   if constexpr (What == kind::batch_norm) return &batch_norm<T, Last>;
   if constexpr (What == kind::batch_norm_gradient) return &batch_norm_gradient<T, Last>;
   if constexpr (What == kind::batch_norm_inference) return &batch_norm_inference<T, Last>;

@@ -15,6 +15,7 @@
 #include <tessera/backends/reference/product.hpp>
 #include <tessera/backends/reference/quantization.hpp>
 #include <tessera/backends/reference/recurrent.hpp>
+#include <tessera/backends/reference/resize.hpp>
 #include <tessera/backends/reference/sampling.hpp>
 #include <tessera/backends/reference/update.hpp>
 #include <tessera/ir/user_operation.hpp>
@@ -56,6 +57,16 @@ void run_in(const call& c) {
     case kind::max_pool2d_gradient: return max_pool2d_gradient<Real>(c);
     case kind::avg_pool2d: return avg_pool2d<Real>(c);
     case kind::avg_pool2d_gradient: return avg_pool2d_gradient<Real>(c);
+    case kind::adaptive_avg_pool2d:
+    case kind::upsample_nearest:
+    case kind::upsample_bilinear: return resize<Real>(c);
+    case kind::adaptive_avg_pool2d_gradient:
+    case kind::upsample_nearest_gradient:
+    case kind::upsample_bilinear_gradient: return resize_gradient<Real>(c);
+    case kind::adaptive_max_pool2d: return adaptive_max_pool2d<Real>(c);
+    case kind::adaptive_max_pool2d_gradient: return adaptive_max_pool2d_gradient<Real>(c);
+    case kind::max_unpool2d: return max_unpool2d<Real>(c);
+    case kind::max_unpool2d_gradient: return max_unpool2d_gradient<Real>(c);
     case kind::batch_norm:
     case kind::group_norm:
     case kind::layer_norm:
