@@ -4,14 +4,17 @@
 //
 // Graphs grow while they are built and rewritten; std::vector is several times dearer for the
 // compiler (and clang rejects it in constants with libstdc++ 12). The storage never leaves the
-// evaluation: results are frozen into arrays of exact size.
+// evaluation: results are frozen into arrays of exact size. Room that is not used yet holds no
+// elements: default values there cost g++ 12 a sixth of its memory for a graph of 300 operations.
 
 #include <tessera/core/types.hpp>
+#include <memory>
+#include <type_traits>
 
 namespace tessera {
 
-/// Sequence of `T` (default constructible, copyable) that doubles its storage when it is full.
-/// References to elements die when it grows.
+/// Sequence of `T` (copyable; default constructible where it is resized) that doubles its storage
+/// when it is full. References to elements die when it grows.
 template <class T>
 class grow {
  public:
@@ -25,15 +28,18 @@ class grow {
   }
   constexpr grow& operator=(const grow& other) {
     if (this != &other) {
-      if (capacity_ == 0) items_ = nullptr;
-      size_ = 0;
+      if (capacity_ == 0) {
+        items_ = nullptr;
+        size_ = 0;
+      }
+      clear();
       append(other);
     }
     return *this;
   }
   constexpr grow& operator=(grow&& other) noexcept {
     if (this != &other) {
-      if (capacity_ > 0) delete[] items_;
+      release();
       items_ = other.items_;
       size_ = other.size_;
       capacity_ = other.capacity_;
@@ -42,9 +48,7 @@ class grow {
     }
     return *this;
   }
-  constexpr ~grow() {
-    if (capacity_ > 0) delete[] items_;
-  }
+  constexpr ~grow() { release(); }
 
   /// The elements of an array that outlives this one, to be read: nothing is copied until something
   /// is appended.
@@ -72,9 +76,9 @@ class grow {
     if (size_ == capacity_) {
       const T copy = item;  // `item` may lie in the storage that reserve() gives up
       reserve(size_ + 1);
-      items_[size_] = copy;
+      std::construct_at(items_ + size_, copy);
     } else {
-      items_[size_] = item;
+      std::construct_at(items_ + size_, item);
     }
     return size_++;
   }
@@ -84,25 +88,39 @@ class grow {
     if (wanted <= capacity_) return;
     i32 capacity = capacity_ < 8 ? 8 : capacity_ * 2;
     if (capacity < wanted) capacity = wanted;
-    T* moved = new T[static_cast<std::size_t>(capacity)]{};
-    for (i32 i = 0; i < size_; ++i) moved[i] = items_[i];
-    if (capacity_ > 0) delete[] items_;
+    T* moved = std::allocator<T>{}.allocate(static_cast<std::size_t>(capacity));
+    for (i32 i = 0; i < size_; ++i) std::construct_at(moved + i, items_[i]);
+    release();
     items_ = moved;
     capacity_ = capacity;
   }
 
   constexpr void resize(i32 size) {
     reserve(size);
-    for (i32 i = size_; i < size; ++i) items_[i] = T{};
+    for (i32 i = size_; i < size; ++i) std::construct_at(items_ + i);
+    destroy_from(size);
     size_ = size;
   }
 
-  constexpr void clear() { size_ = 0; }
+  constexpr void clear() { resize(0); }
 
  private:
+  /// Gives the storage back; a borrowed one has no capacity.
+  constexpr void release() {
+    if (capacity_ == 0) return;
+    destroy_from(0);
+    std::allocator<T>{}.deallocate(items_, static_cast<std::size_t>(capacity_));
+  }
+
+  constexpr void destroy_from(i32 first) {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      for (i32 i = first; i < size_; ++i) std::destroy_at(items_ + i);
+    }
+  }
+
   constexpr void append(const grow& other) {
     reserve(size_ + other.size_);
-    for (i32 i = 0; i < other.size_; ++i) items_[size_ + i] = other.items_[i];
+    for (i32 i = 0; i < other.size_; ++i) std::construct_at(items_ + size_ + i, other.items_[i]);
     size_ += other.size_;
   }
 
