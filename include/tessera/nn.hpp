@@ -13,6 +13,7 @@
 #include <tessera/nn/dense.hpp>
 #include <tessera/nn/embedding.hpp>
 #include <tessera/nn/flatten.hpp>
+#include <tessera/nn/gates.hpp>
 #include <tessera/nn/grid_lstm.hpp>
 #include <tessera/nn/input.hpp>
 #include <tessera/nn/loss.hpp>
@@ -23,4 +24,5 @@
 #include <tessera/nn/pool.hpp>
 #include <tessera/nn/recurrent.hpp>
 #include <tessera/nn/repeat.hpp>
+#include <tessera/nn/shapes.hpp>
 #include <tessera/nn/shared.hpp>

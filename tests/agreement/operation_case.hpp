@@ -73,7 +73,12 @@ inline i64 longest_sum(const graph& g) {
       n = std::max({n, kernel * c.group_in(), kernel * c.group_out(),
                     i64{c.batch} * c.out_height * c.out_width});
     }
-    if (op.what == kind::bias_add || op.what == kind::channel_scale) {
+    if (ops::is_broadcast(op.what) ||
+        ops::is_reduce_family(op.what)) {  // sums over what is lacking
+      const auto a = axes_sizes::of(s);
+      n = std::max({n, a.times(0), a.times(1)});
+    }
+    if (is_by_channel(op.what)) {
       const auto b = bias_sizes::of(s);
       n = std::max(n, i64{b.batch} * b.inner);
     }

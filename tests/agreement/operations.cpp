@@ -169,7 +169,6 @@ const operation_case cases[] = {
        w.pad_end[1] = 4;
        return build_conv(g, n, last, shape(2, 8, 9), 5, w);
      }},
-    {"relu", agreement::exact, build_unary<kind::relu>},
     {"dropout", agreement::exact, build_unary<kind::dropout>},
     {"bernoulli", agreement::exact, build_unary<kind::bernoulli>},
     {"bernoulli of many", agreement::exact,
@@ -204,8 +203,6 @@ const operation_case cases[] = {
        g.tensors[x].stack = 1;
        return ops::weigh_samples(g, x, 2, 0, layer);
      }},
-    {"tanh", agreement::smooth, build_unary<kind::tanh>},
-    {"sigmoid", agreement::smooth, build_unary<kind::sigmoid>},
     {"add", agreement::exact,
      [](graph& g, i32 n, bool last) {
        const i32 a = input(g, shape(n, 5, 3), last);

@@ -75,10 +75,6 @@ void check_max_pool(const golden_case&, findings&);
 void check_avg_pool(const golden_case&, findings&);
 void check_global_max_pool(const golden_case&, findings&);
 void check_global_avg_pool(const golden_case&, findings&);
-void check_relu(const golden_case&, findings&);
-void check_tanh(const golden_case&, findings&);
-void check_sigmoid(const golden_case&, findings&);
-void check_add(const golden_case&, findings&);
 void check_concat(const golden_case&, findings&);
 void check_dropout(const golden_case&, findings&);
 void check_batch_norm(const golden_case&, findings&);
@@ -96,6 +92,15 @@ void check_adaptive_max_pool(const golden_case&, findings&);
 void check_upsample_nearest(const golden_case&, findings&);
 void check_upsample_bilinear(const golden_case&, findings&);
 void check_max_unpool(const golden_case&, findings&);
+// pointwise.cpp: activations, operations that broadcast, reductions, by the name of the operation
+void check_activation(const golden_case&, findings&);
+void check_identity(const golden_case&, findings&);
+void check_prelu(const golden_case&, findings&);
+void check_glu(const golden_case&, findings&);
+void check_maxout(const golden_case&, findings&);
+void check_binary(const golden_case&, findings&);
+void check_reduction(const golden_case&, findings&);
+void check_permute(const golden_case&, findings&);
 
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);

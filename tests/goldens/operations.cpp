@@ -93,12 +93,6 @@ void check_global_pool(const golden_case& c, findings& f, kind what) {
   });
 }
 
-void check_unary(const golden_case& c, findings& f, kind what) {
-  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader&) {
-    net.output("y", ops::unary(net.g, what, net.input("x"), layer));
-  });
-}
-
 reduction read_reduction(attribute_reader& attrs) {
   return attrs.choice<reduction>(
       "reduction", {{"mean", reduction::mean}, {"sum", reduction::sum}, {"none", reduction::none}});
@@ -204,21 +198,6 @@ void check_global_max_pool(const golden_case& c, findings& f) {
 void check_global_avg_pool(const golden_case& c, findings& f) {
   check_global_pool(c, f, kind::avg_pool2d);
 }
-void check_relu(const golden_case& c, findings& f) { check_unary(c, f, kind::relu); }
-void check_tanh(const golden_case& c, findings& f) { check_unary(c, f, kind::tanh); }
-void check_sigmoid(const golden_case& c, findings& f) { check_unary(c, f, kind::sigmoid); }
-
-void check_add(const golden_case& c, findings& f) {
-  if (c.tensor("inputs", "a").dims != c.tensor("inputs", "b").dims) {
-    throw not_there_yet("addition that repeats one operand does not exist yet");
-  }
-  check_operation(c, f, batch_of(c, "a"), [&](case_graph& net, attribute_reader&) {
-    const i32 a = net.input("a");
-    const i32 b = net.input("b");
-    net.output("y", ops::add(net.g, a, b, layer));
-  });
-}
-
 void check_concat(const golden_case& c, findings& f) {
   const i32 axis = c.attributes().get<i32>("axis");
   // Along axis 0 there are no samples: all extents are values.

@@ -18,7 +18,8 @@ struct checked_case {
   i32 (*build)(graph&, bool last);
 };
 
-std::vector<checked_case> resize_cases();  // resize.cpp
+std::vector<checked_case> resize_cases();     // resize.cpp
+std::vector<checked_case> pointwise_cases();  // pointwise.cpp
 
 inline constexpr tensor_name layer{"checked", 0, ""};
 

@@ -39,14 +39,24 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
   if (what == kind::gru_cell && out_slot == 1) return in_slot == 0;
   if (what == kind::gru_cell_gradient && out_slot == 2) return in_slot == 3;
   if (out_slot != 0) return false;
+  // The activations, and their gradients over dy; y may be read in another order.
+  if (what >= kind::relu && what <= kind::abs) return in_slot == 0;
+  if (what >= kind::relu_gradient && what <= kind::abs_gradient) return in_slot == 1;
   switch (what) {
-    case kind::relu:
-    case kind::tanh:
-    case kind::sigmoid:
+    case kind::broadcast_add:  // where a is as large as the output
+    case kind::broadcast_subtract:
+    case kind::broadcast_multiply:
+    case kind::divide:
+    case kind::maximum:
+    case kind::minimum: return in_slot == 0;
+    case kind::prelu_gradient:
+    case kind::divide_gradient:
+    case kind::maximum_gradient:
+    case kind::minimum_gradient: return in_slot == 2;
+    case kind::prelu:
+    case kind::glu_gradient:                               // both halves of a pair are read first
+    case kind::reduce_amax_gradient: return in_slot == 0;  // ties are counted first
     case kind::dropout: return in_slot == 0;
-    case kind::relu_gradient:
-    case kind::tanh_gradient:
-    case kind::sigmoid_gradient: return in_slot == 1;  // over dy; y may be read in another order
     case kind::add:
     case kind::subtract:
     case kind::multiply:

@@ -15,6 +15,7 @@
 #include <tessera/backends/accelerator/fits.hpp>
 #include <tessera/backends/accelerator/kernels.hpp>
 #include <tessera/machine/presets.hpp>
+#include <utility>
 
 namespace tessera::accelerator {
 
@@ -85,6 +86,31 @@ kernel find_for_kind(const signature& s) {
   }
 }
 
+using kind_finder = kernel (*)(const signature&);
+
+/// What finds kernels of the kinds First to Last, of which there are Index...
+template <machine M, kind First, i32... Index>
+kind_finder find_in_range(kind what, std::integer_sequence<i32, Index...>) {
+  static constexpr kind_finder finders[] = {
+      &find_for_kind<M, static_cast<kind>(static_cast<i32>(First) + Index)>...};
+  return finders[static_cast<i32>(what) - static_cast<i32>(First)];
+}
+
+/// The same for kinds of families that are ranges; null for others.
+template <machine M>
+kind_finder find_in_ranges(kind what) {
+  const auto in = [&]<kind First, kind Last>(kind_finder& found) {
+    if (what < First || what > Last) return;
+    constexpr i32 count = static_cast<i32>(Last) - static_cast<i32>(First) + 1;
+    found = find_in_range<M, First>(what, std::make_integer_sequence<i32, count>());
+  };
+  kind_finder found = nullptr;
+  in.template operator()<kind::relu, kind::abs_gradient>(found);
+  in.template operator()<kind::broadcast_add, kind::minimum_gradient>(found);
+  in.template operator()<kind::reduce_sum, kind::reduce_amax>(found);
+  return found;
+}
+
 }  // namespace detail
 
 /// The kernel for signature S on machine M; null where the machine has none for its types.
@@ -94,6 +120,7 @@ inline constexpr kernel kernel_of = detail::make_kernel<M, S>();
 /// The same for a signature that is known at run time.
 template <machine M>
 kernel find_kernel(const signature& s) {
+  if (const detail::kind_finder find = detail::find_in_ranges<M>(s.what)) return find(s);
   using enum kind;
   switch (s.what) {
     case cast: return detail::find_for_kind<M, cast>(s);
@@ -107,12 +134,15 @@ kernel find_kernel(const signature& s) {
     case bias_add: return detail::find_for_kind<M, bias_add>(s);
     case channel_scale: return detail::find_for_kind<M, channel_scale>(s);
     case channel_scale_gradient: return detail::find_for_kind<M, channel_scale_gradient>(s);
-    case relu: return detail::find_for_kind<M, relu>(s);
-    case relu_gradient: return detail::find_for_kind<M, relu_gradient>(s);
-    case kind::tanh: return detail::find_for_kind<M, kind::tanh>(s);
-    case tanh_gradient: return detail::find_for_kind<M, tanh_gradient>(s);
-    case kind::sigmoid: return detail::find_for_kind<M, kind::sigmoid>(s);
-    case sigmoid_gradient: return detail::find_for_kind<M, sigmoid_gradient>(s);
+    case prelu: return detail::find_for_kind<M, prelu>(s);
+    case prelu_gradient: return detail::find_for_kind<M, prelu_gradient>(s);
+    case prelu_slope_gradient: return detail::find_for_kind<M, prelu_slope_gradient>(s);
+    case kind::glu: return detail::find_for_kind<M, kind::glu>(s);
+    case glu_gradient: return detail::find_for_kind<M, glu_gradient>(s);
+    case kind::expand:
+    case reduce_mean_gradient: return detail::find_for_kind<M, kind::expand>(s);
+    case reduce_amax_gradient: return detail::find_for_kind<M, reduce_amax_gradient>(s);
+    case kind::permute: return detail::find_for_kind<M, kind::permute>(s);
     case dropout: return detail::find_for_kind<M, dropout>(s);
     case add: return detail::find_for_kind<M, add>(s);
     case subtract: return detail::find_for_kind<M, subtract>(s);
@@ -179,8 +209,7 @@ kernel find_kernel(const signature& s) {
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these
     case end_loop:
-    case none:
-    case count: return nullptr;
+    default: return nullptr;
   }
   return nullptr;
 }

@@ -93,12 +93,23 @@ struct response_attributes {
   float k = 2;
 };
 
+/// Constants of activations (ops/activation.hpp); each reads its own.
+struct activation_attributes {
+  float alpha = 1;       // leaky_relu: slope below 0; elu: limit below 0, without the sign
+  float scale = 1;       // elu: factor on everything
+  float beta = 1;        // softplus: sharpness of the bend
+  float threshold = 20;  // softplus: x itself where beta x is larger
+  float low = -1;        // hardtanh
+  float high = 1;
+};
+
 struct user_operation;
 
 struct attributes {
   window win;
   i32 groups = 1;              // convolution
   i32 axis = 0;                // concat, split: of a sample, or of all where there are no samples
+  u32 axes = 0;                // reductions, expand: bits of extents of the larger operand
   i32 parts[8] = {};           // concat, split: extents of the parts along that axis
   float rate = 0;              // dropout: probability of a zero
   bool align_corners = false;  // upsample_bilinear: the corners' cells lie on each other
@@ -106,6 +117,7 @@ struct attributes {
   i32 padding_index = -1;      // embedding: whose row gets no gradient
   norm_attributes norm;
   response_attributes response;
+  activation_attributes activation;
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
   loss_attributes loss;
   update_rule update;

@@ -48,6 +48,7 @@ constexpr bool in_arena(role what) { return what >= role::activation; }
 enum class initializer : u8 {
   zeros,
   ones,
+  quarter,  // 0.25: slopes of prelu
   glorot_uniform,
   glorot_normal,
   he_uniform,

@@ -113,22 +113,100 @@ class builder {
   }
 
   // --- operations on values ---------------------------------------------------------------------
-  // Element by element on values of one shape; all may stand for what comes in from outside, for
-  // what other layers give, or for each other.
+  // All may stand for what comes in from outside, for what other layers give, or for each other.
 
-  constexpr value add(value x, value y) { return join(kind::add, {x, y}, "add"); }
-  constexpr value subtract(value x, value y) { return join(kind::subtract, {x, y}, "subtract"); }
-  constexpr value multiply(value x, value y) { return join(kind::multiply, {x, y}, "multiply"); }
+  // Element by element on two values; their shapes may differ as numpy broadcasts them
+  // (ops/broadcast.hpp): aligned at the last extents, an extent of 1 or a missing one goes with
+  // any.
+
+  constexpr value add(value x, value y) { return pair(kind::broadcast_add, x, y, "add"); }
+  constexpr value subtract(value x, value y) {
+    return pair(kind::broadcast_subtract, x, y, "subtract");
+  }
+  constexpr value multiply(value x, value y) {
+    return pair(kind::broadcast_multiply, x, y, "multiply");
+  }
   constexpr value mul(value x, value y) { return multiply(x, y); }
+  constexpr value divide(value x, value y) { return pair(kind::divide, x, y, "divide"); }
+  constexpr value maximum(value x, value y) { return pair(kind::maximum, x, y, "maximum"); }
+  constexpr value minimum(value x, value y) { return pair(kind::minimum, x, y, "minimum"); }
+
+  // Functions of one number, element by element (ops/activation.hpp).
+
   constexpr value relu(value x) { return unary(kind::relu, x); }
+  constexpr value relu6(value x) { return hardtanh(x, 0, 6); }
+  constexpr value leaky_relu(value x, float alpha = 0.01f) {
+    return activation(kind::leaky_relu, x, {.alpha = alpha});
+  }
+  constexpr value elu(value x, float alpha = 1, float scale = 1) {
+    return activation(kind::elu, x, {.alpha = alpha, .scale = scale});
+  }
+  constexpr value selu(value x) { return elu(x, 1.6732632423543772f, 1.0507009873554805f); }
+  constexpr value gelu(value x) { return unary(kind::gelu_erf, x); }
+  constexpr value gelu_tanh(value x) { return unary(kind::gelu_tanh, x); }
+  constexpr value silu(value x) { return unary(kind::silu, x); }
+  constexpr value softplus(value x, float beta = 1, float threshold = 20) {
+    return activation(kind::softplus, x, {.beta = beta, .threshold = threshold});
+  }
+  constexpr value hardswish(value x) { return unary(kind::hardswish, x); }
+  constexpr value hardsigmoid(value x) { return unary(kind::hardsigmoid, x); }
+  constexpr value hardtanh(value x, float low = -1, float high = 1) {
+    return activation(kind::hardtanh, x, {.low = low, .high = high});
+  }
+  constexpr value mish(value x) { return unary(kind::mish, x); }
+  constexpr value softsign(value x) { return unary(kind::softsign, x); }
   constexpr value tanh(value x) { return unary(kind::tanh, x); }
   constexpr value sigmoid(value x) { return unary(kind::sigmoid, x); }
+  constexpr value exp(value x) { return unary(kind::exp, x); }
+  constexpr value square(value x) { return unary(kind::square, x); }
+  constexpr value abs(value x) { return unary(kind::abs, x); }
+
+  // Shapes. Axes count the extents of a sample, time first; negative ones count from the last.
+
+  /// The first half along an axis times the sigmoid of the second; -1: channels, features.
+  constexpr value glu(value x, i32 axis = -1);
+
+  /// The largest of every `pieces` consecutive channels (features).
+  constexpr value maxout(value x, i32 pieces);
+
+  /// Reductions over axes; `keep` leaves them as 1.
+  constexpr value reduce_sum(value x, std::initializer_list<i32> axes, bool keep = false) {
+    return reduce(kind::reduce_sum, x, axes, keep);
+  }
+  constexpr value reduce_mean(value x, std::initializer_list<i32> axes, bool keep = false) {
+    return reduce(kind::reduce_mean, x, axes, keep);
+  }
+  constexpr value reduce_amax(value x, std::initializer_list<i32> axes, bool keep = false) {
+    return reduce(kind::reduce_amax, x, axes, keep);
+  }
+  constexpr value reduce(kind what, value x, std::initializer_list<i32> axes, bool keep);
+
+  /// Extent i of the result's sample is extent order[i] of x's. As many count time as before.
+  constexpr value permute(value x, std::initializer_list<i32> order);
+
+  /// The same values as samples of other extents, one of which may be -1. A view.
+  constexpr value reshape(value x, const shape& dims);
+
+  /// x along the extents of `like` that it has not.
+  constexpr value expand(value x, value like) {
+    if (!usable(x) || !usable(like)) return {};
+    return {ops::expand(g_, x.id, g_.tensors[like.id], begin_layer("expand"))};
+  }
 
   /// One value each of in and out, the same shape.
   constexpr value unary(kind what, value x, const attributes& attr = {}) {
     if (!usable(x)) return {};
     return {ops::unary(g_, what, x.id, begin_layer(ops::name_of(what)), attr)};
   }
+
+  constexpr value activation(kind what, value x, const activation_attributes& constants) {
+    attributes attr;
+    attr.activation = constants;
+    return unary(what, x, attr);
+  }
+
+  /// Two values whose shapes broadcast; `what` is one of those kinds.
+  constexpr value pair(kind what, value x, value y, const char* where);
 
   /// A user's operation on values; the output has the shape of the first, or of `dims`.
   template <std::same_as<value>... Values>
@@ -335,6 +413,101 @@ constexpr value builder::join(kind what, const bundle& x, const char* where) {
     y = {ops::binary(g_, what, y.id, x.items[i].id, begin_layer(where))};
   }
   return y;
+}
+
+constexpr value builder::pair(kind what, value x, value y, const char* where) {
+  if (!usable(x) || !usable(y)) return {};
+  if (ops::broadcast_of(g_.tensors[x.id], g_.tensors[y.id]).dims.rank < 0) {
+    return fail({where, "values whose extents agree or are 1", spell_both(x, y),
+                 "make their last extents agree"});
+  }
+  return {ops::broadcast(g_, what, x.id, y.id, begin_layer(where))};
+}
+
+constexpr value builder::glu(value x, i32 axis) {
+  if (!usable(x)) return {};
+  const i32 along = axis < 0 ? g_.tensors[x.id].stack : axis;
+  const shape in = sample(x);
+  if (along >= in.rank || in[along] % 2 != 0) {
+    return fail({"glu", spell_all("an even extent along axis ", along), spell_all<64>(in),
+                 "give a value and a gate of one extent"});
+  }
+  return {ops::glu(g_, x.id, along, begin_layer("glu"))};
+}
+
+constexpr value builder::maxout(value x, i32 pieces) {
+  if (!usable(x)) return {};
+  const i32 along = g_.tensors[x.id].stack;
+  const shape in = sample(x);
+  if (along >= in.rank || in[along] % pieces != 0 || in.rank + 2 > shape::max_rank) {
+    return fail({spell_all<64>("maxout<", pieces, ">"),
+                 spell_all("channels that ", pieces, " pieces divide"), spell_all<64>(in),
+                 "change the pieces or the channels"});
+  }
+  return {ops::maxout(g_, x.id, pieces, along, begin_layer("maxout"))};
+}
+
+constexpr value builder::reduce(kind what, value x, std::initializer_list<i32> axes, bool keep) {
+  if (!usable(x)) return {};
+  const shape in = sample(x);
+  u32 bits = 0;
+  for (const i32 axis : axes) {
+    const i32 at = axis < 0 ? axis + in.rank : axis;
+    if (at < 0 || at >= in.rank) {
+      return fail({ops::name_of(what), spell_all("a value with an axis ", axis), spell_all<64>(in),
+                   "count axes from 0, without the batch"});
+    }
+    bits |= u32{1} << ops::extent_of_axis(g_.tensors[x.id], at);
+  }
+  return {ops::reduce(g_, what, x.id, bits, keep, begin_layer(ops::name_of(what)))};
+}
+
+constexpr value builder::permute(value x, std::initializer_list<i32> order) {
+  if (!usable(x)) return {};
+  const tensor t = g_.tensors[x.id];
+  const shape in = sample(x);
+  ops::extent_order sample_order;
+  ops::extent_order all;
+  i32 given = 0;
+  for (const i32 axis : order) {
+    if (given < shape::max_rank) sample_order.of[given++] = axis < 0 ? axis + in.rank : axis;
+  }
+  if (given != in.rank || !ops::is_permutation(sample_order, in.rank)) {
+    return fail({"permute", spell_all("each of ", in.rank, " axes once"),
+                 spell_all<64>(given, " axes for ", in), "give an order of 0, 1, ..."});
+  }
+  for (i32 i = 0; i < in.rank; ++i) {
+    all.of[ops::extent_of_axis(t, i)] = ops::extent_of_axis(t, sample_order[i]);
+  }
+  if (t.batched) all.of[t.stack] = t.stack;
+  return {ops::permute(g_, x.id, all, begin_layer("permute"))};
+}
+
+constexpr value builder::reshape(value x, const shape& dims) {
+  if (!usable(x)) return {};
+  const tensor t = g_.tensors[x.id];
+  const shape in = sample(x);
+  shape to = dims;
+  i64 known = 1;
+  i32 open = -1;
+  for (i32 i = 0; i < to.rank; ++i) {
+    if (to[i] < 0 && open < 0) {
+      open = i;
+    } else {
+      known *= to[i];
+    }
+  }
+  if (open >= 0 && known > 0) to[open] = static_cast<i32>(in.count() / known);
+  if (to.count() != in.count() || to.rank + 1 > shape::max_rank) {
+    return fail({"reshape", spell_all("samples of ", in.count(), " values"),
+                 spell_all<64>(in, " for ", dims), "make the extents' product agree"});
+  }
+  for (i32 i = 0; i < t.stack; ++i) {
+    if (i < to.rank && to[i] == in[i]) continue;
+    return fail({"reshape", "time to stay as it is", spell_all<64>(in, " for ", dims),
+                 "start with the extents that count time"});
+  }
+  return {ops::view(g_, x.id, t.batched ? batched(to, t.stack, t.batch()) : to)};
 }
 
 constexpr value builder::concat(const bundle& x, i32 axis, const char* where) {

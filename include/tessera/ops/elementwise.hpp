@@ -1,11 +1,8 @@
 #pragma once
 
-// Operations that go element by element.
+// Operations that go element by element; functions of one number are in ops/activation.hpp.
 //
 //   operation   forward                     backward                       saved     in place
-//   relu        max(x, 0), -0 and NaN kept  y > 0 ? dy : 0                 y         both
-//   tanh        tanh(x)                     dy (1 - y y), in f32           y         both
-//   sigmoid     1 / (1 + exp(-x))           dy y (1 - y), in f32           y         both
 //   dropout     u < rate ? 0 : x / (1-rate) the same with the same mask    nothing   both
 //   add         a + b                       dy to both                     nothing   over a
 //   subtract    a - b                       dy to a, 0 - dy to b           nothing   over a
@@ -23,28 +20,6 @@
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::ops {
-
-constexpr kind gradient_kind(kind forward) {
-  switch (forward) {
-    case kind::relu: return kind::relu_gradient;
-    case kind::tanh: return kind::tanh_gradient;
-    case kind::sigmoid: return kind::sigmoid_gradient;
-    default: return kind::none;
-  }
-}
-
-/// relu, tanh, sigmoid: all read their derivative from their output.
-constexpr void differentiate_activation(graph& g, const operation& forward, adjoints& a) {
-  const i32 dy = a.need(forward.out[0]);
-  if (dy < 0 || !a.wanted(forward.in[0])) return;
-  operation op = forward;
-  op.what = gradient_kind(forward.what);
-  op.in[0] = forward.out[0];
-  op.in[1] = dy;
-  op.out[0] = a.make(forward.in[0], forward.layer);
-  g.add(op);
-  a.contribute(forward.in[0], op.out[0]);
-}
 
 /// The random numbers of one call of dropout.
 struct dropout_words {

@@ -7,18 +7,23 @@
 //   in_place_over     which input an output may overwrite
 //   sign              the signature that chooses the kernel
 
+#include <tessera/ops/activation.hpp>
+#include <tessera/ops/broadcast.hpp>
 #include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
 #include <tessera/ops/conv_transpose.hpp>
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/embedding.hpp>
+#include <tessera/ops/glu.hpp>
 #include <tessera/ops/loss.hpp>
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/norm.hpp>
+#include <tessera/ops/permute.hpp>
 #include <tessera/ops/pool.hpp>
 #include <tessera/ops/quantization.hpp>
 #include <tessera/ops/recurrent.hpp>
+#include <tessera/ops/reduce.hpp>
 #include <tessera/ops/resize.hpp>
 #include <tessera/ops/response_norm.hpp>
 #include <tessera/ops/sampling.hpp>
@@ -29,6 +34,10 @@ namespace tessera::ops {
 
 constexpr const char* name_of(kind what) {
   if (is_sampling(what)) return name_of_sampling(what);
+  if (is_activation(what)) return row_of(what).name;
+  if (is_activation_gradient(what)) return row_of(what).gradient_name;
+  if (is_broadcast(what)) return broadcast_name(what);
+  if (is_reduce_family(what)) return reduce_name(what);
   switch (what) {
     case kind::none: return "none";
     case kind::cast: return "cast";
@@ -39,12 +48,6 @@ constexpr const char* name_of(kind what) {
     case kind::conv2d_data_gradient: return "conv2d_data_gradient";
     case kind::conv2d_weight_gradient: return "conv2d_weight_gradient";
     case kind::bias_gradient: return "bias_gradient";
-    case kind::relu: return "relu";
-    case kind::relu_gradient: return "relu_gradient";
-    case kind::tanh: return "tanh";
-    case kind::tanh_gradient: return "tanh_gradient";
-    case kind::sigmoid: return "sigmoid";
-    case kind::sigmoid_gradient: return "sigmoid_gradient";
     case kind::dropout: return "dropout";
     case kind::add: return "add";
     case kind::max_pool2d: return "max_pool2d";
@@ -82,6 +85,12 @@ constexpr const char* name_of(kind what) {
     case kind::bias_add: return "bias_add";
     case kind::channel_scale: return "channel_scale";
     case kind::channel_scale_gradient: return "channel_scale_gradient";
+    case kind::prelu: return "prelu";
+    case kind::prelu_gradient: return "prelu_gradient";
+    case kind::prelu_slope_gradient: return "prelu_slope_gradient";
+    case kind::glu: return "glu";
+    case kind::glu_gradient: return "glu_gradient";
+    case kind::permute: return "permute";
     case kind::lstm_cell: return "lstm_cell";
     case kind::lstm_cell_gradient: return "lstm_cell_gradient";
     case kind::gru_cell: return "gru_cell";
@@ -119,6 +128,7 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
   if (is_resize(forward.what) && !is_resize_gradient(forward.what)) {
     return differentiate_resize(g, forward, a);
   }
+  if (is_activation(forward.what)) return differentiate_activation(g, forward, a);
   switch (forward.what) {
     case kind::dense:
       return differentiate_product(g, forward, a, kind::dense_weight_gradient,
@@ -126,13 +136,23 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::conv2d:
       return differentiate_product(g, forward, a, kind::conv2d_weight_gradient,
                                    kind::conv2d_data_gradient);
-    case kind::relu:
-    case kind::tanh:
-    case kind::sigmoid: return differentiate_activation(g, forward, a);
     case kind::dropout: return differentiate_dropout(g, forward, a);
     case kind::conv2d_data_gradient: return differentiate_conv_transpose(g, forward, a);
     case kind::bias_add: return differentiate_bias_add(g, forward, a);
     case kind::channel_scale: return differentiate_channel_scale(g, forward, a);
+    case kind::prelu: return differentiate_prelu(g, forward, a);
+    case kind::glu: return differentiate_glu(g, forward, a);
+    case kind::broadcast_add:
+    case kind::broadcast_subtract:
+    case kind::broadcast_multiply:
+    case kind::divide:
+    case kind::maximum:
+    case kind::minimum: return differentiate_broadcast(g, forward, a);
+    case kind::reduce_sum:
+    case kind::reduce_mean:
+    case kind::reduce_amax:
+    case kind::expand: return differentiate_reduce(g, forward, a);
+    case kind::permute: return differentiate_permute(g, forward, a);
     case kind::add: return differentiate_add(g, forward, a);
     case kind::subtract: return differentiate_subtract(g, forward, a);
     case kind::multiply: return differentiate_multiply(g, forward, a);
@@ -194,16 +214,20 @@ constexpr void drop_saved(graph& g) {
 /// where the kernel still reads what it would have overwritten.
 constexpr i32 in_place_over(kind what, i32 slot) {
   if (is_sampling(what)) return slot == 0 ? 0 : -1;
+  if (is_activation(what)) return slot == 0 ? 0 : -1;
+  if (is_activation_gradient(what)) return slot == 0 ? 1 : -1;
+  if (is_broadcast_gradient(what)) return slot == 0 ? 2 : -1;
+  if (is_broadcast(what)) return slot == 0 ? 0 : -1;
   switch (what) {
-    case kind::relu:
-    case kind::tanh:
-    case kind::sigmoid:
     case kind::dropout:
     case kind::add:
     case kind::subtract:
     case kind::multiply:
     case kind::bias_add:
     case kind::channel_scale:
+    case kind::prelu:
+    case kind::glu_gradient:
+    case kind::reduce_amax_gradient:
     case kind::copy:
     case kind::batch_norm:
     case kind::batch_norm_inference:
@@ -216,10 +240,8 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::batch_norm_inference_gradient:
     case kind::group_norm_gradient:
     case kind::layer_norm_gradient:
-    case kind::rms_norm_gradient:
-    case kind::relu_gradient:
-    case kind::tanh_gradient:
-    case kind::sigmoid_gradient: return slot == 0 ? 1 : -1;
+    case kind::rms_norm_gradient: return slot == 0 ? 1 : -1;
+    case kind::prelu_gradient: return slot == 0 ? 2 : -1;
     case kind::lstm_cell: return slot == 1 ? 1 : slot == 2 ? 0 : -1;
     case kind::lstm_cell_gradient: return slot == 0 ? 0 : slot == 1 ? 4 : -1;
     case kind::gru_cell: return slot == 1 ? 0 : -1;
@@ -288,6 +310,11 @@ constexpr signature sign(const graph& g, const operation& op) {
     sizes_of_resize(g, op).write(s);
     return s;
   }
+  if (is_broadcast(op.what) || is_reduce_family(op.what)) {  // sizes as they lie in memory
+    (is_broadcast(op.what) ? sizes_of_broadcast(g, op) : sizes_of_reduce(g, op)).write(s);
+    s.batch_last = false;
+    return s;
+  }
   switch (op.what) {
     case kind::dense:
     case kind::dense_data_gradient:
@@ -305,7 +332,19 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::bias_add:
     case kind::channel_scale:
     case kind::channel_scale_gradient:
+    case kind::prelu:
+    case kind::prelu_gradient:
+    case kind::prelu_slope_gradient:
       sizes_of_channels(g, op).write(s);
+      s.batch_last = false;
+      break;
+    case kind::glu:
+    case kind::glu_gradient:
+      sizes_of_glu(g, op).write(s);
+      s.batch_last = false;
+      break;
+    case kind::permute:
+      sizes_of_permute(g, op).write(s);
       s.batch_last = false;
       break;
     case kind::max_pool2d:

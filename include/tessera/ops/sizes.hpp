@@ -131,7 +131,8 @@ struct weighing_sizes {
 
 /// Operations that move bytes of any element type, the same for all their operands.
 constexpr bool is_move(kind what) {
-  return what == kind::copy || what == kind::zero || what == kind::concat || what == kind::split;
+  return what == kind::copy || what == kind::zero || what == kind::concat || what == kind::split ||
+         what == kind::permute;
 }
 
 /// True where all operands of `s` have one element type.
@@ -200,11 +201,12 @@ struct embedding_sizes {
 
 /// Operations on elements that take one number a channel.
 constexpr bool is_by_channel(kind what) {
-  return what == kind::bias_add || what == kind::channel_scale;
+  return what >= kind::bias_add && what <= kind::prelu_gradient;
 }
 
 /// bias_gradient and bias_update: dy (batch, channels, inner), db (channels). bias_add,
-/// channel_scale and its gradient see every layout as (batch, channels, inner), batch first.
+/// channel_scale, prelu and their gradients see every layout as (batch, channels, inner), batch
+/// first; a slope for all is one channel.
 struct bias_sizes {
   i32 batch, channels, inner;
 

@@ -44,6 +44,8 @@ constexpr i64 macs_of(const graph& g, const operation& op) {
     case kind::zero:
     case kind::concat:
     case kind::split:
+    case kind::permute:
+    case kind::expand:
     case kind::embedding: return 0;
     case kind::quantized_dense: {
       const shape& x = g.tensors[op.in[0]].dims;

@@ -24,7 +24,8 @@ inline distribution distribution_of(initializer init, i32 fan_in, i32 fan_out) {
   double variance = 0;
   switch (init) {
     case initializer::zeros:
-    case initializer::ones: return {};
+    case initializer::ones:
+    case initializer::quarter: return {};
     case initializer::glorot_uniform:
     case initializer::glorot_normal: variance = 2.0 / (fan_in + fan_out); break;
     case initializer::he_uniform:
@@ -46,7 +47,7 @@ inline void initialize(initializer init, i32 fan_in, i32 fan_out, random_stream&
     } else if (d.bound > 0) {
       v = d.bound * (2.0 * static_cast<double>(random.next_uniform()) - 1.0);
     } else {
-      v = init == initializer::ones ? 1.0 : 0.0;
+      v = init == initializer::ones ? 1.0 : init == initializer::quarter ? 0.25 : 0.0;
     }
   }
 }

@@ -5,7 +5,8 @@
 // Arithmetic is f32, with one rounding per stored element. ops/elementwise.hpp has the meanings.
 
 #include <tessera/backends/accelerator/counters.hpp>
-#include <tessera/backends/accelerator/functions.hpp>
+#include <tessera/backends/accelerator/lanes_math.hpp>
+#include <tessera/backends/activation_formulas.hpp>
 #include <tessera/ops/elementwise.hpp>  // dropout_words
 
 namespace tessera::accelerator {
@@ -67,34 +68,18 @@ void run_binary(const machine& m, const call& c, const F& f) {
   });
 }
 
-template <class T>
-void run_relu(const machine& m, const call& c) {
-  run_unary<T>(m, c, [](lanes x) { return select(x < set(0.0f), set(0.0f), x); });
+/// The activation `What` (backends/activation_formulas.hpp).
+template <class T, kind What>
+void run_activation(const machine& m, const call& c) {
+  const formulas::activation_formula<What, lanes_math> f(c.attr->activation);
+  run_unary<T>(m, c, [f](lanes x) { return f.value(x); });
 }
 
-template <class T>
-void run_relu_gradient(const machine& m, const call& c) {
-  run_binary<T>(m, c, [](lanes y, lanes dy) { return select(y > set(0.0f), dy, set(0.0f)); });
-}
-
-template <class T>
-void run_tanh(const machine& m, const call& c) {
-  run_unary<T>(m, c, [](lanes x) { return tanh(x); });
-}
-
-template <class T>
-void run_tanh_gradient(const machine& m, const call& c) {
-  run_binary<T>(m, c, [](lanes y, lanes dy) { return dy * fma(-y, y, set(1.0f)); });
-}
-
-template <class T>
-void run_sigmoid(const machine& m, const call& c) {
-  run_unary<T>(m, c, [](lanes x) { return sigmoid(x); });
-}
-
-template <class T>
-void run_sigmoid_gradient(const machine& m, const call& c) {
-  run_binary<T>(m, c, [](lanes y, lanes dy) { return (dy * y) * (set(1.0f) - y); });
+/// The gradient of the activation `What`.
+template <class T, kind What>
+void run_activation_gradient(const machine& m, const call& c) {
+  const formulas::activation_formula<What, lanes_math> f(c.attr->activation);
+  run_binary<T>(m, c, [f](lanes saved, lanes dy) { return f.gradient(saved, dy); });
 }
 
 template <class T>

@@ -6,6 +6,7 @@
 // per machine hands it over. So a program compiles one function per kind of operation and element
 // type, however many layers it has.
 
+#include <tessera/backends/accelerator/broadcast.hpp>
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
@@ -15,6 +16,7 @@
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/quantization.hpp>
 #include <tessera/backends/accelerator/recurrent.hpp>
+#include <tessera/backends/accelerator/reduce.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
 #include <tessera/backends/accelerator/resize.hpp>
 #include <tessera/backends/accelerator/sampling.hpp>
@@ -70,12 +72,20 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::bias_add) return &run_bias_add<T>;
   if constexpr (What == kind::channel_scale) return &run_channel_scale<T>;
   if constexpr (What == kind::channel_scale_gradient) return &run_channel_scale_gradient<T>;
-  if constexpr (What == kind::relu) return &run_relu<T>;
-  if constexpr (What == kind::relu_gradient) return &run_relu_gradient<T>;
-  if constexpr (What == kind::tanh) return &run_tanh<T>;
-  if constexpr (What == kind::tanh_gradient) return &run_tanh_gradient<T>;
-  if constexpr (What == kind::sigmoid) return &run_sigmoid<T>;
-  if constexpr (What == kind::sigmoid_gradient) return &run_sigmoid_gradient<T>;
+  if constexpr (What == kind::prelu) return &run_prelu<T>;
+  if constexpr (What == kind::prelu_gradient) return &run_prelu_gradient<T>;
+  if constexpr (What == kind::prelu_slope_gradient) return &run_prelu_slope_gradient<T>;
+  if constexpr (ops::is_activation(What)) return &run_activation<T, What>;
+  if constexpr (ops::is_activation_gradient(What)) {
+    return &run_activation_gradient<T, ops::activation_kind(What)>;
+  }
+  if constexpr (What == kind::glu) return &run_glu<T>;
+  if constexpr (What == kind::glu_gradient) return &run_glu_gradient<T>;
+  if constexpr (ops::is_broadcast(What)) return &run_broadcast<T, What>;
+  if constexpr (ops::is_reduction(What)) return &run_reduce<T, What>;
+  if constexpr (What == kind::expand || What == kind::reduce_mean_gradient) return &run_expand<T>;
+  if constexpr (What == kind::reduce_amax_gradient) return &run_reduce_amax_gradient<T>;
+  if constexpr (What == kind::permute) return &run_permute;
   if constexpr (What == kind::dropout) return &run_dropout<T>;
   if constexpr (What == kind::add) return &run_add<T>;
   if constexpr (What == kind::subtract) return &run_subtract<T>;

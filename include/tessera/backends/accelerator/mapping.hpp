@@ -138,7 +138,8 @@ constexpr mapping map(const machine& m, const signature& s) {
   const problem& p = best.of;
   for (i32 a = 0; a < axis_count; ++a) best.block[a] = p.extent[a];
   if (p.what == family::single) return best;
-  if (p.what == family::elementwise || p.what == family::cell || p.what == family::exchange) {
+  if (p.what == family::elementwise || p.what == family::cell || p.what == family::exchange ||
+      p.what == family::groups) {
     best.block[axis_b] = detail::cut(p, axis_b, m.tiles);
     return best;
   }

@@ -14,6 +14,9 @@
 //   unpooling         b samples, o channels                       -
 //   sums by channel   o channels                              b (samples and positions in one)
 //   elementwise       b consecutive elements                  -
+//   what broadcasts   b consecutive elements                  -
+//   reductions        o outputs                               b (what becomes one of them)
+//   amax' gradient    b outputs, with all of their elements   -
 //   concat, split     b elements, as they lie in the outputs  -
 //   recurrent cells   b consecutive elements of a state          -
 //   embedding         b indices, o columns                        -
@@ -27,6 +30,7 @@
 
 #include <tessera/backends/accelerator/norm_cost.hpp>
 #include <tessera/ir/user_operation.hpp>
+#include <tessera/ops/reduce.hpp>
 #include <tessera/ops/resize.hpp>
 #include <tessera/ops/sizes.hpp>
 
@@ -48,6 +52,7 @@ enum class family : u8 {
   exchange,
   norm,
   response,
+  groups,
   loss,
   single
 };
@@ -55,6 +60,7 @@ enum class family : u8 {
 constexpr family family_of(kind what) {
   if (is_resize(what)) return family::pool;
   if (is_unpool(what)) return family::unpool;
+  if (ops::is_reduction(what)) return family::bias;
   switch (what) {
     case kind::dense:
     case kind::conv2d:
@@ -68,6 +74,7 @@ constexpr family family_of(kind what) {
     case kind::conv2d_weight_update: return family::weight_gradient;
     case kind::bias_gradient:
     case kind::channel_scale_gradient:
+    case kind::prelu_slope_gradient:
     case kind::bias_update: return family::bias;
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
@@ -78,6 +85,7 @@ constexpr family family_of(kind what) {
     case kind::mse:
     case kind::mse_gradient: return family::loss;
     case kind::concat:
+    case kind::permute:
     case kind::split: return family::exchange;
     case kind::lstm_cell:
     case kind::lstm_cell_gradient:
@@ -98,10 +106,17 @@ constexpr family family_of(kind what) {
     case kind::rms_norm_gradient: return family::norm;
     case kind::local_response_norm:
     case kind::local_response_norm_gradient: return family::response;
+    case kind::reduce_amax_gradient: return family::groups;
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
   }
 }
+
+/// Elementwise operations with operands that lack some axes.
+constexpr bool is_over_axes(kind what) {
+  return ops::is_broadcast(what) || what == kind::expand || what == kind::reduce_mean_gradient;
+}
+constexpr bool is_gate(kind what) { return what == kind::glu || what == kind::glu_gradient; }
 
 /// What is to be cut: the extents of the six axes and the window that ties positions to cells.
 struct problem {
@@ -251,7 +266,11 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::bias: {
-      const auto n = bias_sizes::of(s);
+      bias_sizes n = bias_sizes::of(s);
+      if (ops::is_reduction(s.what)) {
+        const auto axes = axes_sizes::of(s);
+        n = {static_cast<i32>(axes.times(0)), static_cast<i32>(axes.count_of(0)), 1};
+      }
       p.extent[axis_o] = n.channels;
       p.extent[axis_b] = n.batch * n.inner;
       p.grain[axis_b] = 16;
@@ -289,6 +308,12 @@ constexpr problem problem_of(const signature& s) {
       p.classes = n.channels;
       break;
     }
+    case family::groups: {
+      const auto n = axes_sizes::of(s);
+      p.extent[axis_b] = static_cast<i32>(n.count_of(0));
+      p.classes = static_cast<i32>(n.times(0));
+      break;
+    }
     case family::cell: {
       const auto n = cell_sizes::of(s);
       p.extent[axis_b] = n.batch * n.features;
@@ -316,12 +341,16 @@ constexpr problem problem_of(const signature& s) {
       if (is_by_channel(s.what) || is_quantization(s.what)) {
         p.extent[axis_b] = bias_sizes::of(s).count();
       }
-      p.extent[axis_b] =
-          is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
-      if (is_by_channel(s.what)) p.extent[axis_b] = bias_sizes::of(s).count();
+      if (is_over_axes(s.what)) p.extent[axis_b] = static_cast<i32>(axes_sizes::of(s).count());
+      if (is_gate(s.what)) p.extent[axis_b] = gate_sizes::of(s).count();
       p.grain[axis_b] = 32;  // 6 workers with a vector each; 64 bytes of halves
       break;
     case family::exchange: {
+      if (s.what == kind::permute) {
+        p.extent[axis_b] = static_cast<i32>(permute_sizes::of(s).count());
+        p.grain[axis_b] = 32;
+        break;
+      }
       const auto n = move_sizes::of(s);
       i32 moved = 0;  // parts of split that nobody wants stay where they are
       for (i32 i = 0; i < move_sizes::max_parts; ++i) {

@@ -8,6 +8,7 @@
 #include <tessera/backends/accelerator/problem.hpp>
 #include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
+#include <tessera/ops/activation.hpp>
 #include <initializer_list>
 
 namespace tessera::accelerator {
@@ -109,6 +110,11 @@ constexpr vertex_work user_work(const machine& m, const signature& s, i64 positi
   return w;
 }
 
+/// Cycles per vector of so many functions.
+constexpr i64 function_cycles(const vector_unit& v, const ops::function_counts& n) {
+  return i64{n.simple} * v.simple + i64{n.divide} * v.divide + i64{n.exponential} * v.exponential;
+}
+
 /// Cycles per vector of an elementwise operation.
 constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
   const vector_unit& v = m.vector;
@@ -136,7 +142,23 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
                  : v.random + (v.logarithm + v.root + 2 * v.exponential) / 2 + 3 * v.simple;
     case kind::weigh_samples: return v.simple;
     case kind::update: return update_cycles(v, states_of(s));
-    default: return v.simple;
+    case kind::glu: return (narrow ? v.sigmoid_f16 : v.sigmoid_f32) + v.simple;
+    case kind::glu_gradient: return (narrow ? v.sigmoid_f16 : v.sigmoid_f32) + 4 * v.simple;
+    case kind::prelu:
+    case kind::prelu_gradient: return 3 * v.simple;
+    case kind::divide:
+    case kind::reduce_mean_gradient: return v.divide;
+    case kind::divide_gradient: return v.divide + 3 * v.simple;
+    case kind::maximum:
+    case kind::minimum: return 3 * v.simple;
+    case kind::maximum_gradient:
+    case kind::minimum_gradient: return 5 * v.simple;
+    default:
+      if (ops::is_activation(s.what)) return function_cycles(v, ops::row_of(s.what).forward);
+      if (ops::is_activation_gradient(s.what)) {
+        return function_cycles(v, ops::row_of(s.what).gradient);
+      }
+      return v.simple;
   }
 }
 
@@ -154,11 +176,11 @@ constexpr void quantization_work(const machine& m, const signature& s, i64 posit
   w.vector_ops = positions * (sums ? 6 : s.what == kind::quantize ? 5 : 2);
   w.sram_bytes =
       positions * (bytes_of(s.input_type(0)) + bytes_of(s.output_type(0))) + w.fixed_bytes;
-  const i64 cycles = sums                          ? 6 * v.simple
+  const i64 cycles = sums                       ? 6 * v.simple
                      : s.what == kind::quantize ? v.divide + 4 * v.simple
                                                 : 2 * v.simple;
-  const element wider = bytes_of(s.input_type(0)) > bytes_of(s.output_type(0)) ? s.input_type(0)
-                                                                              : s.output_type(0);
+  const element wider =
+      bytes_of(s.input_type(0)) > bytes_of(s.output_type(0)) ? s.input_type(0) : s.output_type(0);
   w.cycles = vector_cost::elementwise(v, positions, wider, cycles);
 }
 
@@ -236,9 +258,12 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       break;
     }
     case family::bias: {
-      const element type = s.input_type(1);
+      const bool reduction = ops::is_reduction(s.what);
+      const element type = s.input_type(reduction ? 0 : 1);
       w.outputs = o;
-      const i64 operands = s.what == kind::channel_scale_gradient ? 2 : 1;
+      const bool products =
+          s.what == kind::channel_scale_gradient || s.what == kind::prelu_slope_gradient;
+      const i64 operands = products ? 2 : 1;
       w.vector_ops = o * positions;
       w.cycles = vector_cost::elementwise(m.vector, o * positions, type, m.vector.simple);
       w.sram_bytes = o * positions * operands * bytes_of(type);
@@ -328,6 +353,17 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes = elements * (window * bytes + bytes_of(s.output_type(0)));
       break;
     }
+    case family::groups: {  // two passes: ties, then the gradient
+      const i64 elements = positions * p.classes;
+      const i64 bytes = bytes_of(s.input_type(0));
+      w.vector_ops = elements * 2;
+      w.cycles =
+          vector_cost::elementwise(m.vector, elements, s.input_type(0), 4 * m.vector.simple) +
+          vector_cost::elementwise(m.vector, positions, element::f32, m.vector.divide);
+      w.fixed_bytes = (elements + 2 * positions) * bytes;
+      w.sram_bytes = 2 * elements * bytes + elements * bytes_of(s.output_type(0));
+      break;
+    }
     case family::cell: {
       const cell_work cell = cell_work_of(m, s);
       const element type = s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);
@@ -362,9 +398,27 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
         break;
       }
       i64 bytes = 0;  // per element
-      const bool one = is_by_channel(s.what) || s.what == kind::weigh_samples;
-      for (i32 slot = 0; slot < (one ? 1 : 2); ++slot) {
-        if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));
+      if (is_over_axes(s.what)) {
+        const auto n = axes_sizes::of(s);
+        for (i32 slot = 0; slot < 3; ++slot) {
+          if (!s.has_input(slot)) continue;
+          const i64 elements = slot < 2 ? n.count_of(slot) : n.count();
+          if (elements == n.count()) {
+            bytes += bytes_of(s.input_type(slot));
+          } else {  // as many different values as so many elements can need
+            w.fixed_bytes +=
+                (elements < positions ? elements : positions) * bytes_of(s.input_type(slot));
+          }
+        }
+      } else if (is_gate(s.what)) {
+        const bool gradient = s.what == kind::glu_gradient;
+        bytes = (gradient ? 4 : 2) * bytes_of(s.input_type(0));
+      } else {
+        const bool one = is_by_channel(s.what) || s.what == kind::weigh_samples;
+        for (i32 slot = 0; slot < (one ? 1 : 2); ++slot) {
+          if (s.has_input(slot)) bytes += bytes_of(s.input_type(slot));
+        }
+        if (is_by_channel(s.what) && s.has_input(2)) bytes += bytes_of(s.input_type(2));
       }
       if (is_by_channel(s.what)) {  // numbers of the most channels that so many elements touch
         const auto n = bias_sizes::of(s);

@@ -1,6 +1,6 @@
 #pragma once
 
-// bias_add, channel_scale and its gradient (ops/channel.hpp states what they mean).
+// bias_add, channel_scale, prelu and their gradients (ops/channel.hpp states what they mean).
 //
 // A channel's row of contiguous elements meets one number; where rows are single elements (features
 // with the batch first), a row of channels meets the vector of all. Halves are widened in registers
@@ -18,13 +18,14 @@ namespace tessera::host {
 /// How many threads are worth waking for `count` elements.
 inline i32 threads_for(const call& c, i64 count) { return count < 4096 ? 1 : c.step->threads; }
 
-/// y[i] = f(x[i], v[channel of i]), a vector at a time.
+/// y[i] = f(x[i], v[channel of i], z[i]), a vector at a time; z: input 2, or where there is none x.
 template <class T, class Function>
 void map_channels(const call& c, Function f) {
   using namespace simd;
   const bias_sizes n = bias_sizes::of(*c.sizes);
   const T* const x = c.input<T>(0);
   const T* const v = c.input<T>(1);
+  const T* const z = c.in[2] == nullptr ? x : c.input<T>(2);
   T* const y = c.output<T>(0);
   const bool single = n.inner == 1;
   const i64 length = single ? n.channels : n.inner;
@@ -34,12 +35,13 @@ void map_channels(const call& c, Function f) {
     const vec all = set(as_float(v[single ? 0 : row % n.channels]));
     i64 i = 0;
     for (; i + lanes <= length; i += lanes) {
-      store(y + at + i, f(load(x + at + i), single ? load(v + i) : all));
+      store(y + at + i, f(load(x + at + i), single ? load(v + i) : all, load(z + at + i)));
     }
     if (i < length) {
       const i32 rest = static_cast<i32>(length - i);
       store_partial(y + at + i,
-                    f(load_partial(x + at + i, rest), single ? load_partial(v + i, rest) : all),
+                    f(load_partial(x + at + i, rest), single ? load_partial(v + i, rest) : all,
+                      load_partial(z + at + i, rest)),
                     rest);
     }
   });
@@ -47,32 +49,48 @@ void map_channels(const call& c, Function f) {
 
 template <class T>
 void bias_add(const call& c) {
-  map_channels<T>(c, [](simd::vec x, simd::vec b) { return x + b; });
+  map_channels<T>(c, [](simd::vec x, simd::vec b, simd::vec) { return x + b; });
 }
 
 template <class T>
 void channel_scale(const call& c) {
-  map_channels<T>(c, [](simd::vec x, simd::vec s) { return x * s; });
+  map_channels<T>(c, [](simd::vec x, simd::vec s, simd::vec) { return x * s; });
 }
 
-/// The sum of x dy over `rows` rows of `length` elements, `step` apart.
 template <class T>
-float sum_products(const T* x, const T* dy, i32 rows, i64 step, i64 length) {
+void prelu(const call& c) {
+  map_channels<T>(c, [](simd::vec x, simd::vec a, simd::vec) {
+    return simd::select(x > simd::zero(), x, x * a);
+  });
+}
+
+/// (x, slope, dy) -> dx
+template <class T>
+void prelu_gradient(const call& c) {
+  map_channels<T>(c, [](simd::vec x, simd::vec a, simd::vec dy) {
+    return simd::select(x > simd::zero(), dy, dy * a);
+  });
+}
+
+/// The sum of f(x) dy over `rows` rows of `length` elements, `step` apart.
+template <class T, class Function>
+float sum_products(const T* x, const T* dy, i32 rows, i64 step, i64 length, Function f) {
   using namespace simd;
   vec total = zero();
   for (i32 row = 0; row < rows; ++row, x += step, dy += step) {
     i64 i = 0;
-    for (; i + lanes <= length; i += lanes) total = fma(load(x + i), load(dy + i), total);
+    for (; i + lanes <= length; i += lanes) total = fma(f(load(x + i)), load(dy + i), total);
     if (i < length) {
       const i32 rest = static_cast<i32>(length - i);
-      total = fma(load_partial(x + i, rest), load_partial(dy + i, rest), total);
+      total = fma(f(load_partial(x + i, rest)), load_partial(dy + i, rest), total);
     }
   }
   return sum(total);
 }
 
-template <class T>
-void channel_scale_gradient(const call& c) {
+/// ds[channel] = the sum of f(x) dy
+template <class T, class Function>
+void sum_by_channel(const call& c, Function f) {
   using namespace simd;
   const bias_sizes n = bias_sizes::of(*c.sizes);
   const T* const x = c.input<T>(0);
@@ -87,7 +105,7 @@ void channel_scale_gradient(const call& c) {
       vec total = zero();
       for (i64 row = 0; row < n.batch; ++row) {
         const i64 at = row * step + first;
-        total = fma(load_partial(x + at, count), load_partial(dy + at, count), total);
+        total = fma(f(load_partial(x + at, count)), load_partial(dy + at, count), total);
       }
       store_partial(ds + first, total, count);
       return;
@@ -95,10 +113,20 @@ void channel_scale_gradient(const call& c) {
     float sums[lanes] = {};
     for (i32 k = 0; k < count; ++k) {
       const i64 at = (first + k) * i64{n.inner};
-      sums[k] = sum_products(x + at, dy + at, n.batch, step, n.inner);
+      sums[k] = sum_products(x + at, dy + at, n.batch, step, n.inner, f);
     }
     store_partial(ds + first, load(sums), count);
   });
+}
+
+template <class T>
+void channel_scale_gradient(const call& c) {
+  sum_by_channel<T>(c, [](simd::vec x) { return x; });
+}
+
+template <class T>
+void prelu_slope_gradient(const call& c) {
+  sum_by_channel<T>(c, [](simd::vec x) { return simd::select(x > simd::zero(), simd::zero(), x); });
 }
 
 }  // namespace tessera::host

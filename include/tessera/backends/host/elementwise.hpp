@@ -5,11 +5,13 @@
 // One loop over vectors serves them all; the last vector is partial. Halves are widened in
 // registers and rounded once when stored. Every output may lie in an input's bytes: a vector is
 // read before it is written.
-// Cost: relu and add run at the speed of memory; tanh takes about 2 cycles a float of AVX2.
+// Cost: relu and add run at the speed of memory; tanh takes about 2 cycles a float of AVX2, the
+// other activations are timed in benchmarks/host/activations.cpp.
 
-#include <tessera/backends/host/math.hpp>
+#include <tessera/backends/activation_formulas.hpp>
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/random.hpp>
+#include <tessera/backends/host/vector_math.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>
@@ -52,39 +54,18 @@ void cast(const call& c) {
   map_elements(c, c.input<From>(0), c.output<To>(0), [](simd::vec x) { return x; });
 }
 
-template <class T>
-void relu(const call& c) {
-  map_elements(c, c.input<T>(0), c.output<T>(0), [](simd::vec x) {
-    return simd::select(x < simd::zero(), simd::zero(), x);  // -0 and NaN stay
-  });
+/// The activation `What` (backends/activation_formulas.hpp).
+template <class T, kind What>
+void activation(const call& c) {
+  const formulas::activation_formula<What, vector_math> f(c.attr->activation);
+  map_elements(c, c.input<T>(0), c.output<T>(0), [f](simd::vec x) { return f.value(x); });
 }
 
-template <class T>
-void relu_gradient(const call& c) {
-  map_elements<T>(c, [](simd::vec y, simd::vec dy) {
-    return simd::select(y > simd::zero(), dy, simd::zero());
-  });
-}
-
-template <class T>
-void tanh_forward(const call& c) {
-  map_elements(c, c.input<T>(0), c.output<T>(0), [](simd::vec x) { return host::tanh(x); });
-}
-
-template <class T>
-void tanh_gradient(const call& c) {
-  map_elements<T>(c,
-                  [](simd::vec y, simd::vec dy) { return dy * simd::fnma(y, y, simd::set(1.0f)); });
-}
-
-template <class T>
-void sigmoid_forward(const call& c) {
-  map_elements(c, c.input<T>(0), c.output<T>(0), [](simd::vec x) { return host::sigmoid(x); });
-}
-
-template <class T>
-void sigmoid_gradient(const call& c) {
-  map_elements<T>(c, [](simd::vec y, simd::vec dy) { return dy * y * (simd::set(1.0f) - y); });
+/// The gradient of the activation `What`.
+template <class T, kind What>
+void activation_gradient(const call& c) {
+  const formulas::activation_formula<What, vector_math> f(c.attr->activation);
+  map_elements<T>(c, [f](simd::vec saved, simd::vec dy) { return f.gradient(saved, dy); });
 }
 
 template <class T>

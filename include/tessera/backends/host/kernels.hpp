@@ -9,16 +9,20 @@
 
 #include <utility>
 
+#include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
+#include <tessera/backends/host/glu.hpp>
 #include <tessera/backends/host/loss.hpp>
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/norm_rows.hpp>
+#include <tessera/backends/host/permute.hpp>
 #include <tessera/backends/host/pool.hpp>
 #include <tessera/backends/host/quantization.hpp>
 #include <tessera/backends/host/recurrent.hpp>
+#include <tessera/backends/host/reduce.hpp>
 #include <tessera/backends/host/resize.hpp>
 #include <tessera/backends/host/response_norm.hpp>
 #include <tessera/backends/host/sampling.hpp>
@@ -62,9 +66,9 @@ constexpr kernel_name name_of(const signature& s) {
   if (is_quantization(s.what)) {
     // Types other than that of the real side are what ops/quantization.hpp appends.
     const bool real = s.what == kind::quantize || s.what == kind::dequantize;
-    name.storage = !real                    ? element::f32
+    name.storage = !real                      ? element::f32
                    : s.what == kind::quantize ? s.input_type(0)
-                                            : s.output_type(0);
+                                              : s.output_type(0);
     name.supported = name.storage == element::f32 || name.storage == element::f16;
     return name;
   }
@@ -85,6 +89,11 @@ constexpr kernel_name name_of(const signature& s) {
     name.supported = absent_or(out, t) && (places || absent_or(1, element::int32));
     return name;
   }
+  if (ops::is_activation(s.what) || ops::is_activation_gradient(s.what) ||
+      ops::is_broadcast(s.what) || ops::is_reduce_family(s.what)) {
+    name.supported = absent_or(1, t) && absent_or(2, t) && absent_or(out, t);
+    return name;
+  }
   switch (s.what) {
     case kind::cast: name.supported = is_float(s.output_type(0)); break;
     case kind::dense:
@@ -93,16 +102,15 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::conv2d:
     case kind::conv2d_data_gradient:
     case kind::conv2d_weight_gradient:
-    case kind::relu:
-    case kind::relu_gradient:
-    case kind::tanh:
-    case kind::tanh_gradient:
-    case kind::sigmoid:
-    case kind::sigmoid_gradient:
     case kind::dropout:
     case kind::bias_add:
     case kind::channel_scale:
     case kind::channel_scale_gradient:
+    case kind::prelu:
+    case kind::prelu_gradient:
+    case kind::prelu_slope_gradient:
+    case kind::glu:
+    case kind::glu_gradient:
     case kind::add:
     case kind::subtract:
     case kind::multiply:
@@ -200,12 +208,22 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::bias_add) return &bias_add<T>;
   if constexpr (What == kind::channel_scale) return &channel_scale<T>;
   if constexpr (What == kind::channel_scale_gradient) return &channel_scale_gradient<T>;
-  if constexpr (What == kind::relu) return &relu<T>;
-  if constexpr (What == kind::relu_gradient) return &relu_gradient<T>;
-  if constexpr (What == kind::tanh) return &tanh_forward<T>;
-  if constexpr (What == kind::tanh_gradient) return &tanh_gradient<T>;
-  if constexpr (What == kind::sigmoid) return &sigmoid_forward<T>;
-  if constexpr (What == kind::sigmoid_gradient) return &sigmoid_gradient<T>;
+  if constexpr (What == kind::prelu) return &prelu<T>;
+  if constexpr (What == kind::prelu_gradient) return &prelu_gradient<T>;
+  if constexpr (What == kind::prelu_slope_gradient) return &prelu_slope_gradient<T>;
+  if constexpr (ops::is_activation(What)) return &activation<T, What>;
+  if constexpr (ops::is_activation_gradient(What)) {
+    return &activation_gradient<T, ops::activation_kind(What)>;
+  }
+  if constexpr (What == kind::glu) return &glu<T>;
+  if constexpr (What == kind::glu_gradient) return &glu_gradient<T>;
+  if constexpr (ops::is_broadcast(What)) return &broadcast<T, What>;
+  if constexpr (ops::is_reduction(What)) return &reduce<T, What>;
+  if constexpr (What == kind::expand || What == kind::reduce_mean_gradient) {
+    return &expand<T, What == kind::reduce_mean_gradient>;
+  }
+  if constexpr (What == kind::reduce_amax_gradient) return &reduce_amax_gradient<T>;
+  if constexpr (What == kind::permute) return &permute;
   if constexpr (What == kind::dropout) return &dropout<T>;
   if constexpr (What == kind::add) return &add<T>;
   if constexpr (What == kind::subtract) return &subtract<T>;

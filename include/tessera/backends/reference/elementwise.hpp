@@ -33,33 +33,6 @@ void cast(const call& c) {
 }
 
 template <class Real>
-void relu(const call& c) {
-  map<Real>(c, [](Real x) { return x < 0 ? Real(0) : x; });
-}
-template <class Real>
-void relu_gradient(const call& c) {
-  map2<Real>(c, [](Real y, Real dy) { return y > 0 ? dy : Real(0); });
-}
-
-template <class Real>
-void tanh(const call& c) {
-  map<Real>(c, [](Real x) { return std::tanh(x); });
-}
-template <class Real>
-void tanh_gradient(const call& c) {
-  map2<Real>(c, [](Real y, Real dy) { return dy * (1 - y * y); });
-}
-
-template <class Real>
-void sigmoid(const call& c) {
-  map<Real>(c, [](Real x) { return 1 / (1 + std::exp(-x)); });
-}
-template <class Real>
-void sigmoid_gradient(const call& c) {
-  map2<Real>(c, [](Real y, Real dy) { return dy * y * (1 - y); });
-}
-
-template <class Real>
 void add(const call& c) {
   map2<Real>(c, [](Real a, Real b) { return a + b; });
 }

@@ -6,6 +6,8 @@
 // are compared with. Everything is decided while a kernel runs, so one function serves all
 // signatures.
 
+#include <tessera/backends/reference/activation.hpp>
+#include <tessera/backends/reference/axes.hpp>
 #include <tessera/backends/reference/channel.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/loss.hpp>
@@ -27,6 +29,9 @@ namespace tessera::reference {
 /// Runs one operation in the compute type `Real`.
 template <class Real>
 void run_in(const call& c) {
+  if (ops::is_activation(c.sizes->what)) return activation<Real>(c);
+  if (ops::is_activation_gradient(c.sizes->what)) return activation_gradient<Real>(c);
+  if (ops::is_broadcast(c.sizes->what)) return broadcast<Real>(c);
   switch (c.sizes->what) {
     case kind::cast: return cast<Real>(c);
     case kind::dense: return dense<Real>(c);
@@ -39,12 +44,18 @@ void run_in(const call& c) {
     case kind::bias_add: return bias_add<Real>(c);
     case kind::channel_scale: return channel_scale<Real>(c);
     case kind::channel_scale_gradient: return channel_scale_gradient<Real>(c);
-    case kind::relu: return relu<Real>(c);
-    case kind::relu_gradient: return relu_gradient<Real>(c);
-    case kind::tanh: return tanh<Real>(c);
-    case kind::tanh_gradient: return tanh_gradient<Real>(c);
-    case kind::sigmoid: return sigmoid<Real>(c);
-    case kind::sigmoid_gradient: return sigmoid_gradient<Real>(c);
+    case kind::prelu: return prelu<Real>(c);
+    case kind::prelu_gradient: return prelu_gradient<Real>(c);
+    case kind::prelu_slope_gradient: return prelu_slope_gradient<Real>(c);
+    case kind::glu: return glu<Real>(c);
+    case kind::glu_gradient: return glu_gradient<Real>(c);
+    case kind::reduce_sum:
+    case kind::reduce_mean:
+    case kind::reduce_amax: return reduce<Real>(c);
+    case kind::expand:
+    case kind::reduce_mean_gradient: return expand<Real>(c);
+    case kind::reduce_amax_gradient: return reduce_amax_gradient<Real>(c);
+    case kind::permute: return permute(c);
     case kind::dropout: return dropout<Real>(c);
     case kind::add: return add<Real>(c);
     case kind::subtract: return subtract<Real>(c);

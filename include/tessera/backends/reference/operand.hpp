@@ -104,6 +104,12 @@ Real rounded_to(element stored, Real value) {
   return value;
 }
 
+/// 1 / (1 + e^-x)
+template <class Real>
+Real logistic(Real x) {
+  return 1 / (1 + std::exp(-x));
+}
+
 /// Where element `i` of sample `n` lies: samples innermost or outermost.
 struct batch_layout {
   bool last;

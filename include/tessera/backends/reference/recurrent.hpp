@@ -9,11 +9,6 @@
 
 namespace tessera::reference {
 
-template <class Real>
-Real logistic(Real x) {
-  return 1 / (1 + std::exp(-x));
-}
-
 /// Stores where the output is wanted.
 template <class Real>
 void set_if(const cells<Real>& to, i64 i, Real value) {
