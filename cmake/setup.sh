@@ -2,7 +2,7 @@
 # Installs what is missing of the packages that a build needs (Debian 12 and newer).
 #
 #   bash cmake/setup.sh          compiler, CMake, Ninja, libraries
-#   bash cmake/setup.sh tests    and what the tests use: Catch2, clang 16, pkg-config
+#   bash cmake/setup.sh tests    and what the tests use: Catch2, clang 16, pkg-config, Doxygen
 #
 # Asks for nothing that is there, so a second call changes nothing and needs no rights. On other
 # systems it says what to install and goes on: CMake names what is missing.
@@ -14,7 +14,7 @@ if [ "${1:-}" = tests ]; then
   # The oldest clang that must do: Debian 12 has it beside its default, newer ones have dropped it.
   clang=clang
   grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && clang=clang-16
-  packages+=(catch2 "$clang" pkg-config)
+  packages+=(catch2 "$clang" pkg-config doxygen)
 fi
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
