@@ -3,6 +3,7 @@
 // Layer templates: the front door of the library.
 
 #include <tessera/nn/activation.hpp>
+#include <tessera/nn/attention.hpp>
 #include <tessera/nn/branches.hpp>
 #include <tessera/nn/builder.hpp>
 #include <tessera/nn/bundles.hpp>
@@ -22,7 +23,9 @@
 #include <tessera/nn/norm.hpp>
 #include <tessera/nn/options.hpp>
 #include <tessera/nn/pool.hpp>
+#include <tessera/nn/positions.hpp>
 #include <tessera/nn/recurrent.hpp>
 #include <tessera/nn/repeat.hpp>
 #include <tessera/nn/shapes.hpp>
 #include <tessera/nn/shared.hpp>
+#include <tessera/nn/transformer.hpp>

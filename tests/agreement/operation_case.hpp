@@ -78,6 +78,19 @@ inline i64 longest_sum(const graph& g) {
       const auto a = axes_sizes::of(s);
       n = std::max({n, a.times(0), a.times(1)});
     }
+    if (op.what == kind::matmul) {
+      const auto m = matmul_sizes::of(s);
+      n = std::max({n, i64{m.inner}, i64{m.rows} * m.samples * m.heads,
+                    i64{m.columns} * m.samples * m.heads});
+    }
+    if (op.what == kind::additive_scores) {
+      const auto a = additive_sizes::of(s);
+      n = std::max({n, i64{a.features}, a.pairs()});
+    }
+    if (op.what == kind::softmax || op.what == kind::log_softmax) {
+      n = std::max(n, i64{softmax_sizes::of(s).along});
+    }
+    if (op.what == kind::masked_softmax) n = std::max(n, i64{masked_softmax_sizes::of(s).columns});
     if (is_by_channel(op.what)) {
       const auto b = bias_sizes::of(s);
       n = std::max(n, i64{b.batch} * b.inner);
@@ -143,7 +156,7 @@ struct prepared {
     for (const operation& op : g.operations) {
       if (op.what == kind::softmax_cross_entropy) classes = g.tensors[op.in[0]].dims[1];
       if (op.what == kind::embedding) classes = g.tensors[op.in[1]].dims[0] + 1;  // one is no row
-      if (op.what == kind::select_by_length) classes = 2;
+      if (op.what == kind::select_by_length || op.what == kind::masked_softmax) classes = 2;
       if (op.what == kind::max_unpool2d) {  // two numbers are no places
         classes = g.tensors[op.out[0]].dims[2] * g.tensors[op.out[0]].dims[3] + 2;
       }
@@ -152,7 +165,7 @@ struct prepared {
       std::vector<double> values(static_cast<std::size_t>(g.tensors[id].dims.count()));
       for (double& v : values) {
         v = 2 * static_cast<double>(random.next_uniform()) - 1;
-        if (g.tensors[id].type == element::int32) v = random.next_below(static_cast<u32>(classes));
+        if (!is_real(g.tensors[id].type)) v = random.next_below(static_cast<u32>(classes));
         const bool positive =
             g.tensors[id].what == role::constant || g.tensors[id].what == role::statistic;
         if (magnitudes || positive) v = std::abs(v);

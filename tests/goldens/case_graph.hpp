@@ -58,6 +58,16 @@ class case_graph {
       }
     }
   }
+  /// The same under the names that `name_of` makes of theirs.
+  void adopt_weights(const std::function<std::string(const tensor_name&)>& name_of) {
+    for (i32 id = 0; id < g.tensors.size(); ++id) {
+      const tensor& t = g.tensors[id];
+      if (t.what != role::parameter || t.of >= 0) continue;
+      const std::string name = name_of(t.name);
+      fill_.push_back({id, "weights", name});
+      if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
+    }
+  }
   /// A stack of parameters whose slices the case knows by names of their own, first slice first.
   void adopt_slices(i32 id, const std::vector<std::string>& names) {
     slices_.push_back({id, names});

@@ -102,6 +102,21 @@ void check_binary(const golden_case&, findings&);
 void check_reduction(const golden_case&, findings&);
 void check_permute(const golden_case&, findings&);
 
+// attention.cpp
+void check_matmul(const golden_case&, findings&);
+void check_softmax(const golden_case&, findings&);
+void check_log_softmax(const golden_case&, findings&);
+void check_scaled_dot_product(const golden_case&, findings&);
+void check_sinusoidal_positions(const golden_case&, findings&);
+
+// attention_layers.cpp
+void check_multi_head_attention(const golden_case&, findings&);
+void check_encoder_layer(const golden_case&, findings&);
+void check_additive_attention(const golden_case&, findings&);
+
+// transformer_net.cpp
+void check_net_transformer(const golden_case&, findings&);
+
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);
 

@@ -18,6 +18,7 @@ struct checked_case {
   i32 (*build)(graph&, bool last);
 };
 
+std::vector<checked_case> attention_cases();  // attention.cpp
 std::vector<checked_case> resize_cases();     // resize.cpp
 std::vector<checked_case> pointwise_cases();  // pointwise.cpp
 

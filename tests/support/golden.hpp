@@ -29,6 +29,7 @@ namespace tessera::testing {
 struct golden_tensor {
   std::vector<i64> dims;
   std::vector<double> values;
+  bool boolean = false;  // stored as such: a mask
 
   i64 count() const { return static_cast<i64>(values.size()); }
 
@@ -49,6 +50,7 @@ struct golden_tensor {
 
 inline golden_tensor read_golden(const io::stored_tensor& t) {
   golden_tensor g;
+  g.boolean = t.type == io::dtype::boolean;
   for (i32 axis = 0; axis < t.dims.rank; ++axis) g.dims.push_back(t.dims[axis]);
   const auto fill = [&](auto span, auto convert) {
     for (const auto v : span) g.values.push_back(static_cast<double>(convert(v)));

@@ -205,6 +205,14 @@ kernel find_kernel(const signature& s) {
     case requantize: return detail::find_for_kind<M, requantize>(s);
     case quantized_dense:
     case quantized_conv2d: return detail::find_for_kind<M, quantized_dense>(s);
+    case matmul: return detail::find_for_kind<M, matmul>(s);
+    case softmax: return detail::find_for_kind<M, softmax>(s);
+    case log_softmax: return detail::find_for_kind<M, log_softmax>(s);
+    case masked_softmax: return detail::find_for_kind<M, masked_softmax>(s);
+    case softmax_gradient: return detail::find_for_kind<M, softmax_gradient>(s);
+    case log_softmax_gradient: return detail::find_for_kind<M, log_softmax_gradient>(s);
+    case additive_scores: return detail::find_for_kind<M, additive_scores>(s);
+    case additive_scores_gradient: return detail::find_for_kind<M, additive_scores_gradient>(s);
     case user:
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these

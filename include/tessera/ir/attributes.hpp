@@ -103,6 +103,13 @@ struct activation_attributes {
   float high = 1;
 };
 
+/// matmul: how its operands a, b and y are seen as matrices (ops/matmul.hpp).
+struct product_attributes {
+  i32 heads[3] = {0, 0, 0};  // > 0: a sequence whose features are so many heads side by side
+  bool transposed[3] = {false, false, false};
+  float scale = 1;  // factor on the product
+};
+
 struct user_operation;
 
 struct attributes {
@@ -118,6 +125,8 @@ struct attributes {
   norm_attributes norm;
   response_attributes response;
   activation_attributes activation;
+  product_attributes product;
+  bool causal = false;  // masked_softmax: no key behind its query
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
   loss_attributes loss;
   update_rule update;

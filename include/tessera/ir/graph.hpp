@@ -53,7 +53,8 @@ enum class initializer : u8 {
   glorot_normal,
   he_uniform,
   he_normal,
-  torch_uniform
+  torch_uniform,
+  sinusoidal  // positions of sequences, fan_in features (optim/initialize.hpp)
 };
 
 /// "conv2.weight.gradient" in pieces: layer, its number among its kind (0: none), part of it, and

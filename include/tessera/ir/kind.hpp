@@ -156,6 +156,15 @@ enum class kind : u8 {
   requantize,
   quantized_dense,
   quantized_conv2d,
+  // attention: products of two activations, and what makes weights of scores
+  matmul,
+  softmax,
+  log_softmax,
+  masked_softmax,
+  softmax_gradient,
+  log_softmax_gradient,
+  additive_scores,
+  additive_scores_gradient,
   // written by users (ir/user_operation.hpp)
   user,
   user_gradient,

@@ -9,9 +9,12 @@ namespace tessera {
 
 namespace detail {
 
+/// `all`: what goes from block to block, and behind it what every block gets as it is.
 template <layer... Block>
-constexpr value build_repeat(builder& b, value x, i32 count, const char* name, i32 first) {
-  if (!b.usable(x)) return {};
+constexpr value build_repeat(builder& b, const bundle& all, i32 count, const char* name,
+                             i32 first) {
+  if (!b.usable(all)) return {};
+  const value x = all.items[0];
   graph& g = b.network();
   ops::loop_options o;
   o.trips = count;
@@ -23,7 +26,11 @@ constexpr value build_repeat(builder& b, value x, i32 count, const char* name, i
   loop.begin();
   const i32 around = b.begin_repeat(name, loop.body(), first);
   const value in{loop.in(carry)};
-  const value y = chain<Block...>::build(b, in);
+  bundle flow = in;
+  for (i32 i = 1; i < all.size; ++i) {
+    flow.items[flow.size++] = {ops::captured(g, all.items[i].id, g.body)};
+  }
+  const value y = chain<Block...>::build(b, flow);
   b.end_scope(around);
   if (!b.usable(y)) return {};
   if (b.sample(y) != b.sample(in)) {
@@ -40,6 +47,8 @@ constexpr value build_repeat(builder& b, value x, i32 count, const char* name, i
 
 /// The block `Count` times, one after another, each time with weights of its own. It is planned,
 /// compiled and mapped once, whatever the count. Names: repeat1.0.conv1.weight, repeat1.1. ...
+/// Of a bundle the first value goes from block to block, the others come to every block as they
+/// are: lengths, masks, the memory of a decoder.
 ///
 /// Shapes   the block's output is of its input's shape
 /// Memory   training keeps the block's input and what its layers keep, `Count` times
@@ -48,7 +57,7 @@ template <i32 Count, layer... Block>
 struct repeat {
   static_assert(Count > 0 && sizeof...(Block) > 0, "repeat: expected at least 1 block");
 
-  static constexpr value build(builder& b, value x) {
+  static constexpr value build(builder& b, const bundle& x) {
     return detail::build_repeat<Block...>(b, x, Count, "repeat", 0);
   }
 };
@@ -59,7 +68,7 @@ template <i32 First, i32 Count, layer... Block>
 struct repeat_from {
   static_assert(Count > 0 && sizeof...(Block) > 0, "repeat_from: expected at least 1 block");
 
-  static constexpr value build(builder& b, value x) {
+  static constexpr value build(builder& b, const bundle& x) {
     return detail::build_repeat<Block...>(b, x, Count, "", First);
   }
 };

@@ -10,6 +10,7 @@
 
 #include <tessera/nn/chain.hpp>
 #include <tessera/nn/options.hpp>
+#include <tessera/nn/rows.hpp>
 
 namespace tessera {
 
@@ -34,6 +35,7 @@ struct shared {
 ///   network<sequence<64, ...>, shared<"words", embedding<5000, 128>>, ..., tied_dense<"words">>
 ///
 /// Shapes   x (batch, features)   t (rows, features)   bias (rows)   y (batch, rows)
+///          x (time, batch, features)   y (time, batch, rows)
 /// Options  no_bias
 /// Errors   no such tag before it; rank; features that differ
 /// Source   Press, Wolf 2017
@@ -49,8 +51,9 @@ struct tied_dense {
     }
     graph& g = b.network();
     const shape in = b.sample(x);
+    const i32 stack = g.tensors[x.id].stack;
     const shape rows = g.tensors[table].dims;
-    if (in.rank != 1 || rows.rank != 2 || rows[1] != in[0]) {
+    if (in.rank != stack + 1 || rows.rank != 2 || rows[1] != in[stack]) {
       return b.fail({where, "an input of one feature for each column of the weights",
                      spell_all<64>(in, " for ", rows), "put dense<columns> before it"});
     }
@@ -58,9 +61,9 @@ struct tied_dense {
     const tensor_name name = b.begin_layer("tied_dense");
     i32 bias = -1;
     if (o.bias) {
-      bias = b.parameter(shape(rows[0]), name, "bias", initializer::zeros, in[0], rows[0]);
+      bias = b.parameter(shape(rows[0]), name, "bias", initializer::zeros, in[stack], rows[0]);
     }
-    return {ops::dense(g, x.id, table, bias, name)};
+    return detail::dense_rows(b, x, table, bias, name);
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include <tessera/ops/activation.hpp>
 #include <tessera/ops/broadcast.hpp>
+#include <tessera/ops/additive.hpp>
 #include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
 #include <tessera/ops/conv_transpose.hpp>
@@ -17,6 +18,7 @@
 #include <tessera/ops/embedding.hpp>
 #include <tessera/ops/glu.hpp>
 #include <tessera/ops/loss.hpp>
+#include <tessera/ops/matmul.hpp>
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/norm.hpp>
 #include <tessera/ops/permute.hpp>
@@ -27,6 +29,7 @@
 #include <tessera/ops/resize.hpp>
 #include <tessera/ops/response_norm.hpp>
 #include <tessera/ops/sampling.hpp>
+#include <tessera/ops/softmax.hpp>
 #include <tessera/ops/update.hpp>
 #include <tessera/ops/user.hpp>
 
@@ -115,6 +118,14 @@ constexpr const char* name_of(kind what) {
     case kind::requantize: return "requantize";
     case kind::quantized_dense: return "quantized_dense";
     case kind::quantized_conv2d: return "quantized_conv2d";
+    case kind::matmul: return "matmul";
+    case kind::softmax: return "softmax";
+    case kind::log_softmax: return "log_softmax";
+    case kind::masked_softmax: return "masked_softmax";
+    case kind::softmax_gradient: return "softmax_gradient";
+    case kind::log_softmax_gradient: return "log_softmax_gradient";
+    case kind::additive_scores: return "additive_scores";
+    case kind::additive_scores_gradient: return "additive_scores_gradient";
     case kind::user: return "user";
     case kind::user_gradient: return "user_gradient";
     default: break;
@@ -175,6 +186,11 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::embedding: return differentiate_embedding(g, forward, a);
     case kind::softmax_cross_entropy:
     case kind::mse: return differentiate_loss(g, forward, a);
+    case kind::matmul: return differentiate_matmul(g, forward, a);
+    case kind::softmax:
+    case kind::log_softmax:
+    case kind::masked_softmax: return differentiate_softmax(g, forward, a);
+    case kind::additive_scores: return differentiate_additive(g, forward, a);
     case kind::user: return differentiate_user(g, forward, a);
     default: return;
   }
@@ -235,7 +251,12 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::layer_norm:
     case kind::rms_norm:
     case kind::softmax_cross_entropy_gradient:
-    case kind::mse_gradient: return slot == 0 ? 0 : -1;
+    case kind::mse_gradient:
+    case kind::softmax:
+    case kind::log_softmax:
+    case kind::masked_softmax: return slot == 0 ? 0 : -1;
+    case kind::softmax_gradient:
+    case kind::log_softmax_gradient:
     case kind::batch_norm_gradient:
     case kind::batch_norm_inference_gradient:
     case kind::group_norm_gradient:
@@ -315,7 +336,21 @@ constexpr signature sign(const graph& g, const operation& op) {
     s.batch_last = false;
     return s;
   }
+  if (is_softmax(op.what)) {
+    sign_softmax(g, op, s);
+    return s;
+  }
+  if (is_additive(op.what)) {
+    sign_additive(g, op, s);
+    return s;
+  }
   switch (op.what) {
+    case kind::matmul: {
+      const matmul_sizes n = sizes_of_matmul(g, op);
+      n.write(s);
+      s.batch_last = runs_over_samples(g, op, n);
+      break;
+    }
     case kind::dense:
     case kind::dense_data_gradient:
     case kind::dense_weight_gradient:

@@ -267,6 +267,79 @@ struct quantized_counts {
   constexpr void write(signature& s) const { s.n[16] = multipliers, s.n[17] = shifts; }
 };
 
+/// matmul: y[s][h][r][c] = sum over i of a[s][h][r][i] b[s][h][i][c]. Strides in elements, of
+/// (sample, head, row, column); 0 where an operand repeats, and where y is summed over.
+struct matmul_sizes {
+  i32 samples, heads, rows, inner, columns;
+  i32 a[4], b[4], y[4];
+
+  static constexpr matmul_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0],
+            n[1],
+            n[2],
+            n[3],
+            n[4],
+            {n[5], n[6], n[7], n[8]},
+            {n[9], n[10], n[11], n[12]},
+            {n[13], n[14], n[15], n[16]}};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = samples, s.n[1] = heads, s.n[2] = rows, s.n[3] = inner, s.n[4] = columns;
+    for (i32 i = 0; i < 4; ++i) s.n[5 + i] = a[i], s.n[9 + i] = b[i], s.n[13 + i] = y[i];
+  }
+  /// Samples and heads whose products are added up in one y.
+  constexpr i32 summed_samples() const { return y[0] == 0 ? samples : 1; }
+  constexpr i32 summed_heads() const { return y[1] == 0 ? heads : 1; }
+  /// Separate matrices of y, and terms of each of their sums.
+  constexpr i32 groups() const { return samples / summed_samples() * (heads / summed_heads()); }
+  constexpr i32 depth() const { return inner * summed_samples() * summed_heads(); }
+  constexpr i64 macs() const { return i64{groups()} * rows * depth() * columns; }
+};
+
+/// softmax, log_softmax and their gradients: (outer, along, inner) as it lies in memory.
+struct softmax_sizes {
+  i32 outer, along, inner;
+
+  static constexpr softmax_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
+  constexpr void write(signature& s) const { s.n[0] = outer, s.n[1] = along, s.n[2] = inner; }
+  constexpr i64 rows() const { return i64{outer} * inner; }
+};
+
+/// masked_softmax: scores (samples, heads, rows, columns), and how far the elements of two masks
+/// are apart along each of these; 0 where a mask repeats.
+struct masked_softmax_sizes {
+  i32 samples, heads, rows, columns, causal;
+  i32 mask[2][4];
+
+  static constexpr masked_softmax_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0], n[1], n[2], n[3], n[4], {{n[5], n[6], n[7], n[8]}, {n[9], n[10], n[11], n[12]}}};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = samples, s.n[1] = heads, s.n[2] = rows, s.n[3] = columns, s.n[4] = causal;
+    for (i32 i = 0; i < 4; ++i) s.n[5 + i] = mask[0][i], s.n[9 + i] = mask[1][i];
+  }
+  constexpr i64 all_rows() const { return i64{samples} * heads * rows; }
+};
+
+/// additive_scores and its gradient: strides of (sample, query or key, feature) of q and k, and of
+/// (sample, query, key) of the scores.
+struct additive_sizes {
+  i32 samples, queries, keys, features;
+  i32 q[3], k[3], e[3];
+
+  static constexpr additive_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0], n[1], n[2], n[3], {n[4], n[5], n[6]}, {n[7], n[8], n[9]}, {n[10], n[11], n[12]}};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = samples, s.n[1] = queries, s.n[2] = keys, s.n[3] = features;
+    for (i32 i = 0; i < 3; ++i) s.n[4 + i] = q[i], s.n[7 + i] = k[i], s.n[10 + i] = e[i];
+  }
+  constexpr i64 pairs() const { return i64{samples} * queries * keys; }
+};
+
 /// Operations of users' own: elements of the inputs and of the output.
 struct user_sizes {
   i32 inputs[4] = {};

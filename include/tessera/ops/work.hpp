@@ -4,6 +4,7 @@
 //
 //   matrix products, convolutions   one for each product of the sum; fused updates also one for
 //                                   each element of the parameter
+//   additive scores                 one for each tanh unit; their gradient three
 //   pooling                         one for each cell of each window
 //   resizing                        one for each cell that a position reads
 //   bytes that move                 none
@@ -69,6 +70,15 @@ constexpr i64 macs_of(const graph& g, const operation& op) {
       const pool_sizes s = sizes_of_pool(g, op);
       return i64{s.batch} * s.channels * s.out_height * s.out_width * s.kernel_height *
              s.kernel_width;
+    }
+    case kind::matmul: return sizes_of_matmul(g, op).macs();
+    case kind::additive_scores: {
+      const additive_sizes s = sizes_of_additive(g, op);
+      return s.pairs() * s.features;
+    }
+    case kind::additive_scores_gradient: {
+      const additive_sizes s = sizes_of_additive(g, op);
+      return 3 * s.pairs() * s.features;
     }
     case kind::embedding_gradient: return g.tensors[op.in[1]].dims.count();
     default: return largest_operand(g, op);

@@ -25,7 +25,8 @@ inline distribution distribution_of(initializer init, i32 fan_in, i32 fan_out) {
   switch (init) {
     case initializer::zeros:
     case initializer::ones:
-    case initializer::quarter: return {};
+    case initializer::quarter:
+    case initializer::sinusoidal: return {};
     case initializer::glorot_uniform:
     case initializer::glorot_normal: variance = 2.0 / (fan_in + fan_out); break;
     case initializer::he_uniform:
@@ -37,9 +38,25 @@ inline distribution distribution_of(initializer init, i32 fan_in, i32 fan_out) {
   return {normal, deviation, normal ? 0 : deviation * std::sqrt(3.0)};
 }
 
+/// Feature `i` of `features` of the position at time `t`: sines at even ones, cosines at odd ones,
+/// of wave lengths from 2 pi to 20000 pi. (Vaswani et al. 2017)
+inline double sinusoidal_position(i64 t, i64 i, i64 features) {
+  const double rate =
+      std::pow(10000.0, -static_cast<double>(i / 2 * 2) / static_cast<double>(features));
+  const double angle = static_cast<double>(t) * rate;
+  return i % 2 == 0 ? std::sin(angle) : std::cos(angle);
+}
+
 /// Fills `values`; the same stream gives the same values.
 inline void initialize(initializer init, i32 fan_in, i32 fan_out, random_stream& random,
                        std::span<double> values) {
+  if (init == initializer::sinusoidal) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const i64 e = static_cast<i64>(i);
+      values[i] = sinusoidal_position(e / fan_in, e % fan_in, fan_in);
+    }
+    return;
+  }
   const distribution d = distribution_of(init, fan_in, fan_out);
   for (double& v : values) {
     if (d.normal) {

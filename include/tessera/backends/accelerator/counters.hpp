@@ -90,6 +90,7 @@ constexpr i64 fused_gradient_elements(const signature& s) {
 constexpr i64 scratch_bytes(const signature& s) {
   const i64 elements = fused_gradient_elements(s);
   if (elements > 0) return aligned(elements * bytes_of(s.input_type(1)));
+  if (s.what == kind::matmul) return 0;
   const problem p = problem_of(s);
   if (p.what != family::forward && p.what != family::data_gradient) return 0;
   if (is_quantization(s.what)) return 0;

@@ -7,9 +7,11 @@
 // type, however many layers it has.
 
 #include <tessera/backends/accelerator/broadcast.hpp>
+#include <tessera/backends/accelerator/attention.hpp>
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
+#include <tessera/backends/accelerator/matmul.hpp>
 #include <tessera/backends/accelerator/move.hpp>
 #include <tessera/backends/accelerator/norm_rows.hpp>
 #include <tessera/backends/accelerator/pool.hpp>
@@ -146,6 +148,14 @@ constexpr model_kernel kernel_for(const signature& s) {
     return s.input_type(1) == element::f16 ? &run_mse_gradient<T, half>
                                            : &run_mse_gradient<T, float>;
   }
+  if constexpr (What == kind::matmul) return &run_matmul<T>;
+  if constexpr (What == kind::softmax) return &run_softmax<T, false>;
+  if constexpr (What == kind::log_softmax) return &run_softmax<T, true>;
+  if constexpr (What == kind::masked_softmax) return &run_masked_softmax<T>;
+  if constexpr (What == kind::softmax_gradient) return &run_softmax_gradient<T, false>;
+  if constexpr (What == kind::log_softmax_gradient) return &run_softmax_gradient<T, true>;
+  if constexpr (What == kind::additive_scores) return &run_additive_scores<T>;
+  if constexpr (What == kind::additive_scores_gradient) return &run_additive_scores_gradient<T>;
   if constexpr (What == kind::update) return &run_update<T>;
   if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &run_scaler_update;

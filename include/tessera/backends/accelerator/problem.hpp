@@ -24,10 +24,13 @@
 //   batch norm        o channels, b (samples, positions)      b, where statistics are asked for
 //   row norms         o groups, b samples; b rows             b, gradients of scales
 //   response norm     b (samples, positions)                  -
+//   softmax           b rows                                  -
+//   additive scores   b pairs; o features, their gradient     -
 //   losses            b rows (sample, position)               b, the loss; -, its gradient
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
+#include <tessera/backends/accelerator/attention_cost.hpp>
 #include <tessera/backends/accelerator/norm_cost.hpp>
 #include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/reduce.hpp>
@@ -53,6 +56,8 @@ enum class family : u8 {
   norm,
   response,
   groups,
+  softmax,
+  additive,
   loss,
   single
 };
@@ -65,7 +70,15 @@ constexpr family family_of(kind what) {
     case kind::dense:
     case kind::conv2d:
     case kind::quantized_dense:
-    case kind::quantized_conv2d: return family::forward;
+    case kind::quantized_conv2d:
+    case kind::matmul: return family::forward;
+    case kind::softmax:
+    case kind::log_softmax:
+    case kind::masked_softmax:
+    case kind::softmax_gradient:
+    case kind::log_softmax_gradient: return family::softmax;
+    case kind::additive_scores:
+    case kind::additive_scores_gradient: return family::additive;
     case kind::dense_data_gradient:
     case kind::conv2d_data_gradient: return family::data_gradient;
     case kind::dense_weight_gradient:
@@ -189,7 +202,13 @@ constexpr problem problem_of(const signature& s) {
                          s.what == kind::dense_weight_gradient ||
                          s.what == kind::dense_weight_update;
       p.transposed = p.what == family::data_gradient;
-      if (dense) {
+      if (s.what == kind::matmul) {
+        const auto n = matmul_sizes::of(s);
+        p.extent[axis_g] = n.groups();
+        p.extent[axis_b] = n.rows;
+        p.extent[axis_o] = n.columns;
+        p.extent[axis_c] = n.depth();
+      } else if (dense) {
         const auto n = dense_sizes::of(s);
         p.extent[axis_b] = n.batch;
         p.extent[axis_o] = n.out;
@@ -211,7 +230,7 @@ constexpr problem problem_of(const signature& s) {
         p.cells[1] = p.transposed ? n.out_width : n.in_width;
       }
       // Samples that lie side by side stay together; channels fill groups of the matrix unit.
-      p.grain[axis_b] = s.batch_last ? 16 : 1;
+      p.grain[axis_b] = s.batch_last && s.what != kind::matmul ? 16 : 1;
       p.grain[axis_o] = 8;
       p.grain[axis_c] = p.taps >= 16 ? 1 : 16 / p.taps;
       if (p.what == family::forward) p.reduced[axis_c] = true;
@@ -312,6 +331,18 @@ constexpr problem problem_of(const signature& s) {
       const auto n = axes_sizes::of(s);
       p.extent[axis_b] = static_cast<i32>(n.count_of(0));
       p.classes = static_cast<i32>(n.times(0));
+      break;
+    }
+    case family::softmax:
+      p.extent[axis_b] = static_cast<i32>(softmax_rows(s));
+      p.grain[axis_b] = 8;
+      p.classes = static_cast<i32>(softmax_row(s));
+      break;
+    case family::additive: {
+      const auto n = additive_sizes::of(s);
+      const bool forward = s.what == kind::additive_scores;
+      p.extent[forward ? axis_b : axis_o] = forward ? static_cast<i32>(n.pairs()) : n.features;
+      p.grain[forward ? axis_b : axis_o] = 8;
       break;
     }
     case family::cell: {

@@ -364,6 +364,16 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes = 2 * elements * bytes + elements * bytes_of(s.output_type(0));
       break;
     }
+    case family::softmax:
+    case family::additive: {
+      const row_cost cost = p.what == family::softmax ? softmax_cost(m, s, positions)
+                                                      : additive_cost(m, s, positions, o);
+      w.cycles = cost.cycles;
+      w.vector_ops = cost.ops;
+      w.fixed_bytes = cost.received;
+      w.sram_bytes = cost.received + cost.written;
+      break;
+    }
     case family::cell: {
       const cell_work cell = cell_work_of(m, s);
       const element type = s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);

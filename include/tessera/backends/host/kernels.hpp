@@ -10,12 +10,14 @@
 #include <utility>
 
 #include <tessera/backends/host/broadcast.hpp>
+#include <tessera/backends/host/additive.hpp>
 #include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/glu.hpp>
 #include <tessera/backends/host/loss.hpp>
+#include <tessera/backends/host/matmul.hpp>
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/norm_rows.hpp>
 #include <tessera/backends/host/permute.hpp>
@@ -26,6 +28,7 @@
 #include <tessera/backends/host/resize.hpp>
 #include <tessera/backends/host/response_norm.hpp>
 #include <tessera/backends/host/sampling.hpp>
+#include <tessera/backends/host/softmax.hpp>
 #include <tessera/backends/host/update.hpp>
 #include <tessera/ir/user_operation.hpp>
 
@@ -117,6 +120,11 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::avg_pool2d:
     case kind::avg_pool2d_gradient:
     case kind::bias_gradient:
+    case kind::matmul:
+    case kind::softmax:
+    case kind::log_softmax:
+    case kind::softmax_gradient:
+    case kind::log_softmax_gradient:
       name.supported = absent_or(1, t) && absent_or(2, t) && absent_or(out, t);
       break;
     case kind::local_response_norm: name.supported = absent_or(out, t); break;
@@ -156,6 +164,19 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::embedding:
     case kind::embedding_gradient:
       name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(out, t);
+      break;
+    case kind::masked_softmax:
+      name.supported = absent_or(3, element::int32) && absent_or(out, t);
+      for (const i32 slot : {1, 2}) {
+        name.supported = name.supported &&
+                         (absent_or(slot, t) || absent_or(slot, element::f32) ||
+                          absent_or(slot, element::int32) || absent_or(slot, element::uint8));
+      }
+      break;
+    case kind::additive_scores:
+    case kind::additive_scores_gradient:
+      name.supported = true;
+      for (const i32 slot : {1, 2, 3, out, out + 1, out + 2}) name.supported &= absent_or(slot, t);
       break;
     case kind::max_pool2d: name.supported = absent_or(out, t); break;
     case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
@@ -285,6 +306,14 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::softmax_cross_entropy_gradient) {
     return &softmax_cross_entropy_gradient<T>;
   }
+  if constexpr (What == kind::matmul) return &matmul<T, Last>;
+  if constexpr (What == kind::softmax) return &softmax<T, false>;
+  if constexpr (What == kind::log_softmax) return &softmax<T, true>;
+  if constexpr (What == kind::softmax_gradient) return &softmax_gradient<T, false>;
+  if constexpr (What == kind::log_softmax_gradient) return &softmax_gradient<T, true>;
+  if constexpr (What == kind::masked_softmax) return &masked_softmax<T, Last>;
+  if constexpr (What == kind::additive_scores) return &additive_scores<T, Last>;
+  if constexpr (What == kind::additive_scores_gradient) return &additive_scores_gradient<T, Last>;
   if constexpr (What == kind::mse) return &mse;
   if constexpr (What == kind::mse_gradient) return &mse_gradient;
   if constexpr (What == kind::update) return &update<T>;

@@ -8,6 +8,7 @@
 
 #include <tessera/backends/reference/activation.hpp>
 #include <tessera/backends/reference/axes.hpp>
+#include <tessera/backends/reference/attention.hpp>
 #include <tessera/backends/reference/channel.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/loss.hpp>
@@ -115,6 +116,14 @@ void run_in(const call& c) {
     case kind::requantize: return requantize<Real>(c);
     case kind::quantized_dense: return quantized_dense<Real>(c);
     case kind::quantized_conv2d: return quantized_conv2d<Real>(c);
+    case kind::matmul: return matmul<Real>(c);
+    case kind::softmax: return softmax<Real, false>(c);
+    case kind::log_softmax: return softmax<Real, true>(c);
+    case kind::masked_softmax: return masked_softmax<Real>(c);
+    case kind::softmax_gradient: return softmax_gradient<Real, false>(c);
+    case kind::log_softmax_gradient: return softmax_gradient<Real, true>(c);
+    case kind::additive_scores: return additive_scores<Real>(c);
+    case kind::additive_scores_gradient: return additive_scores_gradient<Real>(c);
     case kind::user:
     case kind::user_gradient: return run_user_kernel(c, std::is_same_v<Real, double>);
     default: return;
