@@ -29,14 +29,31 @@ struct network_of_tuples<Input, std::tuple<A...>, std::tuple<B...>> {
   using type = network<Input, A..., B...>;
 };
 
+/// What is wrong with a stack, empty where its machines meet.
 template <class... Machines>
-constexpr bool machines_meet() {
+constexpr text<360> mistake_in_stack() {
   constexpr rbm_shape units[] = {Machines::units...};
-  for (std::size_t k = 1; k < sizeof...(Machines); ++k) {
-    if (units[k].visible != units[k - 1].hidden || units[k].gaussian) return false;
+  for (i32 k = 1; k < static_cast<i32>(sizeof...(Machines)); ++k) {
+    const text<64> where = spell_all<64>("dbn: machine ", k + 1);
+    if (units[k].gaussian) {
+      return spell(diagnostic{where, "binary visible units", "gaussian ones",
+                              "hidden units are binary: gaussian_visible is for the lowest"});
+    }
+    if (units[k].visible != units[k - 1].hidden) {
+      return spell(
+          diagnostic{where, spell_all(units[k - 1].hidden, " visible units, the hidden ones below"),
+                     spell_all<64>(units[k].visible), "make the machines meet"});
+    }
   }
-  return true;
+  return {};
 }
+
+template <class... Machines>
+inline constexpr text<360> stack_mistake = mistake_in_stack<Machines...>();
+
+template <class... Machines>
+using stack_mistake_of =
+    network_error<cut<stack_mistake<Machines...>.size>(stack_mistake<Machines...>)>;
 
 }  // namespace detail
 
@@ -47,9 +64,7 @@ constexpr bool machines_meet() {
 template <machine_type... Machines>
 struct dbn {
   static_assert(sizeof...(Machines) > 0, "dbn: expected at least 1 machine");
-  static_assert(detail::machines_meet<Machines...>(),
-                "dbn: the visible units of each machine are the binary hidden units of the one "
-                "below");
+  using checked = typename detail::network_fits<detail::stack_mistake_of<Machines...>>::type;
 
   static constexpr i32 size = sizeof...(Machines);
   template <i32 Which>
