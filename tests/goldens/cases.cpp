@@ -103,6 +103,8 @@ const std::map<std::string, golden_check> checks{
     {"mdlstm2d", check_mdlstm},
     {"gridlstm_block", check_grid_lstm_block},
     {"gridlstm2d", check_grid_lstm},
+    {"rbm_cd", check_rbm_cd},
+    {"rbm_exact_likelihood", check_rbm_exact_likelihood},
     {"net_mlp", check_net_mlp},
     {"net_charlstm", check_net_char_lstm},
     {"net_lenet5", check_net_lenet5},

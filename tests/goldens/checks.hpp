@@ -139,6 +139,10 @@ void check_mdlstm(const golden_case&, findings&);
 void check_grid_lstm_block(const golden_case&, findings&);
 void check_grid_lstm(const golden_case&, findings&);
 
+// rbm.cpp
+void check_rbm_cd(const golden_case&, findings&);
+void check_rbm_exact_likelihood(const golden_case&, findings&);
+
 // optimizers.cpp
 void check_sgd(const golden_case&, findings&);
 void check_adam(const golden_case&, findings&);

@@ -2,8 +2,10 @@
 
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
+#include <tessera/runtime/predictor.hpp>
 #include <tessera/runtime/price.hpp>
 #include <tessera/runtime/rbm_likelihood.hpp>
+#include <tessera/train/copy_weights.hpp>
 #include <tessera/train/trainer.hpp>
 
 #include <tessera/backends/reference.hpp>
@@ -285,6 +287,31 @@ TEST_CASE("The model's counters of a machine's step are the constants", "[rbm]")
   equal(static_cast<job<rbm<40, 25>, cd<2>, batch<16>>*>(nullptr));
   equal(static_cast<job<rbm<40, 25>, pcd<1>, batch<5>, mixed<fp16>>*>(nullptr));
   equal(static_cast<job<rbm<40, 25, gaussian_visible>, cd<1>, batch<16>, mixed<fp16>>*>(nullptr));
+}
+
+template <class Machine, class Source, class Backend>
+void check_energies(const Source& source, Backend) {
+  trainer<job<Machine, cd<1>, batch<16>>> t{seed{4}};
+  t.fit(source, {.epochs = 5, .learning_rate = 0.02});
+  const auto energy = std::make_unique<predictor<rbm_energy<Machine, batch<16>>, Backend>>();
+  copy_weights(t.weights(), energy->weights());
+  constexpr i32 visible = Machine::units.visible;
+  std::vector<float> in(static_cast<std::size_t>(14 * visible));
+  std::vector<float> out(14);
+  for (i64 n = 0; n < 14; ++n) source.read(n, in.data() + n * visible);
+  energy->run(in, out);
+  const rbm_values values = read_rbm<Machine>(t.weights());
+  for (std::size_t n = 0; n < 14; ++n) {
+    const auto row = in.begin() + static_cast<std::ptrdiff_t>(n) * visible;
+    const double want = free_energy(values, std::vector<double>(row, row + visible));
+    CHECK(std::abs(static_cast<double>(out[n]) - want) < 1e-5 * (1 + std::abs(want)));
+  }
+}
+
+TEST_CASE("Free energies of a batch are those in double", "[rbm]") {
+  check_energies<small>(bars_and_stripes(), host_backend());
+  check_energies<rbm<4, 3, gaussian_visible>>(two_clusters(), host_backend());
+  check_energies<rbm<4, 3, gaussian_visible>>(two_clusters(), on<accelerator::ipu_mk1>());
 }
 
 TEST_CASE("What a batch is padded with changes nothing", "[rbm]") {

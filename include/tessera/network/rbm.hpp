@@ -14,7 +14,7 @@
 // to the biases.
 
 #include <tessera/network/job.hpp>
-#include <tessera/nn/rbm.hpp>
+#include <tessera/nn/rbm_energy.hpp>
 
 namespace tessera {
 
@@ -58,7 +58,7 @@ struct rbm_training_maker {
 };
 
 /// Which part of a machine an inference job computes.
-enum class rbm_part : u8 { error, features, reconstruction };
+enum class rbm_part : u8 { error, features, reconstruction, energy };
 
 template <machine_type Machine, rbm_part Part, job_option... Options>
 struct rbm_inference_maker {
@@ -67,8 +67,13 @@ struct rbm_inference_maker {
     graph g;
     const i32 v0 = rbm_input(g, Machine::units, o.batch);
     const rbm_weights m = make_rbm(g, Machine::units);
-    i32 y = hidden_probability(g, m, v0);
-    if (Part != rbm_part::features) y = visible_mean(g, m, y);
+    i32 y = -1;
+    if (Part == rbm_part::energy) {
+      y = free_energy(g, m, v0);
+    } else {
+      y = hidden_probability(g, m, v0);
+      if (Part != rbm_part::features) y = visible_mean(g, m, y);
+    }
     if (Part == rbm_part::error) {
       g.losses.push(ops::mse(g, y, v0, {}));
     } else {
@@ -103,6 +108,14 @@ struct rbm_features
 template <machine_type Machine, job_option... Options>
 struct rbm_reconstruction
     : job_base<detail::rbm_inference_maker<Machine, detail::rbm_part::reconstruction, Options...>> {
+  static constexpr job_options options = read_job_options<Options...>();
+};
+
+/// F(v) of each sample of a batch, for a predictor: (batch, visible) -> (batch, 1). Its difference
+/// between training and held-out data tells overfitting (the practical guide, 6).
+template <machine_type Machine, job_option... Options>
+struct rbm_energy
+    : job_base<detail::rbm_inference_maker<Machine, detail::rbm_part::energy, Options...>> {
   static constexpr job_options options = read_job_options<Options...>();
 };
 

@@ -65,7 +65,7 @@ struct mean_field {
   static constexpr void apply(gibbs_rule& r) { r.mean_field = true; }
 };
 
-/// The data's hidden units enter the weights' gradient as they were drawn.
+/// The data's hidden units enter the gradients as they were drawn, not as probabilities.
 struct sampled_statistics {
   static constexpr void apply(gibbs_rule& r) { r.sampled_statistics = true; }
 };
@@ -284,7 +284,7 @@ constexpr contrastive_step contrast(graph& g, const rbm_weights& m, i32 v0, cons
     return op.out[0];
   };
   const i32 first = rule.sampled_statistics ? s.hidden_sample : s.hidden;
-  s.hidden_gradient = bias_gradient(weighed(s.hidden, s.hidden_end, "hidden"), m.hidden_bias);
+  s.hidden_gradient = bias_gradient(weighed(first, s.hidden_end, "hidden"), m.hidden_bias);
   const i32 v = weighed(v0, s.visible_end, "visible");
   s.visible_gradient = bias_gradient(v, m.visible_bias);
   operation op;
