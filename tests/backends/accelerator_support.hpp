@@ -184,6 +184,7 @@ inline void give_update(model_case& m, i64 parameters, const update_rule& rule,
   m.give_output(0, parameters, element::f32);
   for (i32 i = 0; i < rule.states(); ++i) m.give_output(1 + i, parameters, element::f32);
   m.give_output(4, 1, element::int32);
+  if (ops::carries_number(rule.what)) m.give_output(5, 1, element::f32);
   if (scaling.used()) {
     m.give_input(2, 4, element::f32);
     m.input<float>(2)[0] = scaling.initial;

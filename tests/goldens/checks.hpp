@@ -144,8 +144,8 @@ void check_rbm_cd(const golden_case&, findings&);
 void check_rbm_exact_likelihood(const golden_case&, findings&);
 
 // optimizers.cpp
-void check_sgd(const golden_case&, findings&);
-void check_adam(const golden_case&, findings&);
+void check_optimizer(const golden_case&, findings&);
+void check_clip(const golden_case&, findings&);
 void check_schedule(const golden_case&, findings&);
 void check_initializer(const golden_case&, findings&);
 

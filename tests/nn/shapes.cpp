@@ -85,7 +85,7 @@ TEST_CASE("prelu has a slope a channel or one, glu and maxout make less", "[nn]"
   constexpr auto slopes = build<picture, prelu>();
   STATIC_REQUIRE(slopes.weight.dims == shape(16));
   STATIC_REQUIRE(spell(slopes.weight.name) == "prelu1.alpha");
-  STATIC_REQUIRE(slopes.weight.init == initializer::quarter);
+  STATIC_REQUIRE(slopes.weight.init == initializer(initializer::constant, 0.25f));
   constexpr auto one = build<picture, prelu_shared>();
   STATIC_REQUIRE(one.weight.dims == shape(1));
   constexpr auto over_time = build<sequence<5, 7>, prelu>();

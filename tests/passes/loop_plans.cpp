@@ -38,8 +38,13 @@ struct dice {
     update_rule r;
     if (below(4) == 0) return r;
     r.what = flip() ? optimizer_kind::sgd : optimizer_kind::adam;
+    if (below(4) == 0) r.what = static_cast<optimizer_kind>(3 + below(10));
     if (flip()) r.momentum = 0.9f;
+    if (below(4) == 0) r.l1 = 0.1f;
     return r;
+  }
+  gradient_limits limits() {
+    return {.norm = below(4) == 0 ? 1.0f : 0, .value = below(4) == 0 ? 1.0f : 0};
   }
   i32 batch() { return flip() ? 1 + below(3) : 16; }
   i32 length() { return 1 + below(flip() ? 2 : 7); }
@@ -70,7 +75,7 @@ graph make_step(dice& d, const shape& dims, i32 stack, purpose why, const Append
     g.tensors[target].stack = g.tensors[id].stack;
     g.losses.push(ops::mse(g, id, target, {}));
   }
-  complete_training_graph(g, d.precision(), d.rule());
+  complete_training_graph(g, d.precision(), d.rule(), d.limits());
   REQUIRE_FALSE(g.wrong.wrong());
   return g;
 }
@@ -176,9 +181,7 @@ TEST_CASE("steps with loops are planned without a fault, whatever goes round", "
     for (const operation& op : g.operations) {
       if (op.what == kind::end_loop) body = g.bodies[op.body].parent;
       if (op.what == kind::loop) body = op.body;
-      const bool update = op.what == kind::update || op.what == kind::dense_weight_update ||
-                          op.what == kind::bias_update;
-      updated_inside += update && body > 0 ? 1 : 0;
+      updated_inside += ops::is_update(op.what) && body > 0 ? 1 : 0;
     }
     for (const bool in_place : {false, true}) {
       const passes::step_plan plan = passes::plan_step(g, in_place);

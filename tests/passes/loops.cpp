@@ -1,6 +1,7 @@
 #include <support/backends.hpp>
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
+#include <support/update_rules.hpp>
 #include <tessera/core/random.hpp>
 #include <tessera/ops/loop.hpp>
 #include <tessera/passes/slots.hpp>
@@ -354,13 +355,14 @@ TEST_CASE("a repeated block equals as many blocks, bit for bit", "[passes]") {
 
 /// Weights and optimizer state after some steps on the mean of y^2.
 std::map<std::string, values> trained(named_graph n, const update_rule& rule,
-                                      const loss_scaling& scaling, i64* arena) {
+                                      const loss_scaling& scaling, i64* arena,
+                                      const gradient_limits& limits = {}) {
   graph& g = n.g;
   const i32 target = add_tensor(g, g.tensors[n.results["y"]].dims, {.what = role::target});
   g.losses.push(ops::mse(g, n.results["y"], target, {}));
   passes::append_scaler(g, scaling);
   const grow<i32> gradients = passes::differentiate(g);
-  passes::append_updates(g, gradients, rule, scaling);
+  passes::append_updates(g, gradients, rule, scaling, limits);
   passes::fuse_updates(g);
   passes::write_into_slots(g);
   interpreter net(g, reference_backend.find);
@@ -398,6 +400,39 @@ TEST_CASE("a repeated block is updated inside the loop, as its blocks would be",
       const i64 body = 6 * aligned(4 * 6 * 4) + aligned(6 * 6 * 4) + aligned(6 * 4);
       INFO("skip " << static_cast<int>(scaling.skip));
       CHECK(loop_arena <= blocks_arena + body);
+    }
+  }
+}
+
+TEST_CASE("every rule updates the slices of a repeated block as it would its blocks", "[passes]") {
+  const loss_scaling by_step{.skip = skip_rule::step, .initial = 8};
+  for (const named_rule& r : all_update_rules()) {
+    for (const loss_scaling& scaling : {loss_scaling{}, by_step}) {
+      for (const bool more : {false, true}) {
+        update_rule rule = r.rule;
+        rule.spares_vectors = more;
+        rule.l1 = more ? 0.1f : 0;
+        INFO(r.name << ", skip " << static_cast<int>(scaling.skip) << ", penalty " << more);
+        i64 arena = 0;
+        const auto loop = trained(repeated(5, true), rule, scaling, &arena, {.value = 0.01f});
+        const auto blocks = trained(repeated(5, false), rule, scaling, &arena, {.value = 0.01f});
+        CHECK(loop == blocks);
+      }
+    }
+  }
+}
+
+TEST_CASE("clipping takes one norm over repeated blocks and their copies alike", "[passes]") {
+  update_rule rule;
+  rule.what = optimizer_kind::nadam;
+  i64 arena = 0;
+  const gradient_limits limits{.norm = 0.02f};
+  const auto loop = trained(repeated(5, true), rule, {}, &arena, limits);
+  const auto blocks = trained(repeated(5, false), rule, {}, &arena, limits);
+  for (const auto& [name, v] : loop) {
+    // The norm is rounded once for each tensor: another number of them, another last bit.
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      CHECK(v[i] == Approx(blocks.at(name)[i]).epsilon(1e-5).margin(1e-6));
     }
   }
 }

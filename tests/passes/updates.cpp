@@ -7,6 +7,7 @@
 #include <tessera/backends/reference.hpp>
 #include <tessera/network/make.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,8 @@ struct small_step {
   graph g;
   i32 w1, b1, w2, b2;
 
-  explicit small_step(const precision_policy& p, const update_rule& rule = plain_sgd()) {
+  explicit small_step(const precision_policy& p, const update_rule& rule = plain_sgd(),
+                      const gradient_limits& limits = {}) {
     g.batch = 2;
     g.inputs = add_tensor(g, shape(2, 3));
     w1 = add_weight(g, shape(4, 3));
@@ -52,7 +54,7 @@ struct small_step {
     g.outputs = ops::dense(g, t, w2, b2, {"dense", 2, ""});
     g.targets = add_tensor(g, shape(2), {role::target, element::int32});
     g.losses = ops::softmax_cross_entropy(g, g.outputs[0], g.targets[0], -1, {});
-    complete_training_graph(g, p, rule);
+    complete_training_graph(g, p, rule, limits);
   }
 };
 
@@ -155,6 +157,96 @@ TEST_CASE("Optimizers bring the state they need", "[passes]") {
   CHECK(states(rule) == 8);
   rule.amsgrad = true;
   CHECK(states(rule) == 12);
+}
+
+TEST_CASE("States have the names that PyTorch gives them", "[passes]") {
+  const auto names = [](optimizer_kind what, float momentum = 0) {
+    update_rule rule;
+    rule.what = what;
+    rule.momentum = momentum;
+    rule.centered = rule.amsgrad = true;
+    const small_step s{precision_policy{}, rule};
+    std::vector<std::string> all;
+    for (const tensor& t : s.g.tensors) {
+      if (t.what == role::state && t.parameter == s.w1) all.emplace_back(t.name.of_part);
+    }
+    return all;
+  };
+  using list = std::vector<std::string>;
+  CHECK(names(optimizer_kind::sgd, 0.9f) == list{"momentum_buffer", "step"});
+  CHECK(names(optimizer_kind::adam) == list{"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step"});
+  CHECK(names(optimizer_kind::rmsprop, 0.9f) ==
+        list{"square_avg", "grad_avg", "momentum_buffer", "step"});
+  CHECK(names(optimizer_kind::adagrad) == list{"sum", "step"});
+  CHECK(names(optimizer_kind::adadelta) == list{"square_avg", "acc_delta", "step"});
+  CHECK(names(optimizer_kind::adamax) == list{"exp_avg", "exp_inf", "step"});
+  CHECK(names(optimizer_kind::nadam) == list{"exp_avg", "exp_avg_sq", "step", "mu_product"});
+  CHECK(names(optimizer_kind::rprop) == list{"prev", "step_size", "step"});
+}
+
+TEST_CASE("A limit on the norm keeps every gradient until the norm is known", "[passes]") {
+  using enum kind;
+  for (const skip_rule skip : {skip_rule::none, skip_rule::tensor}) {
+    graph g = small_step(mixed_policy(skip), plain_sgd(), {.norm = 1}).g;
+    std::vector<kind> end = kinds(g);
+    // Of the four gradients: tests where losses are scaled, norms, one factor, updates.
+    const auto last = std::find(end.begin(), end.end(), dense_weight_gradient);
+    end.erase(end.begin(), std::find(last + 1, end.end(), dense_weight_gradient) + 1);
+    std::vector<kind> wanted;
+    if (skip != skip_rule::none) wanted.assign(4, overflow_test);
+    wanted.insert(wanted.end(), 4, gradient_norm);
+    wanted.push_back(clip_factor);
+    wanted.insert(wanted.end(), 4, update);
+    if (skip != skip_rule::none) wanted.push_back(scaler_update);
+    CHECK(end == wanted);
+    for (const operation& op : g.operations) {
+      if (op.what == update) CHECK(op.in[3] == g.clip);
+      if (op.what == update && skip != skip_rule::none) {
+        CHECK(op.attr.scaling.skip == skip_rule::step);
+      }
+    }
+    CHECK(g.tensors[g.clip].dims == shape(2));
+  }
+}
+
+TEST_CASE("Limits on values and penalties adjust one gradient at a time, in place", "[passes]") {
+  using enum kind;
+  const graph g = small_step({}, plain_sgd(), {.value = 1}).g;
+  const std::vector<kind> all = kinds(g);
+  CHECK(std::count(all.begin(), all.end(), adjust_gradient) == 4);
+  CHECK(std::count(all.begin(), all.end(), update) == 4);
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    if (g.operations[i].what != adjust_gradient) continue;
+    CHECK(g.operations[i + 1].what == update);
+    CHECK(g.operations[i + 1].in[0] == g.operations[i].out[0]);
+  }
+  const passes::liveness lives = passes::find_liveness(g);
+  for (const operation& op : g.operations) {
+    if (op.what == adjust_gradient) CHECK(lives.buffer_of[op.in[0]] == lives.buffer_of[op.out[0]]);
+  }
+  // A penalty that spares vectors leaves the biases fused.
+  update_rule rule = plain_sgd();
+  rule.l1 = rule.weight_decay = 0.1f;
+  rule.spares_vectors = true;
+  const graph spared = small_step({}, rule).g;
+  const std::vector<kind> kept = kinds(spared);
+  CHECK(std::count(kept.begin(), kept.end(), adjust_gradient) == 2);
+  CHECK(std::count(kept.begin(), kept.end(), bias_update) == 2);
+  for (const operation& op : spared.operations) {
+    if (op.what == bias_update) CHECK(op.attr.update.weight_decay == 0);
+    if (op.what == update) CHECK(op.attr.update.weight_decay == 0.1f);
+  }
+}
+
+TEST_CASE("Only sgd and adam are fused, every other rule has a kind of its own", "[passes]") {
+  for (i32 k = 3; k <= static_cast<i32>(optimizer_kind::lars); ++k) {
+    update_rule rule;
+    rule.what = static_cast<optimizer_kind>(k);
+    const std::vector<kind> all = kinds(small_step({}, rule).g);
+    CHECK(std::count(all.begin(), all.end(), ops::update_kind(rule.what)) == 4);
+    CHECK(std::string(ops::name_of(ops::update_kind(rule.what))).find("_update") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("Without an optimizer the gradients are kept", "[passes]") {

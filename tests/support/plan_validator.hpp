@@ -63,6 +63,10 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::bias_add:
     case kind::channel_scale:
     case kind::copy:
+    case kind::adjust_gradient:
+    case kind::bernoulli:
+    case kind::gaussian_noise:
+    case kind::weigh_samples:
     case kind::batch_norm:
     case kind::batch_norm_inference:
     case kind::group_norm:

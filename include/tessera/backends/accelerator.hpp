@@ -195,6 +195,19 @@ kernel find_kernel(const signature& s) {
     case dense_weight_update:
     case conv2d_weight_update:
     case bias_update: return detail::find_for_kind<M, bias_update>(s);
+    case rmsprop_update: return detail::find_for_kind<M, rmsprop_update>(s);
+    case adagrad_update: return detail::find_for_kind<M, adagrad_update>(s);
+    case adadelta_update: return detail::find_for_kind<M, adadelta_update>(s);
+    case adamax_update: return detail::find_for_kind<M, adamax_update>(s);
+    case nadam_update:
+    case radam_update: return detail::find_for_kind<M, nadam_update>(s);
+    case rprop_update: return detail::find_for_kind<M, rprop_update>(s);
+    case lion_update: return detail::find_for_kind<M, lion_update>(s);
+    case lamb_update: return detail::find_for_kind<M, lamb_update>(s);
+    case lars_update: return detail::find_for_kind<M, lars_update>(s);
+    case adjust_gradient: return detail::find_for_kind<M, adjust_gradient>(s);
+    case gradient_norm: return detail::find_for_kind<M, gradient_norm>(s);
+    case clip_factor: return detail::find_for_kind<M, clip_factor>(s);
     case overflow_test: return detail::find_for_kind<M, overflow_test>(s);
     case scaler_update: return detail::find_for_kind<M, scaler_update>(s);
     case bernoulli: return detail::find_for_kind<M, bernoulli>(s);

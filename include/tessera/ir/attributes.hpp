@@ -32,7 +32,21 @@ struct loss_attributes {
   i32 samples = 0;  // over time: rows are those of this many samples again and again; 0: by batch
 };
 
-enum class optimizer_kind : u8 { none, sgd, adam };
+enum class optimizer_kind : u8 {
+  none,
+  sgd,
+  adam,
+  rmsprop,
+  adagrad,
+  adadelta,
+  adamax,
+  nadam,
+  radam,
+  rprop,
+  lion,
+  lamb,
+  lars
+};
 
 /// An optimizer as a value. The learning rate comes with every step.
 ///
@@ -41,6 +55,9 @@ enum class optimizer_kind : u8 { none, sgd, adam };
 /// adam  g += weight_decay w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g;
 ///       w -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
 ///       amsgrad: the largest v so far stands for v        (Kingma, Ba 2015; Reddi et al. 2018)
+///       decoupled: instead of the first line w *= 1 - lr weight_decay     (Loshchilov, Hutter
+///       2019)
+/// What the other rules mean stands in ops/update_rules.hpp.
 struct update_rule {
   optimizer_kind what = optimizer_kind::none;
   float momentum = 0;
@@ -51,13 +68,42 @@ struct update_rule {
   float beta2 = 0.999f;
   float epsilon = 1e-8f;
   bool amsgrad = false;
+  bool decoupled = false;       // adam: weight decay beside the gradient, not in it
+  bool centered = false;        // rmsprop
+  bool corrected = true;        // lamb: moments without their bias towards zero
+  bool adapts = true;           // lamb, lars: the rate by the norms; else they count as equal
+  bool spares_vectors = false;  // biases and scales: no weight decay, no L1, no adaptation
+  float l1 = 0;                 // g += l1 sign(w), see passes/updates.hpp
+  float slowing = 0;            // adagrad: of the rate; nadam: of the momentum
+  float start = 0;              // adagrad: first value of the sum
+  float trust = 0.001f;         // lars
+  float shrink = 0.5f;          // rprop: factors of a step's size, and its bounds
+  float growth = 1.2f;
+  float smallest = 1e-6f;
+  float largest = 50;
 
-  /// State tensors of the parameter's shape: momentum; first and second moment, their maximum.
+  /// State tensors of the parameter's shape (their names: ops/update_rules.hpp).
   constexpr i32 states() const {
-    if (what == optimizer_kind::sgd) return momentum != 0 ? 1 : 0;
-    if (what == optimizer_kind::adam) return amsgrad ? 3 : 2;
-    return 0;
+    switch (what) {
+      case optimizer_kind::none: return 0;
+      case optimizer_kind::sgd:
+      case optimizer_kind::lars: return momentum != 0 ? 1 : 0;
+      case optimizer_kind::adam: return amsgrad ? 3 : 2;
+      case optimizer_kind::rmsprop: return 1 + (centered ? 1 : 0) + (momentum != 0 ? 1 : 0);
+      case optimizer_kind::adagrad:
+      case optimizer_kind::lion: return 1;
+      default: return 2;
+    }
   }
+};
+
+/// What is done to gradients before the updates read them (passes/updates.hpp). 0: nothing.
+struct gradient_limits {
+  float norm = 0;   // the norm over all of them together is made at most this
+  float order = 2;  // of the norm: at least 1, or infinite for the largest magnitude
+  float value = 0;  // the magnitude of every element is made at most this
+
+  constexpr bool used() const { return norm > 0 || value > 0; }
 };
 
 /// What an overflowing 16-bit gradient does: skip the whole step, or only its own tensor's update.
@@ -130,6 +176,7 @@ struct attributes {
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
   loss_attributes loss;
   update_rule update;
+  gradient_limits limits;
   loss_scaling scaling;
 };
 

@@ -43,18 +43,37 @@ enum class role : u8 {
 /// True for tensors that the memory plan places.
 constexpr bool in_arena(role what) { return what >= role::activation; }
 
-/// How a parameter gets its first values; `uniform` and `normal` say the distribution.
-/// Glorot, Bengio 2010; He et al. 2015 (gain sqrt 2); torch_uniform: U(+-1/sqrt(fan_in)).
-enum class initializer : u8 {
-  zeros,
-  ones,
-  quarter,  // 0.25: slopes of prelu
-  glorot_uniform,
-  glorot_normal,
-  he_uniform,
-  he_normal,
-  torch_uniform,
-  sinusoidal  // positions of sequences, fan_in features (optim/initialize.hpp)
+/// How a parameter gets its first values: initializer::he_normal, or with a number of its own
+/// {initializer::normal, 0.02f}. What each form draws, and what its number is:
+/// optim/initialize.hpp.
+struct initializer {
+  enum form : u8 {
+    zeros,
+    ones,
+    constant,
+    glorot_uniform,
+    glorot_normal,
+    he_uniform,
+    he_normal,
+    torch_uniform,
+    he_uniform_out,
+    he_normal_out,
+    lecun_uniform,
+    lecun_normal,
+    uniform,
+    normal,
+    truncated_normal,
+    orthogonal,
+    sinusoidal
+  };
+
+  form what = zeros;
+  float number = 0;
+
+  constexpr initializer() = default;
+  constexpr initializer(form how, float with = 0)
+      : what(how), number(with) {}  // NOLINT: a form is one
+  friend constexpr bool operator==(const initializer&, const initializer&) = default;
 };
 
 /// "conv2.weight.gradient" in pieces: layer, its number among its kind (0: none), part of it, and
@@ -217,6 +236,7 @@ struct graph {
   endpoints targets;
   endpoints losses;  // scalars, f32; what a step makes smaller is their sum
   i32 scaler = -1;   // state of loss scaling, see ops/update.hpp
+  i32 clip = -1;     // norm of all gradients and factor of clipping, see ops/update.hpp
   i32 batch = 0;
 
   constexpr i32 add(const tensor& t) { return tensors.push(t); }

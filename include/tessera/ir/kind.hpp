@@ -143,6 +143,21 @@ enum class kind : u8 {
   dense_weight_update,
   conv2d_weight_update,
   bias_update,
+  // updates by other rules, in the order of optimizer_kind (ops/update_rules.hpp)
+  rmsprop_update,
+  adagrad_update,
+  adadelta_update,
+  adamax_update,
+  nadam_update,
+  radam_update,
+  rprop_update,
+  lion_update,
+  lamb_update,
+  lars_update,
+  // clipping and penalties: before the updates
+  adjust_gradient,
+  gradient_norm,
+  clip_factor,
   // loss scaling
   overflow_test,
   scaler_update,

@@ -41,6 +41,7 @@ struct frozen_graph {
   endpoints targets;
   endpoints losses;
   i32 scaler = -1;
+  i32 clip = -1;
   i32 batch = 0;
 };
 
@@ -67,6 +68,7 @@ constexpr auto freeze(const graph& g) {
                 g.targets,
                 g.losses,
                 g.scaler,
+                g.clip,
                 g.batch};
 }
 
@@ -83,6 +85,7 @@ constexpr graph borrow(const frozen_graph<Tensors, Operations, Bodies, Scopes>& 
   g.targets = f.targets;
   g.losses = f.losses;
   g.scaler = f.scaler;
+  g.clip = f.clip;
   g.batch = f.batch;
   return g;
 }

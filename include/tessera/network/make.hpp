@@ -14,7 +14,8 @@ namespace tessera {
 /// Puts the backward pass and the updates behind a forward graph that ends in a loss, and assigns
 /// precisions. `rule.what == none` stops after the gradients, which then live until the end.
 constexpr void complete_training_graph(graph& g, const precision_policy& precision,
-                                       const update_rule& rule) {
+                                       const update_rule& rule,
+                                       const gradient_limits& limits = {}) {
   passes::append_scaler(g, precision.scaling);
   const grow<i32> gradients = passes::differentiate(g);
   if (rule.what == optimizer_kind::none) {
@@ -25,7 +26,7 @@ constexpr void complete_training_graph(graph& g, const precision_policy& precisi
     }
   }
   passes::assign_precision(g, precision);
-  passes::append_updates(g, gradients, rule, precision.scaling);
+  passes::append_updates(g, gradients, rule, precision.scaling, limits);
   passes::fuse_updates(g);
   passes::write_into_slots(g);
 }
@@ -57,7 +58,7 @@ constexpr graph make_forward(i32 batch, purpose why) {
 template <network_type Network, loss_function Loss>
 constexpr graph make_training(const job_options& o, const update_rule& rule) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::training);
-  if (!g.wrong.wrong()) complete_training_graph(g, o.precision, rule);
+  if (!g.wrong.wrong()) complete_training_graph(g, o.precision, rule, o.limits);
   return g;
 }
 

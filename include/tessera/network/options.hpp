@@ -1,6 +1,6 @@
 #pragma once
 
-// Options of a job, in any order: batch<64>, mixed<fp16>.
+// Options of a job, in any order: batch<64>, mixed<fp16>, clip_norm<1>.
 
 #include <tessera/network/precision.hpp>
 
@@ -13,14 +13,47 @@ struct batch {
   static constexpr i32 batch_size = Size;
 };
 
+/// The norm over the gradients of all parameters is made at most Numerator / Denominator: where it
+/// is more, all are multiplied by limit / (norm + 1e-6), after loss scaling is undone. For limits
+/// or norms that are no fractions derive and hide a constant:
+///
+///   struct gentle : clip_norm<> {
+///     static constexpr float order = std::numeric_limits<float>::infinity();
+///   };
+///
+/// All gradients are kept until the norm is known, and no update is fused with what computes its
+/// gradient; the next loss scale is found as with skip_step. `trainer::gradient_norm()` reads the
+/// norm. Source: Pascanu, Mikolov, Bengio 2013
+template <i32 Numerator = 1, i32 Denominator = 1, i32 Order = 2>
+struct clip_norm {
+  static_assert(Numerator > 0 && Denominator > 0, "clip_norm: expected a positive limit");
+  static_assert(Order > 0, "clip_norm: expected a norm of order 1 at least");
+  static constexpr float largest_norm = static_cast<float>(Numerator) / Denominator;
+  static constexpr float order = Order;
+};
+
+/// No element of a gradient is larger than Numerator / Denominator in magnitude, after loss scaling
+/// is undone; with clip_norm, before the norm is taken. Each gradient is stored for the operation
+/// that limits it, one at a time.
+template <i32 Numerator = 1, i32 Denominator = 1>
+struct clip_value {
+  static_assert(Numerator > 0 && Denominator > 0, "clip_value: expected a positive limit");
+  static constexpr float largest_value = static_cast<float>(Numerator) / Denominator;
+};
+
 struct job_options {
   i32 batch = 1;
   precision_policy precision;
+  gradient_limits limits;
 };
 
 template <class O>
 concept job_option = precision<O> || requires {
   O::batch_size;
+} || requires {
+  O::largest_norm;
+} || requires {
+  O::largest_value;
 };
 
 template <job_option... Options>
@@ -29,6 +62,13 @@ constexpr job_options read_job_options() {
   [[maybe_unused]] const auto apply = [&]<class O>(O*) {
     if constexpr (precision<O>) {
       o.precision = O::policy;
+    } else if constexpr (requires { O::largest_norm; }) {
+      static_assert(O::largest_norm > 0 && O::order >= 1, "clip_norm: expected a positive limit");
+      o.limits.norm = O::largest_norm;
+      o.limits.order = O::order;
+    } else if constexpr (requires { O::largest_value; }) {
+      static_assert(O::largest_value > 0, "clip_value: expected a positive limit");
+      o.limits.value = O::largest_value;
     } else {
       o.batch = O::batch_size;
     }

@@ -18,7 +18,7 @@ constexpr value build_prelu(builder& b, value x, bool single) {
   }
   const tensor_name name = b.begin_layer("prelu");
   const shape dims(single ? 1 : in[stack]);
-  const i32 slope = b.parameter(dims, name, "alpha", initializer::quarter, 0, 0);
+  const i32 slope = b.parameter(dims, name, "alpha", {initializer::constant, 0.25f}, 0, 0);
   return {ops::prelu(b.network(), x.id, slope, name)};
 }
 

@@ -41,6 +41,7 @@ constexpr const char* name_of(kind what) {
   if (is_activation_gradient(what)) return row_of(what).gradient_name;
   if (is_broadcast(what)) return broadcast_name(what);
   if (is_reduce_family(what)) return reduce_name(what);
+  if (is_rule_update(what)) return name_of_rule_update(what);
   switch (what) {
     case kind::none: return "none";
     case kind::cast: return "cast";
@@ -75,6 +76,9 @@ constexpr const char* name_of(kind what) {
     case kind::dense_weight_update: return "dense_weight_update";
     case kind::conv2d_weight_update: return "conv2d_weight_update";
     case kind::bias_update: return "bias_update";
+    case kind::adjust_gradient: return "adjust_gradient";
+    case kind::gradient_norm: return "gradient_norm";
+    case kind::clip_factor: return "clip_factor";
     case kind::overflow_test: return "overflow_test";
     case kind::scaler_update: return "scaler_update";
     case kind::loop: return "loop";
@@ -245,6 +249,7 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::glu_gradient:
     case kind::reduce_amax_gradient:
     case kind::copy:
+    case kind::adjust_gradient:
     case kind::batch_norm:
     case kind::batch_norm_inference:
     case kind::group_norm:
@@ -408,8 +413,14 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::weigh_samples: sizes_of_weighing(g, op).write(s); break;
     case kind::scaler_update: elementwise_sizes{1}.write(s); break;
     case kind::overflow_test:
+    case kind::clip_factor:
       elementwise_sizes{static_cast<i32>(g.tensors[op.in[0]].dims.count())}.write(s);
       break;
+    case kind::gradient_norm:  // sums of one channel
+      bias_sizes{1, 1, static_cast<i32>(g.tensors[op.in[1]].dims.count())}.write(s);
+      break;
+    case kind::lamb_update:
+    case kind::lars_update: sizes_of_norm_update(g, op).write(s); break;
     default: elementwise_sizes{static_cast<i32>(g.tensors[op.out[0]].dims.count())}.write(s); break;
   }
   return s;

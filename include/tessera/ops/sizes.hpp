@@ -215,6 +215,15 @@ struct bias_sizes {
   constexpr i32 count() const { return batch * channels * inner; }
 };
 
+/// Updates that need norms: one for each of `slices` of `slice` elements.
+struct norm_update_sizes {
+  i32 slices, slice;
+
+  static constexpr norm_update_sizes of(const signature& s) { return {s.n[1], s.n[0] / s.n[1]}; }
+  /// The count of all comes first, as in `elementwise_sizes`.
+  constexpr void write(signature& s) const { s.n[0] = slices * slice, s.n[1] = slices; }
+};
+
 /// Losses. softmax_cross_entropy: logits (batch, classes, inner), target (batch, inner) as i32;
 /// mse: both (batch, classes) with everything of one sample in `classes`, inner = 1.
 struct loss_sizes {

@@ -6,9 +6,17 @@
 //                                                old value, so that its gradient dies at once
 //   repeated blocks    loop ... dw of a slice, update(w's slice) ... end_loop
 //   skip_rule::step    dw dw dw | test test test | update update update | scaler_update
+//   limit on the norm  dw dw dw | test ... | norm norm norm | clip_factor | update update update
 //
-// The last form holds every gradient until the last one is known to be finite.
+// The last forms hold every gradient until the last one is known to be finite, or until the norm
+// over all of them is known; with a limit on the norm, skip_rule::tensor therefore becomes
+// skip_rule::step. Where an L1 penalty or a limit on values asks for it, adjust_gradient comes
+// before the norms, else right before the update, in place of the gradient.
+//
+// update_rule::spares_vectors: parameters of one extent (biases, scales of normalizations; not
+// counting trips of repeated blocks) have no weight decay, no L1 penalty and no adaptive rate.
 
+#include <tessera/ops/update_rules.hpp>
 #include <tessera/passes/liveness.hpp>
 
 namespace tessera::passes {
@@ -24,24 +32,36 @@ constexpr i32 append_state(graph& g, i32 parameter, const char* part, float fill
   return g.add(t);
 }
 
+/// The rule as it holds for `parameter`.
+constexpr update_rule rule_for(const graph& g, i32 parameter, const update_rule& rule) {
+  update_rule r = rule;
+  const tensor& t = g.tensors[parameter];
+  if (rule.spares_vectors && t.dims.rank - t.stack <= 1) {
+    r.weight_decay = r.l1 = 0;
+    r.adapts = false;
+  }
+  return r;
+}
+
 constexpr operation make_update(graph& g, i32 parameter, i32 gradient, const update_rule& rule,
                                 const loss_scaling& scaling) {
-  const bool moments = rule.what == optimizer_kind::adam;
-  const char* const sgd_parts[] = {"momentum", "", ""};
-  const char* const adam_parts[] = {"first_moment", "second_moment", "largest_second_moment"};
   operation op;
-  op.what = kind::update;
+  op.what = ops::update_kind(rule.what);
   op.in[0] = gradient;
   op.in[2] = g.scaler;
   op.out[0] = parameter;
   for (i32 i = 0; i < rule.states(); ++i) {
-    op.out[1 + i] = append_state(g, parameter, moments ? adam_parts[i] : sgd_parts[i]);
+    op.out[1 + i] = append_state(g, parameter, ops::state_name(rule, i));
   }
-  const i32 applied = append_state(g, parameter, "applied");
-  g.tensors[applied].dims = shape{};
-  g.tensors[applied].stack = 0;
-  g.tensors[applied].type = element::int32;
-  op.out[4] = applied;
+  // How many updates the parameter has had; a number that the rule carries on.
+  for (const i32 slot : {4, 5}) {
+    if (slot == 5 && !ops::carries_number(rule.what)) continue;
+    const i32 id = append_state(g, parameter, slot == 4 ? "step" : "mu_product");
+    g.tensors[id].dims = shape{};
+    g.tensors[id].stack = 0;
+    if (slot == 4) g.tensors[id].type = element::int32;
+    op.out[slot] = id;
+  }
   op.attr.update = rule;
   op.attr.scaling = scaling;
   op.layer = g.tensors[parameter].name;
@@ -166,13 +186,15 @@ constexpr update_place place_of_update(const graph& g, const tensor_uses& uses,
 constexpr void update_slice(graph& g, operation& update, i32 slice) {
   const tensor parameter = g.tensors[update.out[0]];
   const i64 n = g.tensors[slice].dims.count();
-  tensor& applied = g.tensors[update.out[4]];
-  applied.dims = parameter.dims;
-  applied.dims.rank = parameter.stack;
-  applied.stack = parameter.stack;
   for (i32 out = 0; out < operation::max_outputs; ++out) {
     if (update.out[out] < 0) continue;
-    update.out[out] = sliced_like(g, update.out[out], slice, out == 4 ? n : 1);
+    if (out >= 4) {  // numbers, one a slice
+      tensor& t = g.tensors[update.out[out]];
+      t.dims = parameter.dims;
+      t.dims.rank = parameter.stack;
+      t.stack = parameter.stack;
+    }
+    update.out[out] = sliced_like(g, update.out[out], slice, out >= 4 ? n : 1);
   }
   tensor& t = g.tensors[slice];
   t.of = -1;
@@ -180,17 +202,76 @@ constexpr void update_slice(graph& g, operation& update, i32 slice) {
   update.in[0] = slice;
 }
 
+/// Puts an operation before `update` that adjusts its gradient as rule and limits say; one of kind
+/// none where they say nothing.
+constexpr operation adjust_before(graph& g, operation& update, const gradient_limits& limits) {
+  operation op;
+  if (update.attr.update.l1 == 0 && limits.value == 0) return op;
+  tensor t = g.tensors[update.in[0]];
+  t.what = role::gradient;
+  t.of = -1;
+  t.base = t.step = 0;
+  op.what = kind::adjust_gradient;
+  op.in[0] = update.in[0];
+  if (update.attr.update.l1 != 0) op.in[1] = update.out[0];
+  op.in[2] = g.scaler;
+  op.out[0] = update.in[0] = g.add(t);
+  op.attr.update.l1 = update.attr.update.l1;
+  op.attr.limits = limits;
+  op.layer = update.layer;
+  return op;
+}
+
+/// What finds the factor of clipping by the norm of all gradients that `updates` read, and hands it
+/// to them.
+constexpr grow<operation> clip_norm_of(graph& g, grow<operation>& updates,
+                                       const gradient_limits& limits) {
+  tensor t;
+  t.what = role::gradient;
+  t.type = g.tensors[updates[0].out[0]].type;
+  t.name = {"gradients", 0, "norms"};
+  t.dims = shape(updates.size());
+  const i32 norms = g.add(t);
+  t.what = role::result;
+  t.name = {"gradients", 0, "clip"};
+  t.dims = shape(ops::clip_count);
+  g.clip = g.add(t);
+  grow<operation> all;
+  operation op;
+  op.attr.limits = limits;
+  for (i32 k = 0; k < updates.size(); ++k) {
+    op.what = kind::gradient_norm;
+    op.in[1] = updates[k].in[0];
+    op.out[0] = ops::view_into(g, norms, shape(1), 0, 0, k, 0);
+    op.layer = updates[k].layer;
+    all.push(op);
+    updates[k].in[3] = g.clip;
+  }
+  op.what = kind::clip_factor;
+  op.in[0] = norms;
+  op.in[1] = -1;
+  op.in[2] = g.scaler;
+  op.out[0] = g.clip;
+  op.layer = t.name;
+  all.push(op);
+  return all;
+}
+
 }  // namespace detail
 
 /// Appends the updates of all parameters that have a gradient. `gradients`: by tensor, as
 /// `differentiate` returns them.
 constexpr void append_updates(graph& g, const grow<i32>& gradients, const update_rule& rule,
-                              const loss_scaling& scaling) {
+                              loss_scaling scaling, const gradient_limits& limits = {}) {
   if (rule.what == optimizer_kind::none) return;
+  const bool clips = limits.norm > 0;
+  if (clips && scaling.used()) scaling.skip = skip_rule::step;
+  const bool late = clips || scaling.skip == skip_rule::step;  // all gradients live until the end
   const tensor_uses uses = find_uses(g);
   const detail::uses_by_root users(g, uses.root);
   const grow<loop_span> loops = find_loops(g);
   grow<operation> tests;
+  grow<operation> adjusts;  // one before each update, most of kind none
   grow<operation> updates;
   grow<i32> after;  // the operation an update follows
   for (i32 id = 0; id < gradients.size(); ++id) {
@@ -203,13 +284,16 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
       test.out[0] = g.scaler;
       test.layer = g.tensors[id].name;
       tests.push(test);
-      place = {gradients[id], g.operations.size(), false};
     }
-    operation update = make_update(g, id, gradients[id], rule, scaling);
+    if (late) place = {gradients[id], g.operations.size(), false};
+    operation update = make_update(g, id, gradients[id], rule_for(g, id, rule), scaling);
     if (place.inside) detail::update_slice(g, update, place.gradient);
+    adjusts.push(detail::adjust_before(g, update, limits));
     updates.push(update);
     after.push(place.after);
   }
+  grow<operation> norms;
+  if (clips && updates.size() > 0) norms = detail::clip_norm_of(g, updates, limits);
 
   // The updates that follow each operation, in their order: head and links of lists.
   grow<i32> first(g.operations.size() + 1);
@@ -227,7 +311,16 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
     } else {
       for (const operation& test : tests) merged.push(test);
     }
-    for (i32 k = first[i]; k >= 0; k = next[k]) merged.push(updates[k]);
+    if (i == g.operations.size() && late) {
+      for (const operation& adjust : adjusts) {
+        if (adjust.what != kind::none) merged.push(adjust);
+      }
+      for (const operation& norm : norms) merged.push(norm);
+    }
+    for (i32 k = first[i]; k >= 0; k = next[k]) {
+      if (!late && adjusts[k].what != kind::none) merged.push(adjusts[k]);
+      merged.push(updates[k]);
+    }
   }
   if (scaling.used()) {
     operation finish;

@@ -121,7 +121,8 @@ inline void initialize_weights(const weight_list& weights, u64 seed) {
   for (const weight& w : weights) {
     random_stream random(seed, w.is_parameter() ? ++stream : 0);
     std::vector<double> values(static_cast<std::size_t>(w.about.dims.count()));
-    initialize(w.about.init, w.about.fan_in, w.about.fan_out, random, values);
+    initialize(w.about.init, w.about.fan_in, w.about.fan_out, random, values,
+               w.about.dims.rank > 0 ? w.about.dims[0] : 1);
     write_tensor(w.about, w.bytes.data(), values);
   }
 }

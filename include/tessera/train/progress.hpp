@@ -3,6 +3,7 @@
 // What a fit tells while it runs.
 
 #include <tessera/core/types.hpp>
+#include <tessera/runtime/metrics.hpp>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -30,6 +31,32 @@ struct progress {
 };
 
 using progress_function = std::function<void(const progress&)>;
+
+/// What a fit knows at the end of an epoch.
+struct epoch_end {
+  i32 epoch = 0;  // from 1
+  i32 epochs = 0;
+  double loss = 0;                      // mean over the epoch
+  const metrics* validation = nullptr;  // of the validation samples, where a fit was given any
+  bool best = false;                    // the loss on them, else `loss`, is the lowest so far
+
+  double monitored() const { return validation != nullptr ? validation->loss : loss; }
+};
+
+/// Called after every epoch; false ends the fit.
+using epoch_function = std::function<bool(const epoch_end&)>;
+
+/// Ends a fit after `patience` epochs in a row without improvement of the loss on the validation
+/// samples (without those, of the training loss): an epoch improves where its loss is below the
+/// best so far by more than `least_improvement`; a loss that is not a number never does. Then, and
+/// also when all epochs have been run, `restore_best` puts back the weights of the best epoch,
+/// running statistics included; the optimizer's state stays. Room for them is allocated when the
+/// fit starts. Patience 0: neither.
+struct early_stopping {
+  i32 patience = 0;
+  double least_improvement = 0;
+  bool restore_best = true;
+};
 
 namespace detail {
 

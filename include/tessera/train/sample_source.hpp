@@ -37,7 +37,9 @@ concept sample_source = requires(const S& s) {
 namespace detail {
 
 template <class S>
-concept in_order = requires { requires S::in_order; };
+concept in_order = requires {
+  requires S::in_order;
+};
 
 template <class S>
 concept has_label = requires(const S& s, i64 i) {

@@ -10,6 +10,7 @@
 #include <tessera/runtime/metrics.hpp>
 #include <tessera/runtime/program.hpp>
 #include <tessera/runtime/weights.hpp>
+#include <tessera/train/best_epoch.hpp>
 #include <tessera/train/progress.hpp>
 #include <tessera/train/sample_source.hpp>
 #include <array>
@@ -32,6 +33,8 @@ struct fit_options {
   i32 epochs = 1;
   schedule learning_rate = 1e-3;
   progress_function progress = {};  // called after every step
+  epoch_function each_epoch = {};   // called after every epoch, false ends the fit
+  early_stopping stop = {};
 };
 
 namespace detail {
@@ -127,6 +130,12 @@ class trainer {
     return read(plan::step_graph, plan::where.locations, plan::step_graph.scaler);
   }
 
+  /// The norm over the gradients of all parameters in the last step, before clip_norm has limited
+  /// it, without loss scale; infinite or none where a gradient has overflowed.
+  double gradient_norm() const requires(plan::step_graph.clip >= 0) {
+    return read(plan::step_graph, plan::where.locations, plan::step_graph.clip);
+  }
+
   /// Puts up to a batch of samples where the step reads them; the rest of the batch is padding.
   /// What a source must have: train/sample_source.hpp.
   template <sample_source Source>
@@ -171,47 +180,15 @@ class trainer {
   /// Errors   samples whose shape is not the network's input
   template <sample_source Source>
   double fit(const Source& source, const fit_options& options) {
-    check(source);
-    data::epoch_order order(source.size(), batch_size, values_.seed, !detail::in_order<Source>);
-    const i64 steps = order.batches();
-    schedule rate = options.learning_rate;
-    if (rate.total == 0) rate.total = steps * options.epochs;
-    progress p{.epochs = options.epochs, .steps = steps};
-    const auto start = std::chrono::steady_clock::now();
-    i64 done = 0;
-    i64 samples = 0;
-    for (i32 epoch = 0; epoch < options.epochs; ++epoch, ++epochs_) {
-      order.start(epochs_);
-      if constexpr (requires { source.start_epoch(epochs_); }) source.start_epoch(epochs_);
-      if constexpr (detail::in_order<Source>) reset_state();
-      double sum[loss_count] = {};
-      double mean[loss_count] = {};
-      i64 seen = 0;
-      for (auto indices = order.next(); !indices.empty(); indices = order.next(), ++done) {
-        const auto count = static_cast<i32>(indices.size());
-        load(source, indices);
-        p.learning_rate = rate.at(done);
-        step(static_cast<float>(p.learning_rate), count);
-        seen += count;
-        samples += count;
-        p.loss = 0;
-        for (i32 k = 0; k < loss_count; ++k) {
-          sum[k] += loss(k) * count;
-          mean[k] = sum[k] / static_cast<double>(seen);
-          p.loss += mean[k];
-        }
-        p.losses = mean;
-        p.epoch = epoch + 1;
-        p.step = order.position();
-        if (!options.progress) continue;
-        const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-        p.samples_per_second = static_cast<double>(samples) / spent.count();
-        p.seconds_left = spent.count() * static_cast<double>(steps * options.epochs - done - 1) /
-                         static_cast<double>(done + 1);
-        options.progress(p);
-      }
-    }
-    return p.loss;
+    return fit_with(
+        source, options, [] { return metrics{}; }, false);
+  }
+
+  /// The same; after every epoch evaluates `validation`, by which early stopping goes.
+  template <sample_source Source, sample_source Validation>
+  double fit(const Source& source, const Validation& validation, const fit_options& options) {
+    return fit_with(
+        source, options, [&] { return evaluate(validation); }, true);
   }
 
   /// Losses and, of each output that names classes, the accuracy, over all samples of `source`. A
@@ -268,6 +245,67 @@ class trainer {
   auto& counters() requires(requires { typename Backend::state; }) { return counters_; }
 
  private:
+  /// The loop of a fit. `validate()` gives the metrics that the end of an epoch shows, if it
+  /// `validates`.
+  template <class Source, class Validate>
+  double fit_with(const Source& source, const fit_options& options, const Validate& validate,
+                  bool validates) {
+    check(source);
+    data::epoch_order order(source.size(), batch_size, values_.seed, !detail::in_order<Source>);
+    const i64 steps = order.batches();
+    schedule rate = options.learning_rate;
+    if (rate.total == 0) rate.total = steps * options.epochs;
+    progress p{.epochs = options.epochs, .steps = steps};
+    best_epoch best(options.stop, options.stop.patience > 0 ? weights() : weight_list{});
+    metrics validation;
+    const auto start = std::chrono::steady_clock::now();
+    i64 done = 0;
+    i64 samples = 0;
+    for (i32 epoch = 0; epoch < options.epochs; ++epoch, ++epochs_) {
+      order.start(epochs_);
+      if constexpr (requires { source.start_epoch(epochs_); }) source.start_epoch(epochs_);
+      if constexpr (detail::in_order<Source>) reset_state();
+      double sum[loss_count] = {};
+      double mean[loss_count] = {};
+      i64 seen = 0;
+      for (auto indices = order.next(); !indices.empty(); indices = order.next(), ++done) {
+        const auto count = static_cast<i32>(indices.size());
+        load(source, indices);
+        p.learning_rate = rate.at(done);
+        step(static_cast<float>(p.learning_rate), count);
+        seen += count;
+        samples += count;
+        p.loss = 0;
+        for (i32 k = 0; k < loss_count; ++k) {
+          sum[k] += loss(k) * count;
+          mean[k] = sum[k] / static_cast<double>(seen);
+          p.loss += mean[k];
+        }
+        p.losses = mean;
+        p.epoch = epoch + 1;
+        p.step = order.position();
+        if (!options.progress) continue;
+        const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+        p.samples_per_second = static_cast<double>(samples) / spent.count();
+        p.seconds_left = spent.count() * static_cast<double>(steps * options.epochs - done - 1) /
+                         static_cast<double>(done + 1);
+        options.progress(p);
+      }
+      epoch_end end{.epoch = epoch + 1, .epochs = options.epochs, .loss = p.loss};
+      if (validates) {
+        validation = validate();
+        end.validation = &validation;
+      }
+      end.best = best.take(end.monitored());
+      const bool goes_on = !options.each_epoch || options.each_epoch(end);
+      if (goes_on && !best.out_of_patience()) continue;
+      ++epochs_;
+      break;
+    }
+    best.restore();
+    return p.loss;
+  }
+
   static constexpr bool counts = requires { typename Backend::state; };
 
   static constexpr memory_summary evaluation_memory = evaluation_job::memory;

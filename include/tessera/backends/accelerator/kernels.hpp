@@ -23,6 +23,7 @@
 #include <tessera/backends/accelerator/resize.hpp>
 #include <tessera/backends/accelerator/sampling.hpp>
 #include <tessera/backends/accelerator/update.hpp>
+#include <tessera/backends/accelerator/update_rules.hpp>
 #include <tessera/backends/accelerator/user.hpp>
 
 namespace tessera::accelerator {
@@ -157,6 +158,13 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::additive_scores) return &run_additive_scores<T>;
   if constexpr (What == kind::additive_scores_gradient) return &run_additive_scores_gradient<T>;
   if constexpr (What == kind::update) return &run_update<T>;
+  if constexpr (ops::is_norm_update(What)) return &run_norm_update<T, What>;
+  if constexpr (ops::is_rule_update(What) && !ops::is_norm_update(What)) {
+    return &run_rule_update<T, What>;
+  }
+  if constexpr (What == kind::adjust_gradient) return &run_adjust_gradient<T>;
+  if constexpr (What == kind::gradient_norm) return &run_gradient_norm<T>;
+  if constexpr (What == kind::clip_factor) return &run_clip_factor;
   if constexpr (What == kind::overflow_test) return &run_overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &run_scaler_update;
   if constexpr (What == kind::bernoulli) return &run_bernoulli<T>;

@@ -44,10 +44,11 @@ struct mapping {
   constexpr i64 output_blocks() const { return vertices() / partials(); }
 };
 
-/// Does an operation end in a question to all tiles, such as whether any gradient overflowed?
+/// Does an operation ask all tiles a question, such as whether any gradient overflowed, or for the
+/// norm of what they have?
 constexpr bool votes(const signature& s) {
-  return s.what == kind::overflow_test ||
-         ((is_fused_update(s.what) || s.what == kind::update) && s.has_input(2));
+  return s.what == kind::overflow_test || ops::is_norm_update(s.what) ||
+         (ops::is_update(s.what) && s.has_input(2));
 }
 
 /// Do partial sums go back, merged, to the vertices that made them?

@@ -88,6 +88,7 @@ constexpr family family_of(kind what) {
     case kind::bias_gradient:
     case kind::channel_scale_gradient:
     case kind::prelu_slope_gradient:
+    case kind::gradient_norm:
     case kind::bias_update: return family::bias;
     case kind::max_pool2d:
     case kind::max_pool2d_gradient:
@@ -120,6 +121,7 @@ constexpr family family_of(kind what) {
     case kind::local_response_norm:
     case kind::local_response_norm_gradient: return family::response;
     case kind::reduce_amax_gradient: return family::groups;
+    case kind::clip_factor:
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
   }

@@ -9,7 +9,7 @@
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
-#include <tessera/ops/update.hpp>
+#include <tessera/ops/update_rules.hpp>  // bias_correction
 #include <cmath>
 
 namespace tessera::accelerator {
@@ -28,36 +28,32 @@ bool all_finite(const T* x, i64 n) {
   return finite;
 }
 
-/// 1 - beta^t in double. Squares are taken one by one, so that the bits do not depend on a
-/// mathematical library; fma keeps the last product from being rounded as a compiler likes.
-inline double bias_correction(float beta, i32 t) {
-  double result = 1;
-  double square = static_cast<double>(beta);
-  for (u32 rest = static_cast<u32>(t); rest > 1; rest >>= 1) {
-    if ((rest & 1) != 0) result *= square;
-    square *= square;
-  }
-  return t > 0 ? std::fma(-result, square, 1.0) : 0.0;
-}
-
 /// One optimizer step with everything that is the same for all elements.
 struct optimizer_step {
   update_rule rule;
   float rate;
   float scale = 1;
-  bool first;  // no update yet: momentum starts
+  float factor = 1;  // of clipping
+  bool first;        // no update yet: momentum starts
   float root_correction = 1;
+  float keep = 1;  // adam: of the weight, with decoupled weight decay
 
   optimizer_step(const call& c, i32 applied)
       : rule(c.attr->update), rate(c.step->learning_rate), first(applied == 0) {
     if (c.sizes->has_input(2)) scale = c.input<float>(2)[ops::scaler_scale];
+    if (c.sizes->has_input(3)) factor = c.input<float>(3)[ops::clip_factor];
+    if (rule.decoupled) {
+      keep = std::fma(-rate, rule.weight_decay, 1.0f);
+      rule.weight_decay = 0;
+    }
     if (rule.what != optimizer_kind::adam) return;
-    rate = static_cast<float>(static_cast<double>(rate) / bias_correction(rule.beta1, applied + 1));
-    root_correction = static_cast<float>(std::sqrt(bias_correction(rule.beta2, applied + 1)));
+    rate = static_cast<float>(static_cast<double>(rate) /
+                              ops::bias_correction(rule.beta1, applied + 1));
+    root_correction = static_cast<float>(std::sqrt(ops::bias_correction(rule.beta2, applied + 1)));
   }
 
   void sgd(float* w, float* v, const float* gradient) const {
-    lanes g = load(gradient) / set(scale);
+    lanes g = (load(gradient) / set(scale)) * set(factor);
     const lanes weight = load(w);
     if (rule.weight_decay != 0) g = fma(set(rule.weight_decay), weight, g);
     if (rule.momentum != 0) {
@@ -70,7 +66,7 @@ struct optimizer_step {
   }
 
   void adam(float* w, float* m, float* v, float* largest, const float* gradient) const {
-    lanes g = load(gradient) / set(scale);
+    lanes g = (load(gradient) / set(scale)) * set(factor);
     const lanes weight = load(w);
     if (rule.weight_decay != 0) g = fma(set(rule.weight_decay), weight, g);
     const lanes fresh = set(1.0f - rule.beta1) * g;
@@ -84,7 +80,7 @@ struct optimizer_step {
       store(largest, square);
     }
     const lanes root = square_root(square) / set(root_correction) + set(rule.epsilon);
-    store(w, weight - (set(rate) * mean) / root);
+    store(w, fma(set(keep), weight, -((set(rate) * mean) / root)));
   }
 };
 

@@ -9,6 +9,7 @@
 #include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
 #include <tessera/ops/activation.hpp>
+#include <tessera/ops/update.hpp>  // is_update
 #include <initializer_list>
 
 namespace tessera::accelerator {
@@ -37,8 +38,7 @@ struct finish_work {
 };
 
 constexpr bool is_fused_update(kind what) {
-  return what == kind::dense_weight_update || what == kind::conv2d_weight_update ||
-         what == kind::bias_update;
+  return ops::is_update(what) && !ops::reads_gradient(what);
 }
 
 /// Optimizer states of an update: its output slots 1 to 3.
@@ -47,11 +47,33 @@ constexpr i32 states_of(const signature& s) {
 }
 
 /// Cycles per vector of an optimizer's step: unscale and apply; momentum two more; Adam's two
-/// moments, root and division.
-constexpr i64 update_cycles(const vector_unit& v, i32 states) {
+/// moments, root and division. Of other rules: their additions, multiplications and selections,
+/// roots and divisions, as ops/update_rules.hpp has them.
+constexpr i64 update_cycles(const vector_unit& v, kind what, i32 states) {
+  switch (what) {
+    case kind::rmsprop_update: return (3 + 2 * i64{states}) * v.simple + v.root + v.divide;
+    case kind::adagrad_update: return 5 * v.simple + v.root + v.divide;
+    case kind::adadelta_update: return 10 * v.simple + 2 * (v.root + v.divide);
+    case kind::adamax_update: return 7 * v.simple + v.divide;
+    case kind::nadam_update:
+    case kind::radam_update: return 9 * v.simple + v.root + v.divide;
+    case kind::rprop_update: return 11 * v.simple;
+    case kind::lion_update: return 8 * v.simple;
+    case kind::lamb_update: return 14 * v.simple + 2 * (v.root + v.divide);  // u twice
+    case kind::lars_update: return (6 + 2 * i64{states}) * v.simple;
+    default: break;
+  }
   if (states == 0) return 2 * v.simple;
   if (states == 1) return 4 * v.simple;
   return 7 * v.simple + v.root + v.divide;
+}
+
+/// Updates by norms: the tiles' sums of two squares that each tile receives and adds up, one pair
+/// for each part of a slice that a tile has.
+constexpr i64 norm_update_sums(const machine& m, const signature& s, const problem& p) {
+  const i64 even = ceil_div(p.extent[axis_b], m.tiles);
+  const i64 block = ceil_div(even, p.grain[axis_b]) * p.grain[axis_b];
+  return 2 * (ceil_div(p.extent[axis_b], block) + norm_update_sizes::of(s).slices - 1);
 }
 
 constexpr finish_work finish_of(const machine& m, const signature& s) {
@@ -64,7 +86,7 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     f.sram_bytes = 8;
   } else if (is_fused_update(s.what)) {
     const i32 states = states_of(s);
-    f.cycles_per_vector = update_cycles(m.vector, states);
+    f.cycles_per_vector = update_cycles(m.vector, s.what, states);
     f.ops = 2 + 2 * states;
     f.sram_bytes = 4 + 8 * (1 + states);
   } else if (is_quantized_product(s.what)) {  // bias and zero points; two roundings and bounds
@@ -141,7 +163,7 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
                  ? v.simple
                  : v.random + (v.logarithm + v.root + 2 * v.exponential) / 2 + 3 * v.simple;
     case kind::weigh_samples: return v.simple;
-    case kind::update: return update_cycles(v, states_of(s));
+    case kind::adjust_gradient: return (s.has_input(1) ? 5 : 3) * v.simple;
     case kind::glu: return (narrow ? v.sigmoid_f16 : v.sigmoid_f32) + v.simple;
     case kind::glu_gradient: return (narrow ? v.sigmoid_f16 : v.sigmoid_f32) + 4 * v.simple;
     case kind::prelu:
@@ -158,7 +180,7 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
       if (ops::is_activation_gradient(s.what)) {
         return function_cycles(v, ops::row_of(s.what).gradient);
       }
-      return v.simple;
+      return ops::is_update(s.what) ? update_cycles(v, s.what, states_of(s)) : i64{v.simple};
   }
 }
 
@@ -407,6 +429,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
         quantization_work(m, s, positions, w);
         break;
       }
+      const bool update = ops::is_update(s.what);
       i64 bytes = 0;  // per element
       if (is_over_axes(s.what)) {
         const auto n = axes_sizes::of(s);
@@ -438,17 +461,24 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       if (s.what != kind::overflow_test) {
         for (i32 slot = 0; slot < 4; ++slot) {
           if (!s.has_output(slot)) continue;
-          bytes += (s.what == kind::update ? 2 : 1) * bytes_of(s.output_type(slot));
+          bytes += (update ? 2 : 1) * bytes_of(s.output_type(slot));
         }
       }
-      w.vector_ops = positions * (s.what == kind::update ? 2 + 2 * states_of(s) : 1);
+      w.vector_ops = positions * (update ? 2 + 2 * states_of(s) : 1);
       w.sram_bytes = positions * bytes + w.fixed_bytes;
-      w.cycles = s.what == kind::cast
-                     ? vector_cost::cast(m.vector, positions, s.input_type(0), s.output_type(0))
-                     : vector_cost::elementwise(
-                           m.vector, positions,
-                           s.what == kind::overflow_test ? s.input_type(0) : s.output_type(0),
-                           elementwise_cycles(m, s));
+      if (ops::is_norm_update(s.what)) {  // sums first: all operands are read once more
+        const i64 sums = norm_update_sums(m, s, p);
+        w.fixed_bytes = 4 * sums;
+        w.vector_ops += 2 * positions + sums;
+        w.sram_bytes += positions * (bytes_of(s.input_type(0)) + 4 * (1 + states_of(s))) + 4 * sums;
+        w.cycles = vector_cost::elementwise(m.vector, sums, element::f32, m.vector.simple);
+      }
+      w.cycles += s.what == kind::cast
+                      ? vector_cost::cast(m.vector, positions, s.input_type(0), s.output_type(0))
+                      : vector_cost::elementwise(
+                            m.vector, positions,
+                            s.what == kind::overflow_test ? s.input_type(0) : s.output_type(0),
+                            elementwise_cycles(m, s));
       break;
     }
     case family::exchange: {
@@ -458,11 +488,14 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes = positions * bytes;
       break;
     }
-    case family::single:
-      w.vector_ops = 4;
-      w.sram_bytes = 32;
-      w.cycles = vector_cost::elementwise(m.vector, 4, element::f32, 2 * m.vector.simple);
+    case family::single: {
+      // The four numbers of the loss scale; the norms of all gradients, joined to one.
+      const i64 n = 4 + (s.what == kind::clip_factor ? elementwise_sizes::of(s).count : 0);
+      w.vector_ops = n;
+      w.sram_bytes = 16 + 4 * n;
+      w.cycles = vector_cost::elementwise(m.vector, n, element::f32, 2 * m.vector.simple);
       break;
+    }
   }
   return w;
 }

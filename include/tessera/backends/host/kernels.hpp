@@ -30,6 +30,7 @@
 #include <tessera/backends/host/sampling.hpp>
 #include <tessera/backends/host/softmax.hpp>
 #include <tessera/backends/host/update.hpp>
+#include <tessera/backends/host/update_rules.hpp>
 #include <tessera/ir/user_operation.hpp>
 
 namespace tessera::host {
@@ -47,6 +48,7 @@ constexpr i32 storage_slot(kind what) {
   switch (what) {
     case kind::bias_gradient:
     case kind::bias_update:
+    case kind::gradient_norm:
     case kind::embedding_gradient: return 1;
     case kind::select_by_length:
     case kind::embedding: return 8;      // out 0
@@ -192,10 +194,11 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::mse_gradient:
       name.supported = is_float(s.input_type(1)) && is_float(s.output_type(0));
       break;
-    case kind::update:
-    case kind::dense_weight_update:
-    case kind::conv2d_weight_update:
-    case kind::bias_update: name.supported = absent_or(out, element::f32); break;
+    case kind::adjust_gradient:
+      name.supported = absent_or(1, element::f32) && absent_or(out, t);
+      break;
+    case kind::gradient_norm:
+    case kind::clip_factor: name.supported = absent_or(out, element::f32); break;
     case kind::bernoulli:
     case kind::gaussian_noise: name.supported = absent_or(1, t) && absent_or(out, t); break;
     case kind::weigh_samples:
@@ -203,7 +206,7 @@ constexpr kernel_name name_of(const signature& s) {
       break;
     case kind::overflow_test:
     case kind::scaler_update: name.supported = true; break;
-    default: break;
+    default: name.supported = ops::is_update(s.what) && absent_or(out, element::f32); break;
   }
   const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;
   if (conv && t == element::f16) {  // 16-bit weights of one channel are widened into a panel
@@ -317,6 +320,13 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::mse) return &mse;
   if constexpr (What == kind::mse_gradient) return &mse_gradient;
   if constexpr (What == kind::update) return &update<T>;
+  if constexpr (ops::is_norm_update(What)) return &norm_update<T, What>;
+  if constexpr (ops::is_rule_update(What) && !ops::is_norm_update(What)) {
+    return &rule_update<T, What>;
+  }
+  if constexpr (What == kind::adjust_gradient) return &adjust_gradient<T>;
+  if constexpr (What == kind::gradient_norm) return &gradient_norm<T>;
+  if constexpr (What == kind::clip_factor) return &clip_factor;
   if constexpr (What == kind::overflow_test) return &overflow_test<T>;
   if constexpr (What == kind::scaler_update) return &scaler_update;
   if constexpr (What == kind::bernoulli) return &bernoulli<T>;

@@ -11,6 +11,7 @@
 // Formulas: ir/attributes.hpp; rounding, scaling and skipping: ops/update.hpp.
 
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -40,21 +41,28 @@ struct update_constants {
   float adam_rate;        // learning rate / (1 - beta1^t)
   float root_correction;  // sqrt(1 - beta2^t)
   float epsilon;
+  float keep;  // adam: what the weight keeps of itself; 1 but for decoupled weight decay
 };
 
+/// How gradients are freed of their loss scale, and clipped by `factor`.
+constexpr void set_scale(update_constants& k, float scale, float factor) {
+  // A power of two with a normal inverse: one mantissa bit, and neither inf nor 0 comes out.
+  const u32 bits = std::bit_cast<u32>(scale);
+  const i32 exponent = static_cast<i32>(bits >> 23) - 127;
+  k.divides = (bits & 0x7fffff) != 0 || exponent <= -126 || exponent > 126;
+  k.scale = scale;
+  k.inverse_scale = (k.divides ? 1 : 1 / scale) * factor;  // divided before, where it divides
+}
+
 /// `applied`: how many updates the parameter has had.
-inline update_constants constants_of(const update_rule& rule, float rate, i32 applied,
-                                     float scale) {
+inline update_constants constants_of(const update_rule& rule, float rate, i32 applied, float scale,
+                                     float factor = 1) {
   update_constants k{};
   k.what = rule.what;
   k.keeps_velocity = rule.momentum != 0;
   k.nesterov = rule.nesterov;
   k.amsgrad = rule.amsgrad;
-  int exponent = 0;
-  const float inverse = 1 / scale;
-  k.divides = std::frexp(scale, &exponent) != 0.5f || !std::isnormal(inverse);
-  k.scale = scale;
-  k.inverse_scale = k.divides ? 1 : inverse;  // divided before, where it divides
+  set_scale(k, scale, factor);
   k.rate = rate;
   k.weight_decay = rule.weight_decay;
   // The velocity starts as the gradient.
@@ -73,6 +81,11 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   k.adam_rate = static_cast<float>(rate / correction1);
   k.root_correction = static_cast<float>(std::sqrt(correction2));
   k.epsilon = rule.epsilon;
+  k.keep = 1;
+  if (rule.decoupled) {
+    k.keep = 1 - rate * rule.weight_decay;
+    k.weight_decay = 0;
+  }
   return k;
 }
 
@@ -122,7 +135,8 @@ struct adam_step {
         beta2(k.beta2),
         rest2(k.rest2),
         correction(k.root_correction),
-        epsilon(k.epsilon) {}
+        epsilon(k.epsilon),
+        kept(k.keep) {}
 
   void operator()(simd::vec g, simd::vec& w, simd::vec (&state)[3]) const {
     g = simd::fma(decay, w, scale * g);
@@ -130,10 +144,10 @@ struct adam_step {
     state[1] = simd::fma(beta2, state[1], rest2 * g * g);
     simd::vec second = state[1];
     if constexpr (Amsgrad) second = state[2] = simd::larger(state[2], state[1]);
-    w = w - rate * state[0] / (simd::root(second) / correction + epsilon);
+    w = simd::fma(kept, w, -(rate * state[0] / (simd::root(second) / correction + epsilon)));
   }
 
-  simd::vec scale, rate, decay, beta1, rest1, beta2, rest2, correction, epsilon;
+  simd::vec scale, rate, decay, beta1, rest1, beta2, rest2, correction, epsilon, kept;
 };
 
 /// The gradient of an update, row by row and vector by vector: from memory, or the outer product of
@@ -337,7 +351,9 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
   }
   i32& applied = *c.output<i32>(4);
   const float scale = scaler == nullptr ? 1.0f : scaler[ops::scaler_scale];
-  const update_constants k = constants_of(c.attr->update, c.step->learning_rate, applied, scale);
+  const float factor = c.in[3] == nullptr ? 1.0f : c.input<float>(3)[ops::clip_factor];
+  const update_constants k =
+      constants_of(c.attr->update, c.step->learning_rate, applied, scale, factor);
   const parameter_block parameter{c.output<float>(0),
                                   {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
   if (scaler != nullptr && scaling.skip == skip_rule::tensor) {

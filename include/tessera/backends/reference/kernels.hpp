@@ -21,6 +21,7 @@
 #include <tessera/backends/reference/resize.hpp>
 #include <tessera/backends/reference/sampling.hpp>
 #include <tessera/backends/reference/update.hpp>
+#include <tessera/backends/reference/update_rules.hpp>
 #include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <type_traits>
@@ -106,6 +107,19 @@ void run_in(const call& c) {
     case kind::dense_weight_update: return update<Real, dense_weight_gradient>(c);
     case kind::conv2d_weight_update: return update<Real, conv2d_weight_gradient>(c);
     case kind::bias_update: return update<Real, bias_gradient>(c);
+    case kind::rmsprop_update:
+    case kind::adagrad_update:
+    case kind::adadelta_update:
+    case kind::adamax_update:
+    case kind::nadam_update:
+    case kind::radam_update:
+    case kind::rprop_update:
+    case kind::lion_update:
+    case kind::lamb_update:
+    case kind::lars_update: return rule_update<Real>(c);
+    case kind::adjust_gradient: return adjust_gradient<Real>(c);
+    case kind::gradient_norm: return gradient_norm<Real>(c);
+    case kind::clip_factor: return clip_factor<Real>(c);
     case kind::overflow_test: return overflow_test<Real>(c);
     case kind::scaler_update: return scaler_update(c);
     case kind::bernoulli:

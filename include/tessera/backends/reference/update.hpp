@@ -84,6 +84,7 @@ struct adam_step {
                                (1 - std::pow(static_cast<double>(rule.beta1), applied + 1)))),
         root_correction(static_cast<Real>(
             std::sqrt(1 - std::pow(static_cast<double>(rule.beta2), applied + 1)))),
+        keep(1 - static_cast<Real>(c.step->learning_rate) * static_cast<Real>(rule.weight_decay)),
         w(out<Real>(c, 0)),
         m(out<Real>(c, 1)),
         v(out<Real>(c, 2)),
@@ -92,7 +93,7 @@ struct adam_step {
   void operator()(i64 i, Real g) const {
     const Real beta1 = rule.beta1;
     const Real beta2 = rule.beta2;
-    g += static_cast<Real>(rule.weight_decay) * w[i];
+    if (!rule.decoupled) g += static_cast<Real>(rule.weight_decay) * w[i];
     m.set(i, beta1 * m[i] + (1 - beta1) * g);
     v.set(i, beta2 * v[i] + (1 - beta2) * g * g);
     Real second = v[i];
@@ -101,28 +102,50 @@ struct adam_step {
       largest.set(i, second);
     }
     const Real root = std::sqrt(second) / root_correction + static_cast<Real>(rule.epsilon);
-    w.set(i, w[i] - rate * m[i] / root);
+    const Real kept = rule.decoupled ? w[i] * keep : w[i];
+    w.set(i, kept - rate * m[i] / root);
   }
 
   update_rule rule;
   Real rate;
   Real root_correction;
+  Real keep;
   cells<Real> w, m, v, largest;
+};
+
+/// False where the overflow of a scaled gradient forbids the update; marks those found here.
+template <class Gradient>
+bool may_update(const call& c, const Gradient& gradient) {
+  float* const scaler = reinterpret_cast<float*>(c.in[2]);
+  const skip_rule skip = scaler == nullptr ? skip_rule::none : c.attr->scaling.skip;
+  if (skip == skip_rule::step) return scaler[ops::scaler_overflow] == 0;
+  if (skip == skip_rule::none || !overflows(gradient)) return true;
+  scaler[ops::scaler_overflow] = 1;
+  return false;
+}
+
+/// A gradient without its loss scale, clipped by the norm of all.
+template <class Real, class Gradient>
+struct as_applied {
+  Gradient gradient;
+  Real scale = 1;
+  Real factor = 1;
+
+  as_applied(const call& c, const Gradient& stored) : gradient(stored) {
+    if (c.in[2] != nullptr) scale = static_cast<Real>(c.input<float>(2)[ops::scaler_scale]);
+    if (const numbers<Real> clip = in<Real>(c, 3)) factor = clip[ops::clip_factor];
+  }
+  i64 count() const { return gradient.count(); }
+  Real operator()(i64 i) const { return gradient(i) / scale * factor; }
 };
 
 template <class Real, class Gradient>
 void update_by(const call& c, const as_stored<Gradient>& gradient) {
-  const loss_scaling& scaling = c.attr->scaling;
-  float* scaler = reinterpret_cast<float*>(c.in[2]);
+  if (!may_update(c, gradient)) return;
   i32& applied = *c.output<i32>(4);
-  if (scaling.skip == skip_rule::step && scaler[ops::scaler_overflow] != 0) return;
-  if (scaling.skip == skip_rule::tensor && overflows(gradient)) {
-    scaler[ops::scaler_overflow] = 1;
-    return;
-  }
-  const Real scale = scaler == nullptr ? Real(1) : static_cast<Real>(scaler[ops::scaler_scale]);
+  const as_applied<Real, as_stored<Gradient>> g(c, gradient);
   const auto apply = [&](const auto& step) {
-    for (i64 i = 0; i < gradient.count(); ++i) step(i, gradient(i) / scale);
+    for (i64 i = 0; i < g.count(); ++i) step(i, g(i));
   };
   if (c.attr->update.what == optimizer_kind::sgd) apply(sgd_step<Real>(c, applied));
   if (c.attr->update.what == optimizer_kind::adam) apply(adam_step<Real>(c, applied));
