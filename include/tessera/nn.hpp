@@ -29,3 +29,4 @@
 #include <tessera/nn/shapes.hpp>
 #include <tessera/nn/shared.hpp>
 #include <tessera/nn/transformer.hpp>
+#include <tessera/nn/upsample.hpp>

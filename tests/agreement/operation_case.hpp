@@ -99,6 +99,10 @@ inline i64 longest_sum(const graph& g) {
       const auto p = pool_sizes::of(s);
       n = std::max(n, i64{p.kernel_height} * p.kernel_width);
     }
+    if (op.what == kind::embedding_bag) {  // all entries may be of one row
+      const auto b = bag_sizes::of(s);
+      n = std::max({n, i64{b.entries(s)}, i64{b.width}});
+    }
     if (is_resize(op.what)) {
       const auto r = resize_sizes::of(s);
       const auto down = ops::axis_of(op.what, r, 0);
@@ -157,6 +161,7 @@ struct prepared {
       if (op.what == kind::softmax_cross_entropy) classes = g.tensors[op.in[0]].dims[1];
       if (op.what == kind::embedding) classes = g.tensors[op.in[1]].dims[0] + 1;  // one is no row
       if (op.what == kind::select_by_length || op.what == kind::masked_softmax) classes = 2;
+      if (op.what == kind::embedding_bag) classes = g.tensors[op.in[1]].dims[0] + 1;
       if (op.what == kind::max_unpool2d) {  // two numbers are no places
         classes = g.tensors[op.out[0]].dims[2] * g.tensors[op.out[0]].dims[3] + 2;
       }

@@ -20,6 +20,8 @@ class case_graph {
   graph g;
   attributes attr;
 
+  bool batch_last() const { return batch_last_; }
+
   /// An input of the case. `rank`: extents joined to that many, 0: as they are.
   i32 input(const std::string& name, i32 rank = 0) {
     const golden_tensor t = case_.tensor("inputs", name);

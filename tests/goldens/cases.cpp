@@ -81,6 +81,7 @@ const std::map<std::string, golden_check> checks{
     {"quantized_conv2d", check_quantized_conv},
     {"dynamic_fixed_point_mlp", check_fixed_point_mlp},
     {"dynamic_fixed_point_conv2d", check_fixed_point_conv},
+    {"embedding_bag", check_embedding_bag},
     {"dropout", check_dropout},
     {"batchnorm", check_batch_norm},
     {"groupnorm", check_group_norm},

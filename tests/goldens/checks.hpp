@@ -119,6 +119,7 @@ void check_net_transformer(const golden_case&, findings&);
 
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);
+void check_embedding_bag(const golden_case&, findings&);
 
 // quantization.cpp
 void check_quantize(const golden_case&, findings&);

@@ -19,8 +19,9 @@ struct checked_case {
 };
 
 std::vector<checked_case> attention_cases();  // attention.cpp
-std::vector<checked_case> resize_cases();     // resize.cpp
 std::vector<checked_case> pointwise_cases();  // pointwise.cpp
+std::vector<checked_case> resize_cases();     // resize.cpp
+std::vector<checked_case> embedding_cases();  // embedding.cpp
 
 inline constexpr tensor_name layer{"checked", 0, ""};
 
@@ -37,6 +38,13 @@ inline window make_window(i32 kernel, i32 stride, i32 pad, i32 dilation = 1) {
 
 inline i32 input(graph& g, const shape& dims, bool last) {
   return add_tensor(g, dims, {.batch_last = last, .differentiable = true});
+}
+
+/// An input with time in front of the batch.
+inline i32 sequence(graph& g, const shape& dims, bool last, element type) {
+  const i32 x = add_tensor(g, dims, {.type = type, .batch_last = last});
+  g.tensors[x].stack = 1;
+  return x;
 }
 
 /// Checks a row in both layouts.

@@ -158,6 +158,14 @@ kernel find_kernel(const signature& s) {
     case select_by_length: return detail::find_for_kind<M, select_by_length>(s);
     case embedding: return detail::find_for_kind<M, embedding>(s);
     case embedding_gradient: return detail::find_for_kind<M, embedding_gradient>(s);
+    case embedding_update:
+    case embedding_bag_update: return detail::find_for_kind<M, embedding_update>(s);
+    case embedding_overflow_test:
+    case embedding_bag_overflow_test: return detail::find_for_kind<M, embedding_overflow_test>(s);
+    case embedding_bag: return detail::find_for_kind<M, embedding_bag>(s);
+    case embedding_bag_gradient: return detail::find_for_kind<M, embedding_bag_gradient>(s);
+    case embedding_bag_weight_gradient:
+      return detail::find_for_kind<M, embedding_bag_weight_gradient>(s);
     case max_pool2d: return detail::find_for_kind<M, max_pool2d>(s);
     case max_pool2d_gradient: return detail::find_for_kind<M, max_pool2d_gradient>(s);
     case avg_pool2d: return detail::find_for_kind<M, avg_pool2d>(s);

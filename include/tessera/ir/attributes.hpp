@@ -156,23 +156,28 @@ struct product_attributes {
   float scale = 1;  // factor on the product
 };
 
+/// What embedding_bag makes of the rows of a bag.
+enum class bag_mode : u8 { sum, mean, max };
+
 struct user_operation;
 
 struct attributes {
   window win;
-  i32 groups = 1;              // convolution
-  i32 axis = 0;                // concat, split: of a sample, or of all where there are no samples
-  u32 axes = 0;                // reductions, expand: bits of extents of the larger operand
-  i32 parts[8] = {};           // concat, split: extents of the parts along that axis
-  float rate = 0;              // dropout: probability of a zero
-  bool align_corners = false;  // upsample_bilinear: the corners' cells lie on each other
-  i32 salt = 0;                // dropout: which stream of random numbers
-  i32 padding_index = -1;      // embedding: whose row gets no gradient
+  i32 groups = 1;                // convolution
+  i32 axis = 0;                  // concat, split: of a sample, or of all where there are no samples
+  u32 axes = 0;                  // reductions, expand: bits of extents of the larger operand
+  i32 parts[8] = {};             // concat, split: extents of the parts along that axis
+  float rate = 0;                // dropout: probability of a zero
+  bool align_corners = false;    // upsample_bilinear: the corners' cells lie on each other
+  i32 salt = 0;                  // dropout: which stream of random numbers
+  i32 padding_index = -1;        // embedding: whose row gets no gradient
+  bag_mode bag = bag_mode::sum;  // embedding_bag
+  bool sparse = false;           // embedding: rows that do not occur keep their optimizer state
   norm_attributes norm;
   response_attributes response;
   activation_attributes activation;
   product_attributes product;
-  bool causal = false;  // masked_softmax: no key behind its query
+  bool causal = false;                   // masked_softmax: no key behind its query
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
   loss_attributes loss;
   update_rule update;

@@ -103,6 +103,14 @@ enum class kind : u8 {
   // rows of a table: (indices, table), (indices, dy) -> dtable
   embedding,
   embedding_gradient,
+  embedding_update,         // (indices, dy, scaler) -> as update, scratch: rows that occur
+  embedding_overflow_test,  // (indices, dy) -> scaler, scratch
+  // rows summed by bags: (indices, table, -, -, offsets, -, weights) -> y[, rows]
+  embedding_bag,
+  embedding_bag_gradient,  // (indices, dy, -, -, offsets, rows, weights) -> dtable
+  embedding_bag_update,
+  embedding_bag_overflow_test,
+  embedding_bag_weight_gradient,  // (indices, dy, table, -, offsets) -> dweights
   // normalization
   batch_norm,
   batch_norm_gradient,

@@ -85,6 +85,13 @@ struct image {
   static constexpr shape dims{Channels, Height, Width};
 };
 
+/// Signals, channels first: signal<2, 16000> are 16,000 samples of two microphones. Layers of one
+/// dimension (conv1d, max_pool1d, ...) take them. What runs over time step by step is a sequence.
+template <i32 Channels, i32 Length>
+struct signal {
+  static constexpr shape dims{Channels, Length};
+};
+
 /// Samples that run over time: sequence<100, 26> has 100 steps of 26 features. Time is outermost in
 /// memory, so that a loop reads it step by step.
 template <i32 Time, i32... Extents>

@@ -4,6 +4,7 @@
 //
 //   embedding            (indices, table) -> y        y[i] = table[indices[i]]
 //   embedding_gradient   (indices, dy) -> dtable      dtable[r] = sum of dy[i] with indices[i] = r
+//   embedding_update     (indices, dy, scaler) -> as ops/update.hpp, scratch: both in one
 //
 // An index that is no row of the table gives zeros and has no gradient; so has the padding index
 // (attributes::padding_index), whose row is read like any other. Sums start at 0, run over the
@@ -15,7 +16,15 @@
 //   (batch, positions)    (batch, positions, width)   (positions, width, batch)
 //   (time, batch)         (time, batch, width)        (time, width, batch)
 //
-// Saved: the indices. In place: nothing.
+// The fused update touches the rows that occur in `indices` and no others (padding does not count):
+// for SGD without momentum and weight decay that is the dense result bit for bit, because the other
+// rows' gradient is 0. Rules that have a state are fused only where the table asks for it
+// (attributes::sparse): then momentum, moments and weight decay of a row stand still while it does
+// not occur, and Adam's t counts the table's updates, not the row's. Rows are summed as above, each
+// by one thread. What a loss scale has to see is tested row by row too (embedding_overflow_test),
+// so the table's gradient never exists. Source of the lazy rule: PyTorch's SparseAdam.
+//
+// Saved: the indices. In place: nothing. Scratch: a list of i32 in the arena, ops/lookups.hpp.
 
 #include <tessera/ops/adjoints.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -24,7 +33,8 @@ namespace tessera::ops {
 
 /// indices i32, table (rows, width). Returns y: the indices' shape with `width` behind it.
 /// `padding_index` -1: none.
-constexpr i32 embedding(graph& g, i32 indices, i32 table, i32 padding_index, tensor_name layer) {
+constexpr i32 embedding(graph& g, i32 indices, i32 table, i32 padding_index, tensor_name layer,
+                        bool sparse = false) {
   const tensor& i = g.tensors[indices];
   const shape& t = g.tensors[table].dims;
   shape dims = i.dims;
@@ -45,6 +55,7 @@ constexpr i32 embedding(graph& g, i32 indices, i32 table, i32 padding_index, ten
   op.in[1] = table;
   op.out[0] = y;
   op.attr.padding_index = padding_index;
+  op.attr.sparse = sparse;
   op.layer = layer;
   g.add(op);
   return y;
@@ -65,7 +76,8 @@ constexpr void differentiate_embedding(graph& g, const operation& forward, adjoi
 constexpr embedding_sizes sizes_of_embedding(const graph& g, const operation& op) {
   const tensor& indices = g.tensors[op.in[0]];
   const bool forward = op.what == kind::embedding;
-  const shape& table = g.tensors[forward ? op.in[1] : op.out[0]].dims;
+  shape table = g.tensors[forward ? op.in[1] : op.out[0]].dims;
+  if (op.what == kind::embedding_overflow_test) table = shape(op.attr.parts[0], op.attr.parts[1]);
   const i32 batch = indices.batch() > 0 ? indices.batch() : 1;
   return {static_cast<i32>(indices.dims.count() / batch), batch, table.rank > 0 ? table[0] : 1,
           table.rank > 1 ? table[1] : 1};

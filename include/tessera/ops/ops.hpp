@@ -8,14 +8,15 @@
 //   sign              the signature that chooses the kernel
 
 #include <tessera/ops/activation.hpp>
-#include <tessera/ops/broadcast.hpp>
 #include <tessera/ops/additive.hpp>
+#include <tessera/ops/broadcast.hpp>
 #include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
 #include <tessera/ops/conv_transpose.hpp>
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/embedding.hpp>
+#include <tessera/ops/embedding_bag.hpp>
 #include <tessera/ops/glu.hpp>
 #include <tessera/ops/loss.hpp>
 #include <tessera/ops/matmul.hpp>
@@ -105,6 +106,13 @@ constexpr const char* name_of(kind what) {
     case kind::select_by_length: return "select_by_length";
     case kind::embedding: return "embedding";
     case kind::embedding_gradient: return "embedding_gradient";
+    case kind::embedding_update: return "embedding_update";
+    case kind::embedding_overflow_test: return "embedding_overflow_test";
+    case kind::embedding_bag: return "embedding_bag";
+    case kind::embedding_bag_gradient: return "embedding_bag_gradient";
+    case kind::embedding_bag_update: return "embedding_bag_update";
+    case kind::embedding_bag_overflow_test: return "embedding_bag_overflow_test";
+    case kind::embedding_bag_weight_gradient: return "embedding_bag_weight_gradient";
     case kind::batch_norm: return "batch_norm";
     case kind::batch_norm_gradient: return "batch_norm_gradient";
     case kind::batch_norm_inference: return "batch_norm_inference";
@@ -188,6 +196,7 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::gru_cell: return differentiate_gru_cell(g, forward, a);
     case kind::select_by_length: return differentiate_select(g, forward, a);
     case kind::embedding: return differentiate_embedding(g, forward, a);
+    case kind::embedding_bag: return differentiate_embedding_bag(g, forward, a);
     case kind::softmax_cross_entropy:
     case kind::mse: return differentiate_loss(g, forward, a);
     case kind::matmul: return differentiate_matmul(g, forward, a);
@@ -204,7 +213,8 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
 constexpr void drop_saved(operation& op) {
   switch (op.what) {
     case kind::max_pool2d:
-    case kind::adaptive_max_pool2d: op.out[1] = -1; return;
+    case kind::adaptive_max_pool2d:
+    case kind::embedding_bag: op.out[1] = -1; return;
     case kind::lstm_cell: op.out[2] = -1; return;
     case kind::gru_cell: op.out[1] = op.out[2] = -1; return;
     default: return;
@@ -399,7 +409,14 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::gru_cell_gradient:
     case kind::select_by_length: sizes_of_cell(g, op).write(s); break;
     case kind::embedding:
-    case kind::embedding_gradient: sizes_of_embedding(g, op).write(s); break;
+    case kind::embedding_gradient:
+    case kind::embedding_update:
+    case kind::embedding_overflow_test: sizes_of_embedding(g, op).write(s); break;
+    case kind::embedding_bag:
+    case kind::embedding_bag_gradient:
+    case kind::embedding_bag_update:
+    case kind::embedding_bag_overflow_test:
+    case kind::embedding_bag_weight_gradient: sizes_of_bag(g, op).write(s); break;
     case kind::softmax_cross_entropy:
     case kind::softmax_cross_entropy_gradient:
     case kind::mse:

@@ -26,6 +26,16 @@ constexpr i32 pool_count(const window& w, i32 axis, i32 in) {
   return n;
 }
 
+/// The tensor for the places that `pool`, a max pool, saves.
+constexpr i32 append_places(graph& g, const operation& pool) {
+  const i32 y = pool.out[0];
+  const i32 index = append_like(g, y, g.tensors[y].dims, role::saved, part_of(pool.layer, "index"));
+  const window& w = pool.attr.win;
+  g.tensors[index].type = w.kernel[0] * w.kernel[1] <= 256 ? element::uint8 : element::int32;
+  g.tensors[index].differentiable = false;
+  return index;
+}
+
 /// x (batch, channels, height, width). Returns y (batch, channels, height', width').
 constexpr i32 pool2d(graph& g, kind what, i32 x, const window& win, tensor_name layer) {
   shape dims = g.tensors[x].dims;
@@ -37,14 +47,9 @@ constexpr i32 pool2d(graph& g, kind what, i32 x, const window& win, tensor_name 
   op.what = what;
   op.in[0] = x;
   op.out[0] = y;
-  if (what == kind::max_pool2d && g.tensors[x].differentiable) {
-    const i32 index = append_like(g, x, dims, role::saved, part_of(layer, "index"));
-    g.tensors[index].type = win.kernel[0] * win.kernel[1] <= 256 ? element::uint8 : element::int32;
-    g.tensors[index].differentiable = false;
-    op.out[1] = index;
-  }
   op.attr.win = win;
   op.layer = layer;
+  if (what == kind::max_pool2d && g.tensors[x].differentiable) op.out[1] = append_places(g, op);
   g.add(op);
   return y;
 }

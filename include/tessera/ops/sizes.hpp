@@ -199,6 +199,35 @@ struct embedding_sizes {
   constexpr i64 step(bool batch_last) const { return batch_last ? batch : 1; }
 };
 
+constexpr bool is_bag(kind what) {
+  return what >= kind::embedding_bag && what <= kind::embedding_bag_weight_gradient;
+}
+/// Fused updates of tables, and the tests of the gradients that those never have.
+constexpr bool is_lookup_update(kind what) {
+  return what == kind::embedding_update || what == kind::embedding_bag_update;
+}
+constexpr bool is_lookup_test(kind what) {
+  return what == kind::embedding_overflow_test || what == kind::embedding_bag_overflow_test;
+}
+
+/// embedding_bag and what belongs to it. indices: `positions` for each bag, entry (bag, position)
+/// at position * bags + bag where `positions_first`; with offsets (input 4) a list of `positions`.
+/// table (rows, width), y (bags, width).
+struct bag_sizes {
+  i32 bags, positions, rows, width;
+  i32 positions_first;
+
+  static constexpr bag_sizes of(const signature& s) {
+    return {s.n[0], s.n[1], s.n[2], s.n[3], s.n[4]};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = bags, s.n[1] = positions, s.n[2] = rows, s.n[3] = width, s.n[4] = positions_first;
+  }
+  constexpr i32 entries(const signature& s) const {
+    return s.has_input(4) ? positions : bags * positions;
+  }
+};
+
 /// Operations on elements that take one number a channel.
 constexpr bool is_by_channel(kind what) {
   return what >= kind::bias_add && what <= kind::prelu_gradient;

@@ -6,6 +6,7 @@
 //   dense_weight_update  in: x, dy, scaler            out: the same
 //   conv2d_weight_update in: x, dy, scaler            out: the same
 //   bias_update          in: -, dy, scaler            out: the same
+//   embedding_update     in: indices, dy, scaler      out: the same, scratch   ops/embedding.hpp
 //   rmsprop_update ...   in: gradient, -, scaler      out: the same, and one more (out 5): a number
 //                                                     that the rule carries on
 //                                                     (ops/update_rules.hpp)
@@ -64,7 +65,9 @@ constexpr void adapt_scale(float* scaler, const loss_scaling& rule) {
 }
 
 /// Updates of all rules, fused or not.
-constexpr bool is_update(kind what) { return what >= kind::update && what <= kind::lars_update; }
+constexpr bool is_update(kind what) {
+  return (what >= kind::update && what <= kind::lars_update) || is_lookup_update(what);
+}
 
 /// Updates by rules that are never fused.
 constexpr bool is_rule_update(kind what) {
@@ -113,6 +116,8 @@ constexpr kind fused_update(kind gradient) {
     case kind::dense_weight_gradient: return kind::dense_weight_update;
     case kind::conv2d_weight_gradient: return kind::conv2d_weight_update;
     case kind::bias_gradient: return kind::bias_update;
+    case kind::embedding_gradient: return kind::embedding_update;
+    case kind::embedding_bag_gradient: return kind::embedding_bag_update;
     default: return kind::none;
   }
 }

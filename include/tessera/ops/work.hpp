@@ -7,6 +7,7 @@
 //   additive scores                 one for each tanh unit; their gradient three
 //   pooling                         one for each cell of each window
 //   resizing                        one for each cell that a position reads
+//   bags                            one for each element of each entry's row, twice in an update
 //   bytes that move                 none
 //   everything else                 one for each element of its largest operand
 //
@@ -80,14 +81,39 @@ constexpr i64 macs_of(const graph& g, const operation& op) {
       const additive_sizes s = sizes_of_additive(g, op);
       return 3 * s.pairs() * s.features;
     }
-    case kind::embedding_gradient: return g.tensors[op.in[1]].dims.count();
+    case kind::embedding_gradient:
+    case kind::embedding_overflow_test: return g.tensors[op.in[1]].dims.count();
+    case kind::embedding_update: return 2 * g.tensors[op.in[1]].dims.count();
+    case kind::embedding_bag:
+    case kind::embedding_bag_gradient:
+    case kind::embedding_bag_overflow_test:
+    case kind::embedding_bag_weight_gradient:
+    case kind::embedding_bag_update:
+      return g.tensors[op.in[0]].dims.count() * sizes_of_bag(g, op).width *
+             (op.what == kind::embedding_bag_update ? 2 : 1);
     default: return largest_operand(g, op);
   }
 }
 
-/// Bytes of the operands of one run, each read or written once; what an update changes, both.
+/// Bytes of the operands of one run, each read or written once; what an update changes, both. Of a
+/// table no more than a row for each index.
 constexpr i64 traffic_of(const graph& g, const operation& op) {
   i64 bytes = 0;
+  if (is_bag(op.what) || is_lookup_update(op.what) || op.what == kind::embedding) {
+    const i64 indices = g.tensors[op.in[0]].dims.count();
+    const auto touched = [&](const tensor& t, i32 times) {
+      const bool table = t.dims.rank > 1 && (t.what == role::parameter || t.what == role::working ||
+                                             t.what == role::state);
+      const i64 rows = table ? t.dims[t.stack] : 1;
+      return t.bytes() / rows * (rows < indices || !table ? rows : indices) * times;
+    };
+    for (const i32 id : op.in) bytes += id < 0 ? 0 : touched(g.tensors[id], 1);
+    for (const i32 id : op.out) {
+      const bool both = id >= 0 && is_update(op.what) && g.tensors[id].what != role::saved;
+      bytes += id < 0 ? 0 : touched(g.tensors[id], both ? 2 : 1);
+    }
+    return bytes;
+  }
   for (const i32 id : op.in) bytes += id < 0 ? 0 : g.tensors[id].bytes();
   for (const i32 id : op.out) {
     if (id < 0) continue;

@@ -10,7 +10,9 @@
 // A working copy is a parameter rounded to 16 bits. It is made by a cast at the start of the step
 // and read in the parameter's place by every forward and backward operation; updates go to the
 // master. (Micikevicius et al. 2018) Parameters that only normalizations read have no working copy:
-// those read the master, and the gradients of such parameters are of its type.
+// those read the master, and the gradients of such parameters are of its type. Tables that only
+// embeddings read have none either: the few rows that are looked up are rounded on the way, to the
+// same bits; their gradients are 16 bits like any weight's.
 
 #include <tessera/ops/ops.hpp>
 
@@ -46,10 +48,32 @@ constexpr grow<bool> find_norm_scales(const graph& g) {
   return found;
 }
 
+/// By tensor: is it a parameter whose rows embeddings look up, and nobody else reads?
+constexpr grow<bool> find_tables(const graph& g) {
+  grow<bool> looked_up(g.tensors.size());  // by storage
+  grow<bool> others(g.tensors.size());
+  for (const operation& op : g.operations) {
+    const bool looks_up = op.what == kind::embedding || op.what == kind::embedding_bag;
+    for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
+      if (op.in[slot] < 0) continue;
+      const bool table =
+          (looks_up && slot == 1) || (op.what == kind::embedding_bag_weight_gradient && slot == 2);
+      (table ? looked_up : others)[storage_of(g, op.in[slot])] = true;
+    }
+  }
+  grow<bool> found(g.tensors.size());
+  for (i32 id = 0; id < g.tensors.size(); ++id) {
+    const i32 storage = storage_of(g, id);
+    found[id] = g.tensors[id].what == role::parameter && looked_up[storage] && !others[storage];
+  }
+  return found;
+}
+
 /// Sets the types of all tensors of a differentiated graph and inserts the casts at its start.
 constexpr void assign_precision(graph& g, const precision_policy& policy) {
   const i32 tensors = g.tensors.size();
   const grow<bool> norm_scale = find_norm_scales(g);
+  const grow<bool> table = find_tables(g);
   for (i32 id = 0; id < tensors; ++id) {
     tensor& t = g.tensors[id];
     if (!is_real(t.type)) continue;  // whole numbers: words, places, quantized values
@@ -90,7 +114,9 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
   grow<i32> working(tensors);
   for (i32 id = 0; id < tensors; ++id) {
     working[id] = id;
-    if (g.tensors[id].what != role::parameter || norm_scale[id]) continue;
+    if (g.tensors[id].what != role::parameter || norm_scale[id] || table[id]) {
+      continue;
+    }
     if (!is_real(g.tensors[id].type)) continue;
     tensor copy = g.tensors[id];
     copy.what = role::working;

@@ -73,6 +73,9 @@ inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& ra
     if (op.what == kind::embedding && op.in[0] == id) {  // one of them is no row of the table
       classes = static_cast<u32>(g.tensors[op.in[1]].dims[0] + 1);
     }
+    if (op.what == kind::embedding_bag && (op.in[0] == id || op.in[4] == id)) {
+      classes = static_cast<u32>(g.tensors[op.in[1]].dims[0] + 1);
+    }
     if (op.what == kind::max_unpool2d && op.in[1] == id) {
       const shape& y = g.tensors[op.out[0]].dims;
       classes = static_cast<u32>(y[2] * y[3] + 1);

@@ -84,6 +84,16 @@ constexpr i64 fused_gradient_elements(const signature& s) {
   }
 }
 
+/// Entries of a lookup whose kernel sorts them by row; 0 for other operations.
+constexpr i64 sorted_entries(const signature& s) {
+  if (s.what == kind::embedding_update || s.what == kind::embedding_overflow_test) {
+    return embedding_sizes::of(s).indices();
+  }
+  const bool sorts =
+      s.what == kind::embedding_bag_gradient || is_lookup_update(s.what) || is_lookup_test(s.what);
+  return sorts ? bag_sizes::of(s).entries(s) : 0;
+}
+
 /// Bytes of scratch that the kernel of `s` works with, on any machine: the gradient of a fused
 /// update, which a real machine keeps on the tiles that made it; the weights of a product in f32,
 /// each vertex' sums padded to whole groups of four.
@@ -91,6 +101,7 @@ constexpr i64 scratch_bytes(const signature& s) {
   const i64 elements = fused_gradient_elements(s);
   if (elements > 0) return aligned(elements * bytes_of(s.input_type(1)));
   if (s.what == kind::matmul) return 0;
+  if (const i64 entries = sorted_entries(s); entries > 0) return aligned(entries * 16);
   const problem p = problem_of(s);
   if (p.what != family::forward && p.what != family::data_gradient) return 0;
   if (is_quantization(s.what)) return 0;

@@ -10,6 +10,7 @@
 #include <tessera/backends/accelerator/attention.hpp>
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
+#include <tessera/backends/accelerator/embedding_bag.hpp>
 #include <tessera/backends/accelerator/loss.hpp>
 #include <tessera/backends/accelerator/matmul.hpp>
 #include <tessera/backends/accelerator/move.hpp>
@@ -41,11 +42,18 @@ constexpr element storage_of(const signature& s) {
   switch (s.what) {  // led by whole numbers
     case kind::select_by_length:
     case kind::embedding: return s.output_type(0);
-    case kind::embedding_gradient: return s.input_type(1);
     case kind::dequantize: return s.output_type(0);
     case kind::requantize:
     case kind::quantized_dense:
     case kind::quantized_conv2d: return element::f32;  // whole numbers throughout
+    case kind::embedding_bag: return s.output_type(0);
+    case kind::embedding_gradient:
+    case kind::embedding_update:
+    case kind::embedding_overflow_test:
+    case kind::embedding_bag_gradient:
+    case kind::embedding_bag_update:
+    case kind::embedding_bag_overflow_test:
+    case kind::embedding_bag_weight_gradient: return s.input_type(1);
     default: break;
   }
   for (const i32 slot : {0, 1}) {
@@ -102,6 +110,13 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::gru_cell_gradient) return &run_gru_cell_gradient<T>;
   if constexpr (What == kind::select_by_length) return &run_select_by_length<T>;
   if constexpr (What == kind::embedding) return &run_embedding<T>;
+  if constexpr (is_lookup_update(What)) return &run_lookup_update<T>;
+  if constexpr (is_lookup_test(What)) return &run_lookup_test<T>;
+  if constexpr (What == kind::embedding_bag) return &run_embedding_bag<T>;
+  if constexpr (What == kind::embedding_bag_gradient) return &run_embedding_bag_gradient<T>;
+  if constexpr (What == kind::embedding_bag_weight_gradient) {
+    return &run_embedding_bag_weight_gradient<T>;
+  }
   if constexpr (What == kind::embedding_gradient) return &run_embedding_gradient<T>;
   if constexpr (What == kind::max_pool2d) return &run_max_pool<T>;
   if constexpr (What == kind::max_pool2d_gradient) return &run_max_pool_gradient<T>;

@@ -47,7 +47,7 @@ struct mapping {
 /// Does an operation ask all tiles a question, such as whether any gradient overflowed, or for the
 /// norm of what they have?
 constexpr bool votes(const signature& s) {
-  return s.what == kind::overflow_test || ops::is_norm_update(s.what) ||
+  return s.what == kind::overflow_test || ops::is_norm_update(s.what) || is_lookup_test(s.what) ||
          (ops::is_update(s.what) && s.has_input(2));
 }
 

@@ -21,6 +21,7 @@
 //   recurrent cells   b consecutive elements of a state          -
 //   embedding         b indices, o columns                        -
 //   its gradient      c rows, o columns of the table              -
+//   bags              b bags, o columns; weights' gradient: b     -
 //   batch norm        o channels, b (samples, positions)      b, where statistics are asked for
 //   row norms         o groups, b samples; b rows             b, gradients of scales
 //   response norm     b (samples, positions)                  -
@@ -106,8 +107,15 @@ constexpr family family_of(kind what) {
     case kind::gru_cell:
     case kind::gru_cell_gradient:
     case kind::select_by_length: return family::cell;
-    case kind::embedding: return family::lookup;
-    case kind::embedding_gradient: return family::scatter;
+    case kind::embedding:
+    case kind::embedding_bag:
+    case kind::embedding_bag_weight_gradient: return family::lookup;
+    case kind::embedding_gradient:
+    case kind::embedding_update:
+    case kind::embedding_overflow_test:
+    case kind::embedding_bag_gradient:
+    case kind::embedding_bag_update:
+    case kind::embedding_bag_overflow_test: return family::scatter;
     case kind::batch_norm:
     case kind::batch_norm_gradient:
     case kind::batch_norm_inference:
@@ -142,6 +150,7 @@ struct problem {
   bool reduced[axis_count] = {};
   i32 taps = 1;     // cells of a window; scatter: indices; unpool: values of a plane
   i32 classes = 1;  // losses; norms: elements of one row, channels of one position; unpool: cells
+                    // scatter: rows of dy; lookup of bags: 1 where the bags are a list
   kind resized = kind::none;  // windows are those of this resizing, by position
   bool align_corners = false;
   // height and width of the window, index 0 is height
@@ -354,6 +363,16 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::lookup: {
+      if (is_bag(s.what)) {
+        const auto n = bag_sizes::of(s);
+        const bool list = s.has_input(4);  // all of it may be in one bag
+        p.extent[axis_b] = n.bags;
+        p.extent[axis_o] = s.what == kind::embedding_bag ? n.width : 1;
+        p.grain[axis_o] = s.what == kind::embedding_bag ? 8 : 1;
+        p.taps = n.positions;
+        p.classes = list ? 1 : 0;
+        break;
+      }
       const auto n = embedding_sizes::of(s);
       p.extent[axis_b] = n.indices();
       p.extent[axis_o] = n.width;
@@ -361,11 +380,20 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::scatter: {
+      if (is_bag(s.what)) {
+        const auto n = bag_sizes::of(s);
+        p.extent[axis_o] = n.width;
+        p.extent[axis_c] = n.rows;
+        p.grain[axis_o] = 8;
+        p.taps = n.entries(s);
+        p.classes = n.bags;
+        break;
+      }
       const auto n = embedding_sizes::of(s);
       p.extent[axis_o] = n.width;
       p.extent[axis_c] = n.rows;
       p.grain[axis_o] = 8;
-      p.taps = n.indices();
+      p.taps = p.classes = n.indices();
       break;
     }
     case family::elementwise:

@@ -245,22 +245,44 @@ void for_vertices(const machine& m, const call& c, const Work& work) {
   });
 }
 
-template <class T>
-void run_embedding(const machine& m, const call& c) {
+/// An element of a table as it is stored: an f32 master is rounded on the way.
+template <class T, class Table>
+T stored_element(const machine& m, Table x) {
+  if constexpr (sizeof(T) == sizeof(Table)) {
+    static_cast<void>(m);
+    return x;
+  } else {
+    T y;
+    put(m.matrix.round, &x, &y, 1);
+    return y;
+  }
+}
+
+template <class T, class Table>
+void look_up(const machine& m, const call& c) {
   const auto n = embedding_sizes::of(*c.sizes);
   const bool last = c.sizes->batch_last;
   const i32* indices = c.input<i32>(0);
-  const T* table = c.input<T>(1);
+  const Table* table = c.input<Table>(1);
   T* y = c.output<T>(0);
   for_vertices(m, c, [&](const vertex& v) {
     for (i32 i = v.begin[axis_b]; i < v.begin[axis_b] + v.size[axis_b]; ++i) {
       const i64 row = indices[i];
       const bool exists = row >= 0 && row < n.rows;
       for (i32 w = v.begin[axis_o]; w < v.begin[axis_o] + v.size[axis_o]; ++w) {
-        y[n.begin(last, i) + w * n.step(last)] = exists ? table[row * n.width + w] : T{};
+        y[n.begin(last, i) + w * n.step(last)] =
+            exists ? stored_element<T>(m, table[row * n.width + w]) : T{};
       }
     }
   });
+}
+
+template <class T>
+void run_embedding(const machine& m, const call& c) {
+  if constexpr (sizeof(T) == 2) {
+    if (c.sizes->input_type(1) == element::f32) return look_up<T, float>(m, c);
+  }
+  look_up<T, T>(m, c);
 }
 
 template <class T>

@@ -84,7 +84,7 @@ struct optimizer_step {
   }
 };
 
-/// Elements [first, first + count) of a parameter: `gradient` as stored.
+/// Elements [first, first + count) of a parameter: their gradient as stored, from gradient[0] on.
 template <class T>
 void apply_update(const call& c, const optimizer_step& step, const T* gradient, i64 first,
                   i64 count) {
@@ -95,7 +95,7 @@ void apply_update(const call& c, const optimizer_step& step, const T* gradient, 
   alignas(64) float x[4][strip] = {};
   for (i64 i = first; i < first + count; i += strip) {
     const i64 n = first + count - i < strip ? first + count - i : strip;
-    fetch(gradient + i, g, n);
+    fetch(gradient + (i - first), g, n);
     for (i32 k = 0; k <= states; ++k) fetch(memory[k] + i, x[k], n);
     for (i64 j = 0; j < n; j += lane_count) {
       if (step.rule.what == optimizer_kind::adam) {
@@ -130,7 +130,7 @@ void run_update(const machine& m, const call& c) {
   const bool apply = may_apply(c, gradient, elementwise_sizes::of(*c.sizes).count);
   const optimizer_step step(c, applied);
   for_elements(m, c, [&](i64 first, i64 count) {
-    if (apply) apply_update(c, step, gradient, first, count);
+    if (apply) apply_update(c, step, gradient + first, first, count);
   });
   if (apply) ++applied;
 }

@@ -405,22 +405,55 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       break;
     }
     case family::lookup: {
+      const element type = s.input_type(1);
+      if (is_bag(s.what)) {
+        const i64 entries = p.classes == 1 ? p.taps : i64{p.taps} * positions;
+        const bool back = s.what == kind::embedding_bag_weight_gradient;
+        const i64 width = back ? bag_sizes::of(s).width : o;
+        const i64 added = entries * width;
+        w.vector_ops = added + (back ? 0 : positions * o);
+        const i64 table = bytes_of(s.input_type(back ? 2 : 1));
+        w.fixed_bytes = added * table + entries * 4 +
+                        (back ? positions * width * bytes_of(type) : 0) +
+                        (s.has_input(6) ? entries * bytes_of(s.input_type(6)) : 0);
+        w.sram_bytes =
+            added * bytes_of(type) + (back ? entries : positions * o) * bytes_of(s.output_type(0));
+        w.cycles = vector_cost::elementwise(m.vector, w.vector_ops, element::f32, m.vector.simple);
+        break;
+      }
       const i64 elements = positions * o;
       w.vector_ops = elements;
-      w.fixed_bytes = elements * bytes_of(s.input_type(1)) + positions * 4;
-      w.sram_bytes = elements * 2 * bytes_of(s.output_type(0));
+      w.fixed_bytes = elements * bytes_of(type) + positions * 4;
+      w.sram_bytes = elements * (bytes_of(type) + bytes_of(s.output_type(0)));
       w.cycles = vector_cost::elementwise(m.vector, elements, s.output_type(0), m.vector.simple);
       break;
     }
     case family::scatter: {
+      const element type = s.input_type(1);
       const i64 added = i64{p.taps} * o;
-      const i64 stored = c * o;
-      w.vector_ops = added + stored;
-      w.fixed_bytes = added * bytes_of(s.input_type(1)) + i64{p.taps} * 4;
-      w.sram_bytes = w.fixed_bytes + added * 8 + stored * (4 + bytes_of(s.output_type(0)));
+      const bool whole = !is_lookup_update(s.what) && !is_lookup_test(s.what);
+      // Of the rows that occur there are at most as many as entries.
+      const i64 stored = (whole || c < p.taps ? c : i64{p.taps}) * o;
+      const i64 states = states_of(s);
+      w.fixed_bytes = i64{p.classes} * o * bytes_of(type) + i64{p.taps} * 4;
+      if (is_bag(s.what)) {
+        if (s.has_input(6)) w.fixed_bytes += i64{p.taps} * bytes_of(s.input_type(6));
+        if (s.has_input(5)) w.fixed_bytes += i64{p.classes} * o * 4;
+      }
       w.sum_bytes = 4 * stored;
-      w.cycles = vector_cost::elementwise(m.vector, added, element::f32, m.vector.simple) +
-                 vector_cost::elementwise(m.vector, stored, s.output_type(0), m.vector.simple);
+      w.cycles = vector_cost::elementwise(m.vector, added, element::f32, m.vector.simple);
+      if (is_lookup_update(s.what)) {
+        w.vector_ops = added + stored * (2 + 2 * states);
+        w.sram_bytes = w.fixed_bytes + added * 8 + stored * (4 + 8 * (1 + states));
+        w.cycles += vector_cost::elementwise(m.vector, stored, element::f32,
+                                             update_cycles(m.vector, s.what, states_of(s)));
+      } else {
+        w.vector_ops = added + stored;
+        w.sram_bytes =
+            w.fixed_bytes + added * 8 + stored * (4 + (whole ? bytes_of(s.output_type(0)) : 0));
+        w.cycles += vector_cost::elementwise(
+            m.vector, stored, whole ? s.output_type(0) : element::f32, m.vector.simple);
+      }
       break;
     }
     case family::elementwise: {

@@ -23,11 +23,23 @@ namespace tessera::host {
 /// True where `index` names a row of the table.
 inline bool names_row(const embedding_sizes& n, i32 index) { return index >= 0 && index < n.rows; }
 
-template <class T, bool Last>
-void embedding(const call& c) {
+/// An element of a table as it is stored in y.
+inline float as_stored(float x, float) { return x; }
+inline half as_stored(half x, half) { return x; }
+inline half as_stored(float x, half) { return to_half(x); }
+
+/// A row of a table into y, rounded where the table is an f32 master.
+inline void copy_row(const float* from, half* to, i32 count) { narrow(from, to, count); }
+template <class T>
+void copy_row(const T* from, T* to, i32 count) {
+  std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+template <class T, class Table, bool Last>
+void look_up(const call& c) {
   const auto n = embedding_sizes::of(*c.sizes);
   const i32* const indices = c.input<i32>(0);
-  const T* const table = c.input<T>(1);
+  const Table* const table = c.input<Table>(1);
   T* const y = c.output<T>(0);
   constexpr i32 side = 16;  // samples whose rows are read together
   const i32 groups = Last ? (n.batch + side - 1) / side : 1;
@@ -38,29 +50,39 @@ void embedding(const call& c) {
       const i32 sample = piece % groups * side;
       const i64 first = i64{piece / groups} * n.batch + sample;
       const i32 count = n.batch - sample < side ? n.batch - sample : side;
-      const T* row[side];
+      const Table* row[side];
       for (i32 k = 0; k < count; ++k) {
         row[k] =
             names_row(n, indices[first + k]) ? table + i64{indices[first + k]} * n.width : nullptr;
       }
       T* to = y + n.begin(true, first);
       for (i32 w = 0; w < n.width; ++w, to += n.batch) {
-        for (i32 k = 0; k < count; ++k) to[k] = row[k] == nullptr ? T{} : row[k][w];
+        for (i32 k = 0; k < count; ++k) {
+          to[k] = row[k] == nullptr ? T{} : as_stored(row[k][w], T{});
+        }
       }
     } else {
       const i32 first = piece * side;
       const i32 last = first + side < n.indices() ? first + side : n.indices();
       const auto bytes = static_cast<std::size_t>(n.width) * sizeof(T);
       for (i32 i = first; i < last; ++i) {
-        void* const to = y + i64{i} * n.width;
+        T* const to = y + i64{i} * n.width;
         if (names_row(n, indices[i])) {
-          std::memcpy(to, table + i64{indices[i]} * n.width, bytes);
+          copy_row(table + i64{indices[i]} * n.width, to, n.width);
         } else {
-          std::memset(to, 0, bytes);
+          std::memset(static_cast<void*>(to), 0, bytes);
         }
       }
     }
   });
+}
+
+template <class T, bool Last>
+void embedding(const call& c) {
+  if constexpr (sizeof(T) == 2) {
+    if (c.sizes->input_type(1) == element::f32) return look_up<T, float, Last>(c);
+  }
+  look_up<T, T, Last>(c);
 }
 
 /// Adds `count` elements of dy, `step` apart, to f32 sums.

@@ -9,12 +9,13 @@
 
 #include <utility>
 
-#include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/additive.hpp>
+#include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
+#include <tessera/backends/host/embedding_bag.hpp>
 #include <tessera/backends/host/glu.hpp>
 #include <tessera/backends/host/loss.hpp>
 #include <tessera/backends/host/matmul.hpp>
@@ -49,8 +50,15 @@ constexpr i32 storage_slot(kind what) {
     case kind::bias_gradient:
     case kind::bias_update:
     case kind::gradient_norm:
-    case kind::embedding_gradient: return 1;
+    case kind::embedding_gradient:
+    case kind::embedding_update:
+    case kind::embedding_overflow_test:
+    case kind::embedding_bag_gradient:
+    case kind::embedding_bag_update:
+    case kind::embedding_bag_overflow_test:
+    case kind::embedding_bag_weight_gradient: return 1;
     case kind::select_by_length:
+    case kind::embedding_bag:
     case kind::embedding: return 8;      // out 0
     case kind::scaler_update: return 8;  // out 0
     default: return 0;
@@ -87,6 +95,14 @@ constexpr kernel_name name_of(const signature& s) {
   constexpr i32 out = 8;  // slot of the first output
   if (is_resize(s.what)) {
     name.supported = absent_or(out, t);
+    return name;
+  }
+  if (is_bag(s.what) || is_lookup_update(s.what) || is_lookup_test(s.what)) {
+    const bool whole = !is_lookup_update(s.what) && !is_lookup_test(s.what);
+    const bool table = s.what == kind::embedding_bag && is_float(s.input_type(1));
+    name.supported = absent_or(0, element::int32) && (table || absent_or(1, t)) &&
+                     absent_or(6, t) && absent_or(4, element::int32) &&
+                     absent_or(5, element::int32) && absent_or(out, whole ? t : element::f32);
     return name;
   }
   if (is_unpool(s.what)) {
@@ -164,15 +180,18 @@ constexpr kernel_name name_of(const signature& s) {
       name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(2, t);
       break;
     case kind::embedding:
+      name.supported =
+          absent_or(0, element::int32) && is_float(s.input_type(1)) && absent_or(out, t);
+      break;
     case kind::embedding_gradient:
       name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(out, t);
       break;
     case kind::masked_softmax:
       name.supported = absent_or(3, element::int32) && absent_or(out, t);
       for (const i32 slot : {1, 2}) {
-        name.supported = name.supported &&
-                         (absent_or(slot, t) || absent_or(slot, element::f32) ||
-                          absent_or(slot, element::int32) || absent_or(slot, element::uint8));
+        name.supported =
+            name.supported && (absent_or(slot, t) || absent_or(slot, element::f32) ||
+                               absent_or(slot, element::int32) || absent_or(slot, element::uint8));
       }
       break;
     case kind::additive_scores:
@@ -262,6 +281,13 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::gru_cell_gradient) return &gru_cell_gradient<T>;
   if constexpr (What == kind::select_by_length) return &select_by_length<T>;
   if constexpr (What == kind::embedding) return &embedding<T, Last>;
+  if constexpr (is_lookup_update(What)) return &lookup_update<T>;
+  if constexpr (is_lookup_test(What)) return &lookup_overflow_test<T>;
+  if constexpr (What == kind::embedding_bag) return &embedding_bag<T, Last>;
+  if constexpr (What == kind::embedding_bag_gradient) return &embedding_bag_gradient<T, Last>;
+  if constexpr (What == kind::embedding_bag_weight_gradient) {
+    return &embedding_bag_weight_gradient<T, Last>;
+  }
   if constexpr (What == kind::embedding_gradient) return &embedding_gradient<T, Last>;
   if constexpr (What == kind::max_pool2d) return &max_pool2d<T, Last>;
   if constexpr (What == kind::max_pool2d_gradient) return &max_pool2d_gradient<T, Last>;

@@ -11,6 +11,7 @@
 #include <tessera/backends/reference/attention.hpp>
 #include <tessera/backends/reference/channel.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
+#include <tessera/backends/reference/embedding_bag.hpp>
 #include <tessera/backends/reference/loss.hpp>
 #include <tessera/backends/reference/move.hpp>
 #include <tessera/backends/reference/norm.hpp>
@@ -99,6 +100,13 @@ void run_in(const call& c) {
     case kind::select_by_length: return select_by_length<Real>(c);
     case kind::embedding: return embedding<Real>(c);
     case kind::embedding_gradient: return embedding_gradient<Real>(c);
+    case kind::embedding_update:
+    case kind::embedding_bag_update: return lookup_update<Real>(c);
+    case kind::embedding_overflow_test:
+    case kind::embedding_bag_overflow_test: return lookup_overflow_test<Real>(c);
+    case kind::embedding_bag: return embedding_bag<Real>(c);
+    case kind::embedding_bag_gradient: return embedding_bag_gradient<Real>(c);
+    case kind::embedding_bag_weight_gradient: return embedding_bag_weight_gradient<Real>(c);
     case kind::softmax_cross_entropy: return softmax_cross_entropy<Real>(c);
     case kind::softmax_cross_entropy_gradient: return softmax_cross_entropy_gradient<Real>(c);
     case kind::mse: return mse<Real>(c);

@@ -1,0 +1,142 @@
+// Embedding bags on every backend, and what they make of numbers that are no rows.
+
+#include <agreement/operation_case.hpp>
+
+namespace tessera::testing {
+
+namespace {
+
+i32 build(graph& g, i32 n, bool last, i32 positions, const shape& table, bag_mode mode,
+          bool weighted = false, i32 padding = -1) {
+  const i32 x = add_tensor(g, shape(n, positions), {.type = element::int32, .batch_last = last});
+  const i32 weights = weighted ? input(g, shape(n, positions), last) : -1;
+  return ops::embedding_bag(g, x, add_weight(g, table), weights, -1, mode, padding, layer);
+}
+
+i32 build_list(graph& g, i32 n, bool last, i32 entries, const shape& table, bag_mode mode,
+               bool weighted = false) {
+  const i32 starts = add_tensor(g, shape(n), {.type = element::int32, .batch_last = last});
+  const i32 x = add_tensor(g, shape(entries), {.type = element::int32, .batched = false});
+  const i32 weights =
+      weighted ? add_tensor(g, shape(entries), {.batched = false, .differentiable = true}) : -1;
+  return ops::embedding_bag(g, x, add_weight(g, table), weights, starts, mode, -1, layer);
+}
+
+const operation_case cases[] = {
+    {"embedding_bag, sum of 1 row", agreement::sum,
+     [](graph& g, i32 n, bool last) { return build(g, n, last, 3, shape(1, 5), bag_mode::sum); }},
+    {"embedding_bag, mean of 300 rows of 70", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build(g, n, last, 6, shape(300, 70), bag_mode::mean, false, 2);
+     }},
+    {"embedding_bag, max of 9 rows of 70", agreement::sum,  // gradients add up
+     [](graph& g, i32 n, bool last) {
+       return build(g, n, last, 6, shape(9, 70), bag_mode::max, false, 1);
+     }},
+    {"embedding_bag, weighted", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build(g, n, last, 4, shape(40, 19), bag_mode::sum, true);
+     }},
+    {"embedding_bag over time", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       const i32 x = add_tensor(g, shape(7, n), {.type = element::int32, .batch_last = last});
+       g.tensors[x].stack = 1;
+       return ops::embedding_bag(g, x, add_weight(g, shape(11, 16)), -1, -1, bag_mode::mean, 0,
+                                 layer);
+     }},
+    {"embedding_bag of a list, weighted", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_list(g, n, last, 50, shape(60, 33), bag_mode::sum, true);
+     }},
+    {"embedding_bag of a list, max", agreement::sum,
+     [](graph& g, i32 n, bool last) {
+       return build_list(g, n, last, 40, shape(50, 7), bag_mode::max);
+     }},
+};
+
+/// Rows 0 and 2 of (3, 2), and the worst numbers that are no rows.
+const std::vector<double> bad_indices{0, -1, 3, -2147483648.0, 2147483647.0, 2};
+
+}  // namespace
+
+TEST_CASE("embedding bags agree on all backends, in both layouts, in f32 and f16", "[agreement]") {
+  for (const operation_case& c : cases) check_agreement(c);
+}
+
+TEST_CASE("numbers that are no rows give zeros and no gradient", "[agreement]") {
+  for (const graph_backend& b : backends()) {
+    INFO(b.name);
+    graph g;
+    const i32 x = add_tensor(g, shape(6), {.type = element::int32});
+    const i32 table = add_weight(g, shape(3, 2));
+    const i32 y = ops::embedding(g, x, table, -1, layer);
+    const differentiated d = differentiate_from(g, {y});
+    keep(g, y);
+    interpreter net(g, b.find);
+    net.write(x, bad_indices);
+    net.write(table, std::vector<double>{1, 2, 3, 4, 5, 6});
+    net.write(d.seeds[0], std::vector<double>{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+    net.run({.valid = 6});
+    CHECK(net.read(y) == std::vector<double>{1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6});
+    CHECK(net.read(d.gradients[table]) == std::vector<double>{1, 1, 0, 0, 1, 1});
+  }
+}
+
+TEST_CASE("bags leave out numbers that are no rows; empty ones are zero", "[agreement]") {
+  for (const graph_backend& b : backends()) {
+    for (const bag_mode mode : {bag_mode::sum, bag_mode::mean, bag_mode::max}) {
+      INFO(b.name << ", mode " << static_cast<int>(mode));
+      graph g;
+      const i32 x = add_tensor(g, shape(2, 6), {.type = element::int32});
+      const i32 table = add_weight(g, shape(3, 2));
+      const i32 y = ops::embedding_bag(g, x, table, -1, -1, mode, 1, layer);
+      const differentiated d = differentiate_from(g, {y});
+      keep(g, y);
+      interpreter net(g, b.find);
+      std::vector<double> indices = bad_indices;
+      for (const double none : {1, 1, -5, 9, 1, 1}) indices.push_back(none);
+      net.write(x, indices);
+      net.write(table, std::vector<double>{1, 8, 3, 4, 5, 6});
+      net.write(d.seeds[0], std::vector<double>{2, 4, 2, 4});
+      net.run({.valid = 2});
+      const std::vector<double> got = net.read(y);
+      const std::vector<double> gradient = net.read(d.gradients[table]);
+      if (mode == bag_mode::sum) {
+        CHECK(got == std::vector<double>{6, 14, 0, 0});
+        CHECK(gradient == std::vector<double>{2, 4, 0, 0, 2, 4});
+      } else if (mode == bag_mode::mean) {
+        CHECK(got == std::vector<double>{3, 7, 0, 0});
+        CHECK(gradient == std::vector<double>{1, 2, 0, 0, 1, 2});
+      } else {
+        CHECK(got == std::vector<double>{5, 8, 0, 0});
+        CHECK(gradient == std::vector<double>{0, 4, 0, 0, 2, 0});
+      }
+    }
+  }
+}
+
+TEST_CASE("offsets that fall or lie outside count as the nearest that do not", "[agreement]") {
+  for (const graph_backend& b : backends()) {
+    INFO(b.name);
+    graph g;
+    const i32 starts = add_tensor(g, shape(5), {.type = element::int32});
+    const i32 x = add_tensor(g, shape(4), {.type = element::int32, .batched = false});
+    const i32 weights = add_tensor(g, shape(4), {.batched = false, .differentiable = true});
+    const i32 table = add_weight(g, shape(4, 1));
+    const i32 y = ops::embedding_bag(g, x, table, weights, starts, bag_mode::sum, -1, layer);
+    const differentiated d = differentiate_from(g, {y});
+    keep(g, y);
+    interpreter net(g, b.find);
+    net.write(starts, std::vector<double>{1, 3, -7, 2147483647.0, 2});  // 1 3 3 4 4
+    net.write(x, std::vector<double>{0, 1, 2, 3});
+    net.write(weights, std::vector<double>{1, 1, 1, 1});
+    net.write(table, std::vector<double>{1, 10, 100, 1000});
+    net.write(d.seeds[0], std::vector<double>{1, 2, 3, 4, 5});
+    net.run({.valid = 5});
+    CHECK(net.read(y) == std::vector<double>{110, 0, 1000, 0, 0});
+    CHECK(net.read(d.gradients[table]) == std::vector<double>{0, 1, 1, 3});
+    CHECK(net.read(d.gradients[weights]) == std::vector<double>{0, 10, 100, 3000});
+  }
+}
+
+}  // namespace tessera::testing
