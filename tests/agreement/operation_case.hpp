@@ -115,10 +115,9 @@ inline i64 longest_sum(const graph& g) {
       n = std::max({n, l.row(), i64{l.batch} * l.rows * l.inner});
     }
     if (op.what == kind::local_response_norm) n = response_sizes::of(s).window;
-    if (op.what == kind::softmax_cross_entropy || op.what == kind::mse) {
-      const auto l = loss_sizes::of(s);
-      n = i64{l.batch} * l.inner * (op.what == kind::mse ? l.classes : 1);
-    }
+    if (is_element_loss(op.what)) n = element_loss_sizes::of(s).count;
+    if (is_row_loss(op.what)) n = loss_sizes::of(s).rows();
+    if (op.what == kind::ctc) n = i64{ctc_sizes::of(s).time} * 4;
   }
   return n;
 }
@@ -151,6 +150,23 @@ struct prepared {
     for (const i32 id : d.seeds) fill.push_back(id);
   }
 
+  /// `v` from [-1, 1), as the losses call for that read tensor `id`.
+  double as_operand_of_losses(i32 id, double v) const {
+    for (const operation& op : g.operations) {
+      if (!is_loss(op.what)) continue;
+      for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
+        if (op.in[slot] < 0 || storage_of(g, op.in[slot]) != id) continue;
+        switch (values_of_operand(op.what, slot)) {
+          case operand_values::shares: return 0.5 + 0.45 * v;
+          case operand_values::signs: return v < 0 ? -1 : 1;
+          case operand_values::positive: return 1 + 0.5 * v;
+          case operand_values::any: break;
+        }
+      }
+    }
+    return v;
+  }
+
   /// Everything compared, after one step. `magnitudes`: of all values that go in.
   std::vector<std::vector<double>> run(const graph_backend& b, bool magnitudes, i32 threads,
                                        i32 valid) const {
@@ -158,7 +174,7 @@ struct prepared {
     random_stream random(g.operations.size());
     i32 classes = 1;
     for (const operation& op : g.operations) {
-      if (op.what == kind::softmax_cross_entropy) classes = g.tensors[op.in[0]].dims[1];
+      if (names_classes(op.what)) classes = g.tensors[op.in[0]].dims[1];
       if (op.what == kind::embedding) classes = g.tensors[op.in[1]].dims[0] + 1;  // one is no row
       if (op.what == kind::select_by_length || op.what == kind::masked_softmax) classes = 2;
       if (op.what == kind::embedding_bag) classes = g.tensors[op.in[1]].dims[0] + 1;
@@ -174,8 +190,21 @@ struct prepared {
         const bool positive =
             g.tensors[id].what == role::constant || g.tensors[id].what == role::statistic;
         if (magnitudes || positive) v = std::abs(v);
+        v = as_operand_of_losses(id, v);
       }
       net.write(id, values);
+    }
+    for (const operation& op : g.operations) {
+      if (op.what != kind::ctc) continue;
+      for (const i32 slot : {1, 3, 5}) {
+        const whole_values whole =
+            ops::whole_values_of_ctc(ops::sizes_of_ctc(g, op), slot, op.attr.loss.blank);
+        std::vector<double> values(static_cast<std::size_t>(g.tensors[op.in[slot]].dims.count()));
+        for (double& v : values) {
+          v = whole.at(static_cast<i32>(random.next_below(static_cast<u32>(whole.draws()))));
+        }
+        net.write(op.in[slot], values);
+      }
     }
     net.run({.seed = 9, .step = 3, .valid = valid, .threads = threads});
     std::vector<std::vector<double>> results;

@@ -236,10 +236,10 @@ TEST_CASE("losses and their gradients agree with double", "[backends]") {
             if (rows > 4) m.input<i32>(1)[3] = m.attr.loss.ignore_index;
             model_case back = m;
             if (weighted) {
-              m.give_input(2, n.classes, element::f32);
-              random.fill(m.in[2], element::f32, 0.5f, 2);
+              m.give_input(3, n.classes, element::f32);
+              random.fill(m.in[3], element::f32, 0.5f, 2);
               back.give_input(3, n.classes, element::f32);
-              back.in[3] = m.in[2];
+              back.in[3] = m.in[3];
             }
             m.give_output(0, reduce == reduction::none ? rows : 1, element::f32);
             check_on_all(m, 100 + 16.0 * static_cast<double>(rows));
@@ -258,7 +258,10 @@ TEST_CASE("losses and their gradients agree with double", "[backends]") {
           model_case m;
           m.sizes.what = kind::mse;
           m.sizes.batch_last = last;
-          loss_sizes{n.batch, n.classes * n.inner, 1}.write(m.sizes);
+          const i32 values = n.classes * n.inner;
+          element_loss_sizes{n.batch * values, last ? n.batch : n.batch * values, last ? 1 : values,
+                             1, 1, 1}
+              .write(m.sizes);
           m.attr.loss.reduce = reduce;
           m.step.valid = (n.batch + 1) / 2;
           const i64 elements = i64{n.batch} * n.classes * n.inner;

@@ -1,4 +1,4 @@
-#include <tessera/backends/host/loss.hpp>
+#include <tessera/backends/host/losses.hpp>
 
 #include "host_support.hpp"
 
@@ -90,7 +90,7 @@ void check_entropy(const entropy_case& n, element type) {
   forward.step.valid = n.valid;
   forward.in(0, z, type, n.batch);
   forward.in(1, target, element::int32, n.batch);
-  if (n.weighted) forward.in(2, v);
+  if (n.weighted) forward.in(3, v);
   forward.out(0, each ? i64{n.batch} * n.inner : 1, element::f32, each ? n.batch : 0);
   forward.run();
   const numbers got = forward.result(0);
@@ -209,7 +209,10 @@ TEST_CASE("mse and its gradient follow the formulas", "[backends][host]") {
         const numbers target = random_numbers(count, 2);
         const numbers above = random_numbers(each ? count : 1, 3);
         host_call forward(kind::mse, batch == 16);
-        loss_sizes{batch, 7, 1}.write(forward.s);
+        const bool last = batch == 16;
+        const element_loss_sizes sizes{batch * 7, last ? batch : batch * 7, last ? 1 : 7, 7,
+                                       last ? batch : 1, 1};
+        sizes.write(forward.s);
         forward.attr.loss = {.reduce = reduce, .weight = 0.5f};
         forward.step.valid = valid;
         forward.in(0, y, type, batch);
@@ -217,7 +220,7 @@ TEST_CASE("mse and its gradient follow the formulas", "[backends][host]") {
         forward.out(0, each ? count : 1, element::f32, each ? batch : 0);
         forward.run();
         host_call backward(kind::mse_gradient, batch == 16);
-        loss_sizes{batch, 7, 1}.write(backward.s);
+        sizes.write(backward.s);
         backward.attr.loss = forward.attr.loss;
         backward.step.valid = valid;
         backward.in(0, y, type, batch);

@@ -83,8 +83,24 @@ void check_instance_norm(const golden_case&, findings&);
 void check_layer_norm(const golden_case&, findings&);
 void check_rms_norm(const golden_case&, findings&);
 void check_local_response_norm(const golden_case&, findings&);
+
+// losses.cpp
 void check_mse(const golden_case&, findings&);
+void check_l1(const golden_case&, findings&);
+void check_smooth_l1(const golden_case&, findings&);
+void check_huber(const golden_case&, findings&);
+void check_bce_with_logits(const golden_case&, findings&);
+void check_bce(const golden_case&, findings&);
+void check_kl_div(const golden_case&, findings&);
+void check_binary_hinge(const golden_case&, findings&);
+void check_hinge_embedding(const golden_case&, findings&);
 void check_cross_entropy(const golden_case&, findings&);
+void check_nll(const golden_case&, findings&);
+void check_multiclass_hinge(const golden_case&, findings&);
+void check_cosine_embedding(const golden_case&, findings&);
+void check_triplet(const golden_case&, findings&);
+void check_distillation(const golden_case&, findings&);
+void check_ctc(const golden_case&, findings&);
 
 // resize.cpp
 void check_adaptive_avg_pool(const golden_case&, findings&);

@@ -93,11 +93,6 @@ void check_global_pool(const golden_case& c, findings& f, kind what) {
   });
 }
 
-reduction read_reduction(attribute_reader& attrs) {
-  return attrs.choice<reduction>(
-      "reduction", {{"mean", reduction::mean}, {"sum", reduction::sum}, {"none", reduction::none}});
-}
-
 /// Dropout with a mask given from outside: the operation draws its own, so it is run with seed
 /// after seed until every element has been kept or dropped once as the case wants; that run's
 /// value and gradient of the element are compared.
@@ -300,35 +295,6 @@ void check_local_response_norm(const golden_case& c, findings& f) {
     const response_attributes r{attrs.get<i32>("size"), attrs.get<float>("alpha"),
                                 attrs.get<float>("beta"), attrs.get<float>("k")};
     net.output("y", ops::local_response_norm(net.g, net.input("x"), r, layer));
-  });
-}
-
-void check_mse(const golden_case& c, findings& f) {
-  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
-    const i32 x = net.input("x");
-    const i32 target = net.input("target", net.g.tensors[x].dims, role::target);
-    net.output("loss", ops::mse(net.g, x, target, {.reduce = read_reduction(attrs)}));
-  });
-}
-
-void check_cross_entropy(const golden_case& c, findings& f) {
-  if (c.attributes().get<bool>("soft_targets", false)) {
-    throw not_there_yet("probabilities as targets do not exist yet");
-  }
-  check_operation(c, f, batch_of(c), [&](case_graph& net, attribute_reader& attrs) {
-    attrs.get<bool>("soft_targets", false);
-    const i32 x = net.input("x");
-    const shape target = c.tensor("inputs", "target").dims_as_they_are();
-    const i32 t = net.input("target", target, role::target, element::int32);
-    const bool weighted = attrs.get<bool>("class_weights", false);
-    const i32 weights = weighted ? net.input("class_weight", shape(net.g.tensors[x].dims[1]),
-                                             role::constant, element::f32, false)
-                                 : -1;
-    loss_attributes loss;
-    loss.reduce = read_reduction(attrs);
-    loss.label_smoothing = attrs.get<float>("label_smoothing", 0.0f);
-    loss.ignore_index = attrs.get<i32>("ignore_index", -100);
-    net.output("loss", ops::softmax_cross_entropy(net.g, x, t, weights, loss));
   });
 }
 

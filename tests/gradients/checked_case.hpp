@@ -22,6 +22,7 @@ std::vector<checked_case> attention_cases();  // attention.cpp
 std::vector<checked_case> pointwise_cases();  // pointwise.cpp
 std::vector<checked_case> resize_cases();     // resize.cpp
 std::vector<checked_case> embedding_cases();  // embedding.cpp
+std::vector<checked_case> loss_cases();       // losses.cpp
 
 inline constexpr tensor_name layer{"checked", 0, ""};
 

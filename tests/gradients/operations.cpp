@@ -410,7 +410,7 @@ TEST_CASE("gradients of every operation agree with central differences", "[gradi
 std::vector<checked_case> all_cases() {
   std::vector<checked_case> all(std::begin(cases), std::end(cases));
   for (const auto& family :
-       {attention_cases(), embedding_cases(), resize_cases(), pointwise_cases()}) {
+       {attention_cases(), embedding_cases(), resize_cases(), pointwise_cases(), loss_cases()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -38,10 +38,15 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
   if (what == kind::lstm_cell_gradient && out_slot == 1) return in_slot == 4;
   if (what == kind::gru_cell && out_slot == 1) return in_slot == 0;
   if (what == kind::gru_cell_gradient && out_slot == 2) return in_slot == 3;
+  if (what == kind::cosine_embedding_gradient || what == kind::triplet_gradient) {
+    // Each gradient over its own vectors; of a row all sums are made before, elements go together.
+    return out_slot < 2 ? in_slot == out_slot : what == kind::triplet_gradient && in_slot == 3;
+  }
   if (out_slot != 0) return false;
   // The activations, and their gradients over dy; y may be read in another order.
   if (what >= kind::relu && what <= kind::abs) return in_slot == 0;
   if (what >= kind::relu_gradient && what <= kind::abs_gradient) return in_slot == 1;
+  if (is_loss_gradient(what)) return in_slot == 0;
   switch (what) {
     case kind::broadcast_add:  // where a is as large as the output
     case kind::broadcast_subtract:
@@ -71,9 +76,7 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::batch_norm_inference:
     case kind::group_norm:
     case kind::layer_norm:
-    case kind::rms_norm:
-    case kind::softmax_cross_entropy_gradient:
-    case kind::mse_gradient: return in_slot == 0;
+    case kind::rms_norm: return in_slot == 0;
     case kind::batch_norm_gradient:
     case kind::batch_norm_inference_gradient:
     case kind::group_norm_gradient:

@@ -61,9 +61,8 @@ kernel find_for(const signature& s) {
     both.set_type(8, element::f32);
     return both;
   }();
-  constexpr bool by_output = What == kind::cast;  // the losses go by their target
-  const element further = by_output ? s.output_type(0) : s.input_type(1);
-  if constexpr (by_output || What == kind::mse || What == kind::mse_gradient) {
+  if constexpr (What == kind::cast) {
+    const element further = s.output_type(0);
     if (further == element::f16) return run_on<M, kernel_for<What, T>(narrow)>;
     return further == element::f32 ? run_on<M, kernel_for<What, T>(wide)> : nullptr;
   } else {
@@ -108,6 +107,7 @@ kind_finder find_in_ranges(kind what) {
   in.template operator()<kind::relu, kind::abs_gradient>(found);
   in.template operator()<kind::broadcast_add, kind::minimum_gradient>(found);
   in.template operator()<kind::reduce_sum, kind::reduce_amax>(found);
+  in.template operator()<first_loss, gradient_of_loss(last_loss)>(found);
   return found;
 }
 
@@ -194,11 +194,6 @@ kernel find_kernel(const signature& s) {
     case local_response_norm: return detail::find_for_kind<M, local_response_norm>(s);
     case local_response_norm_gradient:
       return detail::find_for_kind<M, local_response_norm_gradient>(s);
-    case softmax_cross_entropy: return detail::find_for_kind<M, softmax_cross_entropy>(s);
-    case softmax_cross_entropy_gradient:
-      return detail::find_for_kind<M, softmax_cross_entropy_gradient>(s);
-    case mse: return detail::find_for_kind<M, mse>(s);
-    case mse_gradient: return detail::find_for_kind<M, mse_gradient>(s);
     case update: return detail::find_for_kind<M, update>(s);
     case dense_weight_update:
     case conv2d_weight_update:
@@ -240,7 +235,6 @@ kernel find_kernel(const signature& s) {
     case end_loop:
     default: return nullptr;
   }
-  return nullptr;
 }
 
 }  // namespace tessera::accelerator

@@ -20,16 +20,25 @@ struct window {
   friend constexpr bool operator==(const window&, const window&) = default;
 };
 
-/// How a loss over samples becomes what it returns.
-enum class reduction : u8 { mean, sum, none };
+/// How a loss over samples becomes what it returns. batch_mean: the sum over the number of samples
+/// (over time: of points in time of all samples), where mean may divide by that of elements.
+enum class reduction : u8 { mean, sum, none, batch_mean };
 
-/// Softmax cross entropy and MSE.
+/// Losses; each reads its part (ops/loss.hpp and what it names).
 struct loss_attributes {
   reduction reduce = reduction::mean;
   float label_smoothing = 0;
   i32 ignore_index = -100;  // targets equal to it contribute nothing
   float weight = 1;         // factor on the loss and its gradient
   i32 samples = 0;  // over time: rows are those of this many samples again and again; 0: by batch
+  float margin = 1;           // hinge losses, cosine_embedding, triplet
+  float delta = 1;            // smooth_l1 (beta), huber: where squares end
+  i32 power = 1;              // of the hinge, or of the distance in triplet: 1 or 2
+  float epsilon = 1e-6f;      // triplet: added to every difference
+  float temperature = 1;      // distillation
+  bool log_target = false;    // kl_div: targets are logarithms
+  i32 blank = 0;              // ctc: the class that stands for nothing
+  bool zero_infinity = false;  // ctc: what cannot be aligned costs nothing
 };
 
 enum class optimizer_kind : u8 {

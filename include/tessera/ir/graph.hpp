@@ -117,6 +117,7 @@ struct tensor {
   i32 fan_in = 0;                         // parameters: for the initializer
   i32 fan_out = 0;
   float fill = 0;      // states: their first value
+  const float* values = nullptr;  // constants: what they hold, where that is known beforehand
   i32 parameter = -1;  // working copies, states and gradients: the parameter they belong to
 
   constexpr i64 bytes() const { return dims.count() * bytes_of(type); }

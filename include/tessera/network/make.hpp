@@ -40,10 +40,10 @@ constexpr graph make_forward(i32 batch, purpose why) {
   if constexpr (!std::same_as<Loss, void>) {
     if (g.wrong.wrong()) {
       // said already
-    } else if constexpr (requires { Loss::build(b, y); }) {
-      Loss::build(b, y);
+    } else if constexpr (loss_on<Loss, bundle>) {
+      build_loss<Loss>(b, y);
     } else if (y.size == 1) {
-      Loss::build(b, y.items[0]);
+      build_loss<Loss>(b, y.items[0]);
     } else {
       b.fail({"loss", "one output", spell_all<64>(y.size, " outputs"),
               "give one loss for each: losses<...>"});

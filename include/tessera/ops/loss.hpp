@@ -1,31 +1,34 @@
 #pragma once
 
-// Losses. Each is two operations: one that computes the loss, one that computes the gradient of
-// what the network put out, with the loss scale and 1 / count folded in.
+// Losses: what they share. Each is two operations: one that computes the loss, one that computes
+// the gradient of what the network put out, with the loss scale and 1 / count folded in.
 //
-//   softmax_cross_entropy   (logits, target[, class weights]) -> loss, with p = softmax(logits)
-//     loss = weight / W sum_n ( (1 - eps) v[t] (-log p[t]) + eps / C sum_c v[c] (-log p[c]) )
-//     dz   = S weight / W ( p ((1 - eps) v[t] + eps / C sum_c v[c])
-//                           - (1 - eps) v[t] onehot(t) - eps / C v )
-//     v class weights (1 without), W = sum of v[t] over the samples that count (their number
-//     without class weights), eps label smoothing, S loss scale. Targets equal to ignore_index and
-//     the padded samples of a last batch contribute nothing.
-//   mse                     (y, target) -> loss = weight / W sum (y - target)^2
-//     dy = S weight / W 2 (y - target), W = number of elements of the samples that count
+//   element by element   mse, l1, smooth_l1, huber, bce, kl_div, hinges      loss_elements.hpp
+//   row by row           cross entropies, nll, multiclass_hinge, distillation   loss_rows.hpp
+//                        cosine_embedding, triplet
 //
-// Over time, (time, batch, ...), each point in time counts as a sample does: the operands are seen
-// without it, rows in the order of memory, of which number r belongs to sample r mod samples.
+// loss = weight / W sum of what counts; weight is a factor of the user's. W by reduction:
+//   mean        elements (rows) that count; with class weights the sum of those of the targets
+//   batch_mean  samples that count, over time at each point
+//   sum         1
+//   none        1, and one loss for each element (row)
+// A mean over nothing is 0 / 0: the loss is NaN, the gradient zeros. What does not count: padded
+// samples of a last batch, targets equal to ignore_index. NaN that counts makes the loss NaN, and
+// the gradient of its element (row).
 //
-// reduction sum: W = 1. none: W = 1 and one loss per target. Where a gradient comes in from above
-// (a loss that is not the end), it multiplies the gradient going out.
-// Arithmetic in f32 (f64 in the f64 policy) whatever the storage; the gradient takes the softmax of
-// the logits again rather than keep it, rounded, for the way back. In place: the gradient over the
-// logits or y. A target outside 0..C-1 that is not ignore_index makes loss and gradient NaN.
+// Over time, (time, batch, ...), each point in time counts as a sample does.
 //
-// Gradient operands: (logits or y, target, scaler, class weights, gradient of the loss), the last
-// three optional.
+// Arithmetic in f32 (f64 in the f64 policy) whatever the storage. Gradients are computed from the
+// operands again rather than from something rounded that was kept. Where a gradient comes in from
+// above (a loss that is not the end), it multiplies the gradient going out.
+//
+// Operands of all of them, forward and backward alike:
+//   0 x or logits   1 target   2 scaler (backward)   3 weights or a third vector
+//   4 gradient of the loss (backward)   5 one more
+// In place: the gradient over operand 0 (compared vectors: each over its own).
 
 #include <tessera/ops/adjoints.hpp>
+#include <tessera/ops/loss_kinds.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::ops {
@@ -34,7 +37,10 @@ namespace tessera::ops {
 constexpr i32 append_loss(graph& g, i32 like, const shape& dims, tensor_name layer) {
   const i32 loss = append_like(g, like, dims, role::result, {layer.layer, 0, ""});
   g.tensors[loss].type = element::f32;
-  if (dims.rank == 0) g.tensors[loss].batched = g.tensors[loss].batch_last = false;
+  if (dims.rank == 0) {
+    g.tensors[loss].batched = g.tensors[loss].batch_last = false;
+    g.tensors[loss].stack = 0;
+  }
   return loss;
 }
 
@@ -54,93 +60,55 @@ constexpr i32 times_of(const tensor& t) {
   return times;
 }
 
-/// logits (batch, classes[, ...]), target (batch[, ...]) i32, class weights (classes) or -1. Over
-/// time: logits (time, batch, classes), target (time, batch).
-constexpr i32 softmax_cross_entropy(graph& g, i32 logits, i32 target, i32 class_weights,
-                                    loss_attributes attr) {
-  const tensor_name layer{"loss", 0, ""};
-  if (const tensor t = g.tensors[logits]; t.stack > 0) {
-    const i32 times = times_of(t);
-    const i32 samples = t.dims[t.stack];
-    const i32 classes = t.dims[t.stack + 1];
-    if (t.dims.rank != t.stack + 2) {
-      refuse(g, {"softmax_cross_entropy", "one value per class at each point in time",
-                 spell_all<64>(t.sample()), "end with each_step<dense<classes>>"});
-      return logits;
-    }
-    // Innermost samples are positions of a point in time, else every one is a row of its own.
-    logits = without_time(
-        g, logits, t.batch_last ? shape(times, classes, samples) : shape(times * samples, classes));
-    target = without_time(g, target, t.batch_last ? shape(times, samples) : shape(times * samples));
-    attr.samples = samples;
-  }
-  operation op;
-  op.what = kind::softmax_cross_entropy;
-  op.in[0] = logits;
-  op.in[1] = target;
-  op.in[2] = class_weights;
-  const shape dims = attr.reduce == reduction::none ? g.tensors[target].dims : shape{};
-  op.out[0] = append_loss(g, logits, dims, layer);
+/// Appends a loss whose operands are set; `each` is the shape of the losses without a reduction.
+constexpr i32 append_loss(graph& g, operation op, const shape& each, const loss_attributes& attr) {
+  op.layer = {"loss", 0, ""};
   op.attr.loss = attr;
-  op.layer = layer;
+  const shape dims = attr.reduce == reduction::none ? each : shape{};
+  op.out[0] = append_loss(g, op.in[0], dims, op.layer);
+  for (const i32 in : op.in) {
+    if (needs_gradient(g, in)) g.tensors[op.out[0]].differentiable = true;
+  }
   g.add(op);
   return op.out[0];
 }
 
-/// y and target of one shape, target f32 (f64 in the f64 policy); over time (time, batch, ...).
-constexpr i32 mse(graph& g, i32 y, i32 target, loss_attributes attr) {
-  const tensor_name layer{"loss", 0, ""};
-  if (const tensor t = g.tensors[y]; t.stack > 0) {
-    const i32 times = times_of(t);
-    const i32 samples = t.dims[t.stack];
-    const i32 values = static_cast<i32>(t.dims.count()) / times / samples;
-    // One row for each point in time and sample; where samples are innermost, for each of them and
-    // value, a sample's after the other's.
-    const shape rows =
-        t.batch_last ? shape(times * values * samples, 1) : shape(times * samples, values);
-    y = without_time(g, y, rows);
-    target = without_time(g, target, rows);
-    attr.samples = samples;
-  }
-  operation op;
-  op.what = kind::mse;
-  op.in[0] = y;
-  op.in[1] = target;
-  const shape dims = attr.reduce == reduction::none ? g.tensors[y].dims : shape{};
-  op.out[0] = append_loss(g, y, dims, layer);
-  op.attr.loss = attr;
-  op.layer = layer;
-  g.add(op);
-  return op.out[0];
-}
-
-constexpr void differentiate_loss(graph& g, const operation& forward, adjoints& a) {
-  const bool entropy = forward.what == kind::softmax_cross_entropy;
+/// The gradient operation of `forward`, with its operands and no outputs yet.
+constexpr operation backward_of_loss(const graph& g, const operation& forward, const adjoints& a) {
   operation op = forward;
-  op.what = entropy ? kind::softmax_cross_entropy_gradient : kind::mse_gradient;
+  op.what = gradient_of_loss(forward.what);
   op.in[2] = g.scaler;
-  op.in[3] = entropy ? forward.in[2] : -1;
   op.in[4] = a.of(forward.out[0]);
-  for (i32 side = 0; side < (entropy ? 1 : 2);
-       ++side) {  // mse is symmetric: a target may learn too
-    op.in[0] = forward.in[side];
-    op.in[1] = forward.in[1 - side];
-    if (!a.wanted(op.in[0])) continue;
-    op.out[0] = a.make(op.in[0], forward.layer);
-    g.add(op);
-    a.contribute(op.in[0], op.out[0]);
+  for (i32& out : op.out) out = -1;
+  return op;
+}
+
+/// The gradient of a loss with respect to operand 0; of compared vectors to all of them.
+constexpr void differentiate_loss(graph& g, const operation& forward, adjoints& a) {
+  operation op = backward_of_loss(g, forward, a);
+  const i32 vectors[] = {forward.in[0], forward.in[1],
+                         forward.what == kind::triplet ? forward.in[3] : -1};
+  const i32 count = is_pair_loss(forward.what) ? 3 : 1;
+  bool any = false;
+  for (i32 slot = 0; slot < count; ++slot) {
+    if (!a.wanted(vectors[slot])) continue;
+    op.out[slot] = a.make(vectors[slot], forward.layer);
+    any = true;
+  }
+  if (!any) return;
+  g.add(op);
+  for (i32 slot = 0; slot < count; ++slot) {
+    if (op.out[slot] >= 0) a.contribute(vectors[slot], op.out[slot]);
   }
 }
 
-constexpr loss_sizes sizes_of_loss(const graph& g, const operation& op) {
-  const shape& y = g.tensors[op.in[0]].dims;
-  loss_sizes sizes{y[0], 1, 1};
-  const bool entropy =
-      op.what == kind::softmax_cross_entropy || op.what == kind::softmax_cross_entropy_gradient;
-  for (i32 axis = 1; axis < y.rank; ++axis) {
-    (entropy && axis > 1 ? sizes.inner : sizes.classes) *= y[axis];
+/// The input slot whose bytes output `slot` of a loss or its gradient may take over.
+constexpr i32 loss_in_place_over(kind what, i32 slot) {
+  if (!is_loss_gradient(what)) return -1;
+  if (is_pair_loss(what)) {
+    return slot < 2 ? slot : slot == 2 && what == kind::triplet_gradient ? 3 : -1;
   }
-  return sizes;
+  return slot == 0 ? 0 : -1;
 }
 
 }  // namespace tessera::ops

@@ -13,12 +13,14 @@
 #include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
 #include <tessera/ops/conv_transpose.hpp>
+#include <tessera/ops/ctc.hpp>
 #include <tessera/ops/dense.hpp>
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/embedding.hpp>
 #include <tessera/ops/embedding_bag.hpp>
 #include <tessera/ops/glu.hpp>
-#include <tessera/ops/loss.hpp>
+#include <tessera/ops/loss_elements.hpp>
+#include <tessera/ops/loss_rows.hpp>
 #include <tessera/ops/matmul.hpp>
 #include <tessera/ops/move.hpp>
 #include <tessera/ops/norm.hpp>
@@ -43,6 +45,7 @@ constexpr const char* name_of(kind what) {
   if (is_broadcast(what)) return broadcast_name(what);
   if (is_reduce_family(what)) return reduce_name(what);
   if (is_rule_update(what)) return name_of_rule_update(what);
+  if (is_of_loss(what)) return name_of_loss(what);
   switch (what) {
     case kind::none: return "none";
     case kind::cast: return "cast";
@@ -69,10 +72,6 @@ constexpr const char* name_of(kind what) {
     case kind::upsample_bilinear_gradient: return "upsample_bilinear_gradient";
     case kind::max_unpool2d: return "max_unpool2d";
     case kind::max_unpool2d_gradient: return "max_unpool2d_gradient";
-    case kind::softmax_cross_entropy: return "softmax_cross_entropy";
-    case kind::softmax_cross_entropy_gradient: return "softmax_cross_entropy_gradient";
-    case kind::mse: return "mse";
-    case kind::mse_gradient: return "mse_gradient";
     case kind::update: return "update";
     case kind::dense_weight_update: return "dense_weight_update";
     case kind::conv2d_weight_update: return "conv2d_weight_update";
@@ -145,6 +144,12 @@ constexpr const char* name_of(kind what) {
   return "?";
 }
 
+constexpr void differentiate_any_loss(graph& g, const operation& forward, adjoints& a) {
+  if (is_element_loss(forward.what)) return differentiate_element_loss(g, forward, a);
+  if (forward.what == kind::ctc) return differentiate_ctc(g, forward, a);
+  differentiate_loss(g, forward, a);
+}
+
 /// Appends the backward operations of `forward` to its graph.
 constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
   if (is_sampling(forward.what)) return differentiate_sampling(g, forward, a);
@@ -152,6 +157,7 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     return differentiate_resize(g, forward, a);
   }
   if (is_activation(forward.what)) return differentiate_activation(g, forward, a);
+  if (is_loss(forward.what)) return differentiate_any_loss(g, forward, a);
   switch (forward.what) {
     case kind::dense:
       return differentiate_product(g, forward, a, kind::dense_weight_gradient,
@@ -197,8 +203,6 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::select_by_length: return differentiate_select(g, forward, a);
     case kind::embedding: return differentiate_embedding(g, forward, a);
     case kind::embedding_bag: return differentiate_embedding_bag(g, forward, a);
-    case kind::softmax_cross_entropy:
-    case kind::mse: return differentiate_loss(g, forward, a);
     case kind::matmul: return differentiate_matmul(g, forward, a);
     case kind::softmax:
     case kind::log_softmax:
@@ -248,6 +252,7 @@ constexpr i32 in_place_over(kind what, i32 slot) {
   if (is_activation_gradient(what)) return slot == 0 ? 1 : -1;
   if (is_broadcast_gradient(what)) return slot == 0 ? 2 : -1;
   if (is_broadcast(what)) return slot == 0 ? 0 : -1;
+  if (is_of_loss(what)) return loss_in_place_over(what, slot);
   switch (what) {
     case kind::dropout:
     case kind::add:
@@ -265,8 +270,6 @@ constexpr i32 in_place_over(kind what, i32 slot) {
     case kind::group_norm:
     case kind::layer_norm:
     case kind::rms_norm:
-    case kind::softmax_cross_entropy_gradient:
-    case kind::mse_gradient:
     case kind::softmax:
     case kind::log_softmax:
     case kind::masked_softmax: return slot == 0 ? 0 : -1;
@@ -359,6 +362,19 @@ constexpr signature sign(const graph& g, const operation& op) {
     sign_additive(g, op, s);
     return s;
   }
+  if (is_element_loss(op.what)) {  // in every layout the same
+    sizes_of_element_loss(g, op).write(s);
+    s.batch_last = false;
+    return s;
+  }
+  if (is_row_loss(op.what)) {
+    sizes_of_row_loss(g, op).write(s);
+    return s;
+  }
+  if (loss_of(op.what) == kind::ctc) {
+    sizes_of_ctc(g, op).write(s);
+    return s;
+  }
   switch (op.what) {
     case kind::matmul: {
       const matmul_sizes n = sizes_of_matmul(g, op);
@@ -417,10 +433,6 @@ constexpr signature sign(const graph& g, const operation& op) {
     case kind::embedding_bag_update:
     case kind::embedding_bag_overflow_test:
     case kind::embedding_bag_weight_gradient: sizes_of_bag(g, op).write(s); break;
-    case kind::softmax_cross_entropy:
-    case kind::softmax_cross_entropy_gradient:
-    case kind::mse:
-    case kind::mse_gradient: sizes_of_loss(g, op).write(s); break;
     case kind::concat:
     case kind::split: sizes_of_move(g, op).write(s); break;
     case kind::local_response_norm:

@@ -97,8 +97,11 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     if (gradient && t.parameter >= 0 && norm_scale[t.parameter]) t.type = policy.master;
   }
   for (const operation& op : g.operations) {
-    const bool loss = op.what == kind::softmax_cross_entropy || op.what == kind::mse;
-    if (loss) g.tensors[op.out[0]].type = policy.loss;
+    if (is_loss(op.what)) g.tensors[op.out[0]].type = policy.loss;
+    if (loss_of(op.what) == kind::ctc) {  // alpha, sums; room for beta
+      g.tensors[op.out[1]].type = policy.loss;
+      if (op.out[2] >= 0) g.tensors[op.out[2]].type = policy.loss;
+    }
     if (!ops::is_norm(op.what)) continue;
     for (const i32 slot : {3, 4}) {  // mean and deviation; of all trips where they are in a loop
       if (op.out[slot] >= 0) g.tensors[storage_of(g, op.out[slot])].type = policy.master;

@@ -47,6 +47,14 @@ inline void write_element(std::byte* data, element type, i64 index, double value
   }
 }
 
+/// Puts the numbers into a constant whose numbers are known.
+inline void fill_constant(const tensor& t, std::byte* data) {
+  if (t.what != role::constant || t.values == nullptr) return;
+  for (i64 i = 0; i < t.dims.count(); ++i) {
+    write_element(data, t.type, i, static_cast<double>(t.values[i]));
+  }
+}
+
 /// A batched tensor in memory: `blocks` of batch x values, or where samples are innermost of
 /// values x batch. There is one block for each point in time, without time there is one.
 struct batch_blocks {

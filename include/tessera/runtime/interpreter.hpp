@@ -70,6 +70,7 @@ class interpreter {
   void reset_state() {
     for (i32 id = 0; id < graph_.tensors.size(); ++id) {
       const tensor& t = graph_.tensors[id];
+      if (t.what == role::constant) fill_constant(t, data(id));
       if (t.what == role::statistic && t.of < 0) {
         const double first = t.init == initializer::ones ? 1 : 0;
         write(id, std::vector<double>(static_cast<std::size_t>(t.dims.count()), first));

@@ -76,11 +76,12 @@ inline void reset_state(const tensor& t, std::byte* data) {
   write_element(data, t.type, 0, static_cast<double>(t.fill));
 }
 
-/// First values of every state tensor of a job.
+/// First values of every state tensor of a job, and its constants.
 template <class Job>
 void reset_state(const region_bases& bases) {
   for (i32 id = 0; id < Job::tensor_count; ++id) {
     const tensor& t = Job::plan::step_graph.tensors[id];
+    if (t.what == role::constant) fill_constant(t, bases.at(Job::plan::where.locations[id]));
     if (t.what != role::state || t.of >= 0) continue;
     reset_state(t, bases.at(Job::plan::where.locations[id]));
   }

@@ -214,8 +214,9 @@ class trainer {
       evaluation_.run(values_);
       for (i32 k = 0; k < loss_count; ++k) {
         result.losses[static_cast<std::size_t>(k)] +=
-            count * read(evaluation_plan::step_graph, evaluation_plan::where.locations,
-                         evaluation_plan::step_graph.losses[k]);
+            samples_of_loss(k, count) *
+            read(evaluation_plan::step_graph, evaluation_plan::where.locations,
+                 evaluation_plan::step_graph.losses[k]);
       }
       result.samples += count;
       for (i32 k = 0; k < output_count; ++k) {
@@ -277,7 +278,7 @@ class trainer {
         samples += count;
         p.loss = 0;
         for (i32 k = 0; k < loss_count; ++k) {
-          sum[k] += loss(k) * count;
+          sum[k] += loss(k) * samples_of_loss(k, count);
           mean[k] = sum[k] / static_cast<double>(seen);
           p.loss += mean[k];
         }
@@ -345,7 +346,7 @@ class trainer {
   /// The loss over classes that compares `output` with `target`; null where there is none.
   static constexpr const operation* loss_over_classes(i32 output, i32 target) {
     for (const operation& op : evaluation_plan::step_graph.operations) {
-      if (op.what != kind::softmax_cross_entropy) continue;
+      if (!is_loss(op.what) || !tessera::names_classes(op.what)) continue;
       if (storage(op.in[0]) == storage(output) && storage(op.in[1]) == storage(target)) return &op;
     }
     return nullptr;
@@ -401,6 +402,15 @@ class trainer {
       }
     }
     return true;
+  }
+
+  /// How many samples' losses the number of a loss stands for: of a sum it is all of them already.
+  static constexpr i32 samples_of_loss(i32 which, i32 count) {
+    for (const operation& op : plan::step_graph.operations) {
+      if (op.out[0] != plan::step_graph.losses[which]) continue;
+      return op.attr.loss.reduce == reduction::sum ? 1 : count;
+    }
+    return count;
   }
 
   struct tally {

@@ -11,7 +11,7 @@
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/embedding_bag.hpp>
-#include <tessera/backends/accelerator/loss.hpp>
+#include <tessera/backends/accelerator/losses.hpp>
 #include <tessera/backends/accelerator/matmul.hpp>
 #include <tessera/backends/accelerator/move.hpp>
 #include <tessera/backends/accelerator/norm_rows.hpp>
@@ -153,17 +153,7 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::local_response_norm_gradient) {
     return &run_local_response_norm_gradient<T>;
   }
-  if constexpr (What == kind::softmax_cross_entropy) return &run_softmax_cross_entropy<T>;
-  if constexpr (What == kind::softmax_cross_entropy_gradient) {
-    return &run_softmax_cross_entropy_gradient<T>;
-  }
-  if constexpr (What == kind::mse) {
-    return s.input_type(1) == element::f16 ? &run_mse<T, half> : &run_mse<T, float>;
-  }
-  if constexpr (What == kind::mse_gradient) {
-    return s.input_type(1) == element::f16 ? &run_mse_gradient<T, half>
-                                           : &run_mse_gradient<T, float>;
-  }
+  if constexpr (is_of_loss(What)) return loss_kernel_for<What, T>();
   if constexpr (What == kind::matmul) return &run_matmul<T>;
   if constexpr (What == kind::softmax) return &run_softmax<T, false>;
   if constexpr (What == kind::log_softmax) return &run_softmax<T, true>;

@@ -1,6 +1,7 @@
 #pragma once
 
-// Losses and their gradients on the model, all in f32 (ops/loss.hpp has the formulas).
+// Softmax cross entropy on the model, in f32, and what losses share (ops/loss_rows.hpp has the
+// formulas).
 //
 // Rows (sample, position) are numbered as they lie in memory; a vertex takes consecutive rows. Its
 // share of the loss is summed over its rows in order, the shares of the vertices in the order of
@@ -47,16 +48,23 @@ struct loss_rows {
   i64 class_stride() const { return batch_last ? i64{n.inner} * n.batch : n.inner; }
   i64 count() const { return i64{n.batch} * n.inner; }
 
-  bool counts(i64 row) const { return sample(row) < valid && targets[row] != attr->ignore_index; }
+  /// No padding.
+  bool is_real(i64 row) const { return sample(row) < valid; }
+  bool counts(i64 row) const { return is_real(row) && targets[row] != attr->ignore_index; }
   float weight(i64 c) const { return class_weights != nullptr ? class_weights[c] : 1.0f; }
   /// NaN for a target outside the classes.
   float target_weight(i64 row) const {
     const i32 t = targets[row];
     return t < 0 || t >= n.classes ? __builtin_nanf("") : weight(t);
   }
+  /// W where rows are counted, padding or not.
+  float row_divisor() const {
+    const bool mean = attr->reduce == reduction::mean || attr->reduce == reduction::batch_mean;
+    return mean ? static_cast<float>(n.counted_rows(*attr, valid)) : 1.0f;
+  }
   /// W of the formulas, summed over the rows in order.
   float divisor() const {
-    if (attr->reduce != reduction::mean) return 1.0f;
+    if (attr->reduce != reduction::mean) return row_divisor();
     float sum = 0;
     for (i64 row = 0; row < count(); ++row) {
       if (counts(row)) sum += target_weight(row);
@@ -65,11 +73,11 @@ struct loss_rows {
   }
 };
 
-inline loss_rows loss_rows_of(const call& c, i32 weights_slot) {
+inline loss_rows loss_rows_of(const call& c) {
   return {loss_sizes::of(*c.sizes),
           c.sizes->batch_last,
           c.input<i32>(1),
-          c.sizes->has_input(weights_slot) ? c.input<float>(weights_slot) : nullptr,
+          c.sizes->has_input(3) ? c.input<float>(3) : nullptr,
           &c.attr->loss,
           c.step->valid};
 }
@@ -136,7 +144,7 @@ void run_loss(const machine& m, const call& c, i64 per_row, float factor, const 
 
 template <class T>
 void run_softmax_cross_entropy(const machine& m, const call& c) {
-  const loss_rows rows = loss_rows_of(c, 2);
+  const loss_rows rows = loss_rows_of(c);
   const loss_attributes& attr = c.attr->loss;
   const T* logits = c.input<T>(0);
   const float spread = attr.label_smoothing / static_cast<float>(rows.n.classes);
@@ -174,7 +182,7 @@ void run_softmax_cross_entropy(const machine& m, const call& c) {
 
 template <class T>
 void run_softmax_cross_entropy_gradient(const machine& m, const call& c) {
-  const loss_rows rows = loss_rows_of(c, 3);
+  const loss_rows rows = loss_rows_of(c);
   const loss_attributes& attr = c.attr->loss;
   const T* logits = c.input<T>(0);
   T* dz = c.output<T>(0);
@@ -217,68 +225,6 @@ void run_softmax_cross_entropy_gradient(const machine& m, const call& c) {
                 1);
           }
         }
-      }
-    }
-  });
-}
-
-/// mse: rows are samples where batch comes first; else every element of memory belongs to sample
-/// e mod batch, and rows are groups of `classes` consecutive elements.
-struct mse_order {
-  loss_sizes n;
-  bool batch_last;
-  i32 valid;
-  i32 samples;  // over time: that many, again and again; else the batch
-
-  bool counts(i64 e) const { return (batch_last ? e % n.batch : e / n.classes % samples) < valid; }
-  float divisor(reduction reduce) const {
-    if (reduce != reduction::mean) return 1.0f;
-    return static_cast<float>(valid * (n.batch / samples)) * static_cast<float>(n.classes);
-  }
-};
-
-inline mse_order mse_order_of(const call& c) {
-  const loss_sizes n = loss_sizes::of(*c.sizes);
-  const i32 samples = c.attr->loss.samples;
-  return {n, c.sizes->batch_last, c.step->valid, samples > 0 ? samples : n.batch};
-}
-
-template <class T, class Target>
-void run_mse(const machine& m, const call& c) {
-  const mse_order order = mse_order_of(c);
-  const loss_attributes& attr = c.attr->loss;
-  const T* y = c.input<T>(0);
-  const Target* target = c.input<Target>(1);
-  run_loss(m, c, order.n.classes, attr.weight / order.divisor(attr.reduce), [&](i64 e, float sum) {
-    if (!order.counts(e)) return sum;
-    const float difference = fetch(y[e]) - fetch(target[e]);
-    return std::fma(difference, difference, sum);
-  });
-}
-
-template <class T, class Target>
-void run_mse_gradient(const machine& m, const call& c) {
-  const mse_order order = mse_order_of(c);
-  const loss_attributes& attr = c.attr->loss;
-  const T* y = c.input<T>(0);
-  const Target* target = c.input<Target>(1);
-  T* dy = c.output<T>(0);
-  const float factor = loss_scale_of(c, 2) * attr.weight / order.divisor(attr.reduce) * 2.0f;
-  execution run(m, c);
-  const mapping& map = run.blocks();
-  run.run(map.vertices(), [&](i64 begin, i64 end, recorder& r) {
-    vertex v;
-    for (i32 a = 0; a < axis_count; ++a) v.place(map, a, 0);
-    for (i64 i = begin; i < end; ++i) {
-      v.place(map, axis_b, static_cast<i32>(i));
-      r.add(v, true);
-      const i64 first = i64{v.begin[axis_b]} * order.n.classes;
-      const i64 last = first + i64{v.size[axis_b]} * order.n.classes;
-      for (i64 e = first; e < last; ++e) {
-        const float difference = fetch(y[e]) - fetch(target[e]);
-        const float g = factor * gradient_from_above<T>(c, e) * difference;
-        const float one = order.counts(e) ? g : 0.0f;
-        put(m.matrix.round, &one, dy + e, 1);
       }
     }
   });

@@ -27,13 +27,15 @@
 //   response norm     b (samples, positions)                  -
 //   softmax           b rows                                  -
 //   additive scores   b pairs; o features, their gradient     -
-//   losses            b rows (sample, position)               b, the loss; -, its gradient
+//   losses            b rows (sample, position), elements     b, the loss; -, its gradient
+//   ctc               b samples                               b, the loss; -, its gradient
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
 #include <tessera/backends/accelerator/attention_cost.hpp>
 #include <tessera/backends/accelerator/norm_cost.hpp>
 #include <tessera/ir/user_operation.hpp>
+#include <tessera/ops/loss_kinds.hpp>
 #include <tessera/ops/reduce.hpp>
 #include <tessera/ops/resize.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -67,6 +69,7 @@ constexpr family family_of(kind what) {
   if (is_resize(what)) return family::pool;
   if (is_unpool(what)) return family::unpool;
   if (ops::is_reduction(what)) return family::bias;
+  if (is_of_loss(what)) return family::loss;
   switch (what) {
     case kind::dense:
     case kind::conv2d:
@@ -95,10 +98,6 @@ constexpr family family_of(kind what) {
     case kind::max_pool2d_gradient:
     case kind::avg_pool2d:
     case kind::avg_pool2d_gradient: return family::pool;
-    case kind::softmax_cross_entropy:
-    case kind::softmax_cross_entropy_gradient:
-    case kind::mse:
-    case kind::mse_gradient: return family::loss;
     case kind::concat:
     case kind::permute:
     case kind::split: return family::exchange;
@@ -308,11 +307,22 @@ constexpr problem problem_of(const signature& s) {
       break;
     }
     case family::loss: {
+      p.reduced[axis_b] = is_loss(s.what);
+      if (is_element_loss(s.what)) {
+        p.extent[axis_b] = element_loss_sizes::of(s).count;
+        p.grain[axis_b] = 32;
+        break;
+      }
+      if (loss_of(s.what) == kind::ctc) {  // a sample is worked on by one tile
+        const auto n = ctc_sizes::of(s);
+        p.extent[axis_b] = n.batch;
+        p.classes = n.time * n.classes;
+        break;
+      }
       const auto n = loss_sizes::of(s);
       p.extent[axis_b] = n.batch * n.inner;
       p.grain[axis_b] = 8;
       p.classes = n.classes;
-      p.reduced[axis_b] = s.what == kind::softmax_cross_entropy || s.what == kind::mse;
       break;
     }
     case family::norm: {

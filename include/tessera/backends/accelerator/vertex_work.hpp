@@ -5,7 +5,7 @@
 //
 // Sizes alone decide, never the block's place. The cycles are those of machine/*_cost.hpp.
 
-#include <tessera/backends/accelerator/problem.hpp>
+#include <tessera/backends/accelerator/loss_cost.hpp>
 #include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
 #include <tessera/ops/activation.hpp>
@@ -98,7 +98,8 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     const bool bias = family_of(s.what) == family::forward && s.has_input(2);
     f.cycles_per_vector = (bias ? 2 : 1) * m.vector.simple;
     f.ops = bias ? 2 : 1;
-    f.sram_bytes = 4 + bytes_of(s.output_type(0));
+    f.sram_bytes =
+        4 + (is_of_loss(s.what) ? loss_output_bytes(s) : bytes_of(s.output_type(0)));
   }
   return f;
 }
@@ -135,6 +136,64 @@ constexpr vertex_work user_work(const machine& m, const signature& s, i64 positi
 /// Cycles per vector of so many functions.
 constexpr i64 function_cycles(const vector_unit& v, const ops::function_counts& n) {
   return i64{n.simple} * v.simple + i64{n.divide} * v.divide + i64{n.exponential} * v.exponential;
+}
+
+/// A loss, or its gradient, of `positions` rows or elements.
+constexpr vertex_work loss_work(const machine& m, const signature& s, const problem& p,
+                                i64 positions) {
+  const vector_unit& v = m.vector;
+  const i64 elements = positions * p.classes;
+  vertex_work w;
+  const auto receive = [&](i32 slot, i64 count) {
+    if (s.has_input(slot)) w.fixed_bytes += count * bytes_of(s.input_type(slot));
+  };
+  receive(0, elements);
+  if (loss_of(s.what) == kind::ctc) {
+    const ctc_sizes n = ctc_sizes::of(s);
+    const ctc_work each = ctc_work_of(v, s.what, n);
+    const i64 table = positions * n.time * n.state_row();
+    receive(1, positions * n.labels);
+    receive(3, p.extent[axis_b]);  // the mean divides by the numbers of labels of all
+    receive(5, p.extent[axis_b]);
+    receive(6, table);
+    receive(7, positions * (n.time + 1));
+    const i64 saved = is_loss(s.what) ? table + positions * (n.time + 1) : positions * n.room_row();
+    w.vector_ops = positions * each.ops;
+    w.cycles = v.supervisor_cycles +
+               v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * each.cycles);
+    w.outputs = p.reduced[axis_b] ? 1 : elements;
+    w.sram_bytes = w.fixed_bytes + 4 * saved +
+                   (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
+    w.sum_bytes = p.reduced[axis_b] ? 4 + 4 * table : 4 * positions * n.room_row();
+    return w;
+  }
+  if (is_element_loss(s.what)) {
+    const element_loss_work each = element_loss_work_of(v, s.what);
+    w.vector_ops = elements * each.ops;
+    w.cycles = vector_cost::elementwise(v, elements, element::f32, each.cycles);
+    receive(1, elements);
+    receive(3, elements);
+    receive(5, element_loss_sizes::of(s).channels);
+  } else {
+    const row_loss_work row = row_loss_work_of(v, s.what, p.classes);
+    w.vector_ops = elements * row.ops;
+    w.cycles = v.supervisor_cycles +
+               v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row.cycles);
+    // Every vertex counts the targets of the whole batch: the mean divides by their number.
+    if (names_classes(s.what)) {
+      w.fixed_bytes += i64{4} * p.extent[axis_b];
+      receive(3, p.classes);
+    } else {
+      receive(1, elements);
+      receive(3, loss_of(s.what) == kind::triplet            ? elements
+                 : loss_of(s.what) == kind::cosine_embedding ? positions
+                                                             : p.classes);
+    }
+  }
+  w.outputs = p.reduced[axis_b] ? 1 : elements * loss_outputs(s);
+  w.sram_bytes = w.fixed_bytes + (p.reduced[axis_b] ? 4 : w.outputs * loss_output_bytes(s));
+  w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
+  return w;
 }
 
 /// Cycles per vector of an elementwise operation.
@@ -320,28 +379,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
           vector_cost::elementwise(m.vector, w.vector_ops, s.output_type(0), m.vector.simple);
       break;
     }
-    case family::loss: {
-      const bool entropy =
-          s.what == kind::softmax_cross_entropy || s.what == kind::softmax_cross_entropy_gradient;
-      const vector_unit& v = m.vector;
-      const i64 width = v.lanes_f32;
-      const i64 vectors = ceil_div(p.classes, width);
-      const i64 row = entropy ? 2 * vector_cost::tree(p.classes, width) +
-                                    vectors * (2 * v.simple + v.exponential) + v.logarithm
-                              : 2 * vectors * v.simple;
-      const i64 elements = positions * p.classes;
-      w.outputs = p.reduced[axis_b] ? 1 : elements;
-      w.vector_ops = elements * (entropy ? 4 : 2);
-      w.cycles = v.supervisor_cycles +
-                 v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row);
-      w.fixed_bytes = elements * bytes_of(s.input_type(0));
-      // Every vertex counts the targets of the whole batch: the mean divides by their number.
-      w.fixed_bytes += entropy ? i64{4} * p.extent[axis_b] : elements * bytes_of(s.input_type(1));
-      w.sram_bytes =
-          w.fixed_bytes + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
-      w.sum_bytes = p.reduced[axis_b] ? 4 : 0;
-      break;
-    }
+    case family::loss: return loss_work(m, s, p, positions);
     case family::norm: {
       const auto n = norm_sizes::of(s);
       const bool batch = is_batch_norm(s.what);

@@ -17,7 +17,7 @@
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/embedding_bag.hpp>
 #include <tessera/backends/host/glu.hpp>
-#include <tessera/backends/host/loss.hpp>
+#include <tessera/backends/host/losses.hpp>
 #include <tessera/backends/host/matmul.hpp>
 #include <tessera/backends/host/move.hpp>
 #include <tessera/backends/host/norm_rows.hpp>
@@ -70,6 +70,11 @@ constexpr kernel_name name_of(const signature& s) {
   if (s.what == kind::none || s.what == kind::count) return name;
   if (is_user(s.what)) {
     name.supported = user_sizes::all_stored(s, element::f32);
+    return name;
+  }
+  if (is_of_loss(s.what)) {
+    name.storage = s.input_type(0);
+    name.supported = supports_loss(s);
     return name;
   }
   if (is_move(s.what)) {  // bytes, whatever their type
@@ -201,18 +206,6 @@ constexpr kernel_name name_of(const signature& s) {
       break;
     case kind::max_pool2d: name.supported = absent_or(out, t); break;
     case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
-    case kind::softmax_cross_entropy:
-      name.supported = absent_or(2, element::f32) && absent_or(out, element::f32);
-      break;
-    case kind::softmax_cross_entropy_gradient:
-      name.supported = absent_or(3, element::f32) && absent_or(out, t);
-      break;
-    case kind::mse:
-      name.supported = is_float(s.input_type(1)) && absent_or(out, element::f32);
-      break;
-    case kind::mse_gradient:
-      name.supported = is_float(s.input_type(1)) && is_float(s.output_type(0));
-      break;
     case kind::adjust_gradient:
       name.supported = absent_or(1, element::f32) && absent_or(out, t);
       break;
@@ -331,10 +324,7 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::local_response_norm_gradient) {
     return &local_response_norm_gradient<T, Last>;
   }
-  if constexpr (What == kind::softmax_cross_entropy) return &softmax_cross_entropy<T>;
-  if constexpr (What == kind::softmax_cross_entropy_gradient) {
-    return &softmax_cross_entropy_gradient<T>;
-  }
+  if constexpr (is_of_loss(What)) return loss_kernel_for<What, T>();
   if constexpr (What == kind::matmul) return &matmul<T, Last>;
   if constexpr (What == kind::softmax) return &softmax<T, false>;
   if constexpr (What == kind::log_softmax) return &softmax<T, true>;
@@ -343,8 +333,6 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::masked_softmax) return &masked_softmax<T, Last>;
   if constexpr (What == kind::additive_scores) return &additive_scores<T, Last>;
   if constexpr (What == kind::additive_scores_gradient) return &additive_scores_gradient<T, Last>;
-  if constexpr (What == kind::mse) return &mse;
-  if constexpr (What == kind::mse_gradient) return &mse_gradient;
   if constexpr (What == kind::update) return &update<T>;
   if constexpr (ops::is_norm_update(What)) return &norm_update<T, What>;
   if constexpr (ops::is_rule_update(What) && !ops::is_norm_update(What)) {

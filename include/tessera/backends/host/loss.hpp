@@ -1,6 +1,6 @@
 #pragma once
 
-// Losses and their gradients (ops/loss.hpp has the formulas).
+// Softmax cross entropy and its gradient (ops/loss_rows.hpp has the formulas).
 //
 // Softmax cross entropy works on columns: the logits of one target, `class_step` apart. Columns of
 // one position lie side by side (samples with the batch last, positions of an image), so vectors
@@ -11,18 +11,12 @@
 #include <cmath>
 #include <limits>
 
-#include <tessera/backends/host/math.hpp>
+#include <tessera/backends/host/loss_operand.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <tessera/ops/update.hpp>
 
 namespace tessera::host {
-
-/// One number of an operand of either float type.
-inline float number_at(const std::byte* p, element type, i64 i) {
-  return type == element::f16 ? to_float(reinterpret_cast<const half*>(p)[i])
-                              : reinterpret_cast<const float*>(p)[i];
-}
 
 /// Columns of logits side by side, at most a vector of them.
 struct column_group {
@@ -43,12 +37,12 @@ struct entropy_view {
   i32 valid;
   i64 class_step;
 
-  entropy_view(const call& c, i32 class_weights_slot)
+  explicit entropy_view(const call& c)
       : n(loss_sizes::of(*c.sizes)),
         attr(c.attr->loss),
         logits(c.input<T>(0)),
         target(c.input<i32>(1)),
-        class_weights(c.input<float>(class_weights_slot)),
+        class_weights(c.input<float>(3)),
         batch_last(c.sizes->batch_last),
         valid(c.step->valid),
         class_step(batch_last ? i64{n.inner} * n.batch : n.inner) {}
@@ -71,6 +65,9 @@ struct entropy_view {
 
   /// W of the formulas.
   double divisor() const {
+    if (attr.reduce == reduction::batch_mean) {
+      return static_cast<double>(n.counted_rows(attr, valid));
+    }
     if (attr.reduce != reduction::mean) return 1;
     double sum = 0;
     for (i64 column = 0; column < columns(); ++column) {
@@ -160,7 +157,7 @@ struct entropy_view {
 
 template <class T>
 void softmax_cross_entropy(const call& c) {
-  const entropy_view<T> v(c, 2);
+  const entropy_view<T> v(c);
   float* const loss = c.output<float>(0);
   double total = 0;
   v.for_groups([&](const column_group& g) {
@@ -199,7 +196,7 @@ void softmax_cross_entropy(const call& c) {
 template <class T>
 void softmax_cross_entropy_gradient(const call& c) {
   using namespace simd;
-  const entropy_view<T> v(c, 3);
+  const entropy_view<T> v(c);
   T* const dz = c.output<T>(0);
   const float scale = c.in[2] == nullptr ? 1.0f : c.input<float>(2)[ops::scaler_scale];
   const float common = static_cast<float>(static_cast<double>(scale) *
@@ -264,72 +261,6 @@ void softmax_cross_entropy_gradient(const call& c) {
       } else {
         store_partial(to, out, g.columns);
       }
-    }
-  });
-}
-
-/// What one element of MSE is multiplied with; sums run over the elements of the samples that
-/// count.
-inline double mse_factor(const call& c, const loss_sizes& n) {
-  const double weight = static_cast<double>(c.attr->loss.weight);
-  if (c.attr->loss.reduce != reduction::mean) return weight;
-  const i32 samples = c.attr->loss.samples;
-  const i32 rows = c.step->valid * (samples > 0 ? n.batch / samples : 1);
-  return weight / (static_cast<double>(rows) * n.classes * n.inner);
-}
-
-/// f(element, does its sample count).
-template <class Function>
-void for_mse_elements(const call& c, const loss_sizes& n, const Function& f) {
-  const i64 sample_size = i64{n.classes} * n.inner;
-  const i32 samples = c.attr->loss.samples > 0 ? c.attr->loss.samples : n.batch;
-  for (i64 outer = 0; outer < (c.sizes->batch_last ? sample_size : n.batch); ++outer) {
-    const i64 length = c.sizes->batch_last ? n.batch : sample_size;
-    for (i64 i = 0; i < length; ++i) {
-      f(outer * length + i, (c.sizes->batch_last ? i : outer % samples) < c.step->valid);
-    }
-  }
-}
-
-inline void mse(const call& c) {
-  const loss_sizes n = loss_sizes::of(*c.sizes);
-  const element y_type = c.sizes->input_type(0);
-  const element target_type = c.sizes->input_type(1);
-  float* const loss = c.output<float>(0);
-  const bool all = c.attr->loss.reduce == reduction::none;
-  double total = 0;
-  for_mse_elements(c, n, [&](i64 i, bool counts) {
-    const float difference = number_at(c.in[0], y_type, i) - number_at(c.in[1], target_type, i);
-    const float square = counts ? difference * difference : 0.0f;
-    if (all) {
-      loss[i] = c.attr->loss.weight * square;
-    } else {
-      total += static_cast<double>(square);
-    }
-  });
-  if (!all) *loss = static_cast<float>(mse_factor(c, n) * total);
-}
-
-inline void mse_gradient(const call& c) {
-  const loss_sizes n = loss_sizes::of(*c.sizes);
-  const element y_type = c.sizes->input_type(0);
-  const element target_type = c.sizes->input_type(1);
-  const bool halves = c.sizes->output_type(0) == element::f16;
-  const float scale = c.in[2] == nullptr ? 1.0f : c.input<float>(2)[ops::scaler_scale];
-  const float common = static_cast<float>(2 * static_cast<double>(scale) * mse_factor(c, n));
-  for_mse_elements(c, n, [&](i64 i, bool counts) {
-    float g = 0;
-    if (counts) {
-      g = common * (number_at(c.in[0], y_type, i) - number_at(c.in[1], target_type, i));
-      if (c.in[4] != nullptr) {
-        g *= number_at(c.in[4], c.sizes->input_type(4),
-                       c.attr->loss.reduce == reduction::none ? i : 0);
-      }
-    }
-    if (halves) {
-      c.output<half>(0)[i] = to_half(g);
-    } else {
-      c.output<float>(0)[i] = g;
     }
   });
 }

@@ -10,9 +10,11 @@
 #include <tessera/backends/reference/axes.hpp>
 #include <tessera/backends/reference/attention.hpp>
 #include <tessera/backends/reference/channel.hpp>
+#include <tessera/backends/reference/ctc.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/embedding_bag.hpp>
-#include <tessera/backends/reference/loss.hpp>
+#include <tessera/backends/reference/loss_elements.hpp>
+#include <tessera/backends/reference/loss_rows.hpp>
 #include <tessera/backends/reference/move.hpp>
 #include <tessera/backends/reference/norm.hpp>
 #include <tessera/backends/reference/pool.hpp>
@@ -35,6 +37,10 @@ void run_in(const call& c) {
   if (ops::is_activation(c.sizes->what)) return activation<Real>(c);
   if (ops::is_activation_gradient(c.sizes->what)) return activation_gradient<Real>(c);
   if (ops::is_broadcast(c.sizes->what)) return broadcast<Real>(c);
+  if (is_element_loss(c.sizes->what)) return run_element_loss<Real>(c);
+  if (is_row_loss(c.sizes->what)) return run_row_loss<Real>(c);
+  if (c.sizes->what == kind::ctc) return ctc<Real>(c);
+  if (c.sizes->what == kind::ctc_gradient) return ctc_gradient<Real>(c);
   switch (c.sizes->what) {
     case kind::cast: return cast<Real>(c);
     case kind::dense: return dense<Real>(c);
@@ -107,10 +113,6 @@ void run_in(const call& c) {
     case kind::embedding_bag: return embedding_bag<Real>(c);
     case kind::embedding_bag_gradient: return embedding_bag_gradient<Real>(c);
     case kind::embedding_bag_weight_gradient: return embedding_bag_weight_gradient<Real>(c);
-    case kind::softmax_cross_entropy: return softmax_cross_entropy<Real>(c);
-    case kind::softmax_cross_entropy_gradient: return softmax_cross_entropy_gradient<Real>(c);
-    case kind::mse: return mse<Real>(c);
-    case kind::mse_gradient: return mse_gradient<Real>(c);
     case kind::update: return update<Real, stored_gradient>(c);
     case kind::dense_weight_update: return update<Real, dense_weight_gradient>(c);
     case kind::conv2d_weight_update: return update<Real, conv2d_weight_gradient>(c);

@@ -1,6 +1,7 @@
 #pragma once
 
-// Softmax cross entropy, MSE and their gradients as plain loops (ops/loss.hpp has the formulas).
+// Softmax cross entropy and its gradient as plain loops, and what losses share (ops/loss_rows.hpp
+// has the formulas).
 //
 // Sums run over samples, then positions, then classes. log p[c] = z[c] - m - log sum exp(z - m)
 // with m the largest logit, so nothing overflows.
@@ -16,13 +17,13 @@ namespace tessera::reference {
 template <class Real>
 class entropy_terms {
  public:
-  entropy_terms(const call& c, i32 class_weights_slot)
+  explicit entropy_terms(const call& c)
       : n(loss_sizes::of(*c.sizes)),
         attr_(c.attr->loss),
         valid_(c.step->valid),
         logits_(in<Real>(c, 0)),
         target_(c.input<i32>(1)),
-        class_weights_(in<Real>(c, class_weights_slot)),
+        class_weights_(in<Real>(c, 3)),
         in_logits{c.sizes->batch_last, n.batch, i64{n.classes} * n.inner},
         in_target{c.sizes->batch_last, n.batch, n.inner} {}
 
@@ -30,10 +31,14 @@ class entropy_terms {
 
   i32 target(i64 sample, i64 position) const { return target_[in_target.at(sample, position)]; }
 
-  bool counts(i64 sample, i64 position) const {
+  /// Not padding.
+  bool is_real(i64 sample, i64 position) const {
     const i64 row = sample * n.inner + position;
-    return (attr_.samples > 0 ? row % attr_.samples : sample) < valid_ &&
-           target(sample, position) != attr_.ignore_index;
+    return (attr_.samples > 0 ? row % attr_.samples : sample) < valid_;
+  }
+
+  bool counts(i64 sample, i64 position) const {
+    return is_real(sample, position) && target(sample, position) != attr_.ignore_index;
   }
 
   Real weight(i64 c) const { return class_weights_ ? class_weights_[c] : Real(1); }
@@ -45,12 +50,18 @@ class entropy_terms {
 
   /// W of the formulas.
   Real divisor() const {
+    if (attr_.reduce == reduction::batch_mean) return rows_that_count();
     if (attr_.reduce != reduction::mean) return 1;
     Real sum = 0;
     for (i64 sample = 0; sample < n.batch; ++sample)
       for (i64 i = 0; i < n.inner; ++i)
         if (counts(sample, i)) sum += target_weight(target(sample, i));
     return sum;
+  }
+
+  /// Rows that are no padding.
+  Real rows_that_count() const {
+    return static_cast<Real>(n.counted_rows(attr_, static_cast<i32>(valid_)));
   }
 
   i64 logit_at(i64 sample, i64 c, i64 position) const {
@@ -88,7 +99,7 @@ class entropy_terms {
 
 template <class Real>
 void softmax_cross_entropy(const call& c) {
-  const entropy_terms<Real> terms(c, 2);
+  const entropy_terms<Real> terms(c);
   const loss_attributes& attr = c.attr->loss;
   const auto loss = out<Real>(c, 0);
   const Real smoothing = attr.label_smoothing;
@@ -135,7 +146,7 @@ Real incoming(const numbers<Real>& from_above, reduction reduce, i64 i) {
 
 template <class Real>
 void softmax_cross_entropy_gradient(const call& c) {
-  const entropy_terms<Real> terms(c, 3);
+  const entropy_terms<Real> terms(c);
   const loss_attributes& attr = c.attr->loss;
   const auto from_above = in<Real>(c, 4);
   const auto dz = out<Real>(c, 0);
@@ -162,59 +173,6 @@ void softmax_cross_entropy_gradient(const call& c) {
         if (smoothing != 0) g -= smoothing / classes * terms.weight(k);
         dz.set(terms.logit_at(sample, k, i), factor * above * g);
       }
-    }
-}
-
-/// 1 / W times `factor` for MSE.
-template <class Real>
-Real mse_factor(const call& c, Real factor) {
-  if (c.attr->loss.reduce != reduction::mean) return factor;
-  const auto n = loss_sizes::of(*c.sizes);
-  const i32 samples = c.attr->loss.samples;
-  const i32 rows = c.step->valid * (samples > 0 ? n.batch / samples : 1);
-  return factor / (static_cast<Real>(rows) * static_cast<Real>(n.classes));
-}
-
-template <class Real>
-void mse(const call& c) {
-  const auto n = loss_sizes::of(*c.sizes);
-  const loss_attributes& attr = c.attr->loss;
-  const auto y = in<Real>(c, 0);
-  const auto target = in<Real>(c, 1);
-  const auto loss = out<Real>(c, 0);
-  const batch_layout at{c.sizes->batch_last, n.batch, n.classes};
-  const i64 samples = attr.samples > 0 ? attr.samples : n.batch;
-  Real total = 0;
-  for (i64 sample = 0; sample < n.batch; ++sample)
-    for (i64 i = 0; i < n.classes; ++i) {
-      const i64 e = at.at(sample, i);
-      const Real difference = y[e] - target[e];
-      const Real one = sample % samples < c.step->valid ? difference * difference : Real(0);
-      if (attr.reduce == reduction::none)
-        loss.set(e, attr.weight * one);
-      else
-        total += one;
-    }
-  if (attr.reduce != reduction::none) loss.set(0, mse_factor<Real>(c, attr.weight) * total);
-}
-
-template <class Real>
-void mse_gradient(const call& c) {
-  const auto n = loss_sizes::of(*c.sizes);
-  const loss_attributes& attr = c.attr->loss;
-  const auto y = in<Real>(c, 0);
-  const auto target = in<Real>(c, 1);
-  const auto from_above = in<Real>(c, 4);
-  const auto dy = out<Real>(c, 0);
-  const batch_layout at{c.sizes->batch_last, n.batch, n.classes};
-  const i64 samples = attr.samples > 0 ? attr.samples : n.batch;
-  const Real factor = mse_factor<Real>(c, loss_scale<Real>(c, 2) * attr.weight);
-  for (i64 sample = 0; sample < n.batch; ++sample)
-    for (i64 i = 0; i < n.classes; ++i) {
-      const i64 e = at.at(sample, i);
-      const Real above = incoming(from_above, attr.reduce, e);
-      const Real difference = y[e] - target[e];
-      dy.set(e, sample % samples < c.step->valid ? factor * above * 2 * difference : Real(0));
     }
 }
 
