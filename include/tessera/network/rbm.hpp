@@ -28,16 +28,14 @@ constexpr i32 rbm_input(graph& g, const rbm_shape& units, i32 batch) {
 
 /// Appends the updates of a machine's parameters by what `contrast` has found.
 constexpr void append_rbm_updates(graph& g, const rbm_weights& m, const contrastive_step& s,
-                                  const update_rule& rule, const job_options& o) {
+                                  update_rule rule, const job_options& o) {
   grow<i32> gradients(g.tensors.size());
   for (i32& id : gradients) id = -1;
   gradients[m.weight] = s.weight_gradient;
   gradients[m.hidden_bias] = s.hidden_gradient;
   gradients[m.visible_bias] = s.visible_gradient;
+  rule.spares_vectors = true;
   passes::append_updates(g, gradients, rule, o.precision.scaling, o.limits);
-  for (operation& op : g.operations) {
-    if (ops::is_update(op.what) && op.out[0] != m.weight) op.attr.update.weight_decay = 0;
-  }
 }
 
 template <machine_type Machine, gibbs_type Gibbs, optimizer Optimizer, job_option... Options>
