@@ -10,10 +10,10 @@
 //   upsample_bilinear     the four cells around it, by distance        nothing      no
 //   max_unpool2d          0, or the sum of all x that name it          the indices  no
 //
-// ops/resize_axis.hpp says which cells. Sums are f32 (f64 where tensors are) and rounded once: rows
-// within columns forward, positions in row-major order backward. What is saved of a maximum is
-// row-major in a window as wide as the widest: u8, i32 where the largest window has more than 256
-// cells. NaN: the first cell of a window wins even if it is one, a later one never.
+// ops/resize_axis.hpp says which cells. Sums are f32 (f64 where tensors are) and rounded once;
+// their order is each backend's own and depends on sizes and layout alone. What is saved of a
+// maximum is row-major in a window as wide as the widest: u8, i32 where the largest window has more
+// than 256 cells. NaN: the first cell of a window wins even if it is one, a later one never.
 //
 // max_unpool2d takes whole numbers, flat places (row * width + column) in y's plane, for each value
 // of x: those of a max pool, as PyTorch counts them. A number that is no place of the plane puts

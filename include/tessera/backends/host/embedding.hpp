@@ -14,6 +14,7 @@
 
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/core/convert.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <cstring>
