@@ -72,11 +72,16 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::bernoulli:
     case kind::gaussian_noise:
     case kind::weigh_samples:
+    case kind::softmax:  // a row is read whole before any of it is written
+    case kind::log_softmax:
+    case kind::masked_softmax:
     case kind::batch_norm:
     case kind::batch_norm_inference:
     case kind::group_norm:
     case kind::layer_norm:
     case kind::rms_norm: return in_slot == 0;
+    case kind::softmax_gradient:  // over dy, whose sum of the row is made before
+    case kind::log_softmax_gradient:
     case kind::batch_norm_gradient:
     case kind::batch_norm_inference_gradient:
     case kind::group_norm_gradient:
