@@ -74,6 +74,7 @@ const std::map<std::string, golden_check> checks{
     {"additive_attention", check_additive_attention},
     {"net_transformer", check_net_transformer},
     {"embedding", check_embedding},
+    {"moe_noisy_topk", check_mixture},
     {"quantize", check_quantize},
     {"requantize", check_requantize},
     {"choose_affine", check_choose_affine},

@@ -137,6 +137,9 @@ void check_net_transformer(const golden_case&, findings&);
 void check_embedding(const golden_case&, findings&);
 void check_embedding_bag(const golden_case&, findings&);
 
+// experts.cpp
+void check_mixture(const golden_case&, findings&);
+
 // quantization.cpp
 void check_quantize(const golden_case&, findings&);
 void check_requantize(const golden_case&, findings&);
