@@ -106,6 +106,7 @@ const std::map<std::string, golden_check> checks{
     {"triplet", check_triplet},
     {"distillation", check_distillation},
     {"ctc", check_ctc},
+    {"style_transfer_losses", check_style},
     {"optimizer_sgd", check_optimizer},
     {"optimizer_adam", check_optimizer},
     {"optimizer_adamw", check_optimizer},

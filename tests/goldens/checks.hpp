@@ -101,6 +101,7 @@ void check_cosine_embedding(const golden_case&, findings&);
 void check_triplet(const golden_case&, findings&);
 void check_distillation(const golden_case&, findings&);
 void check_ctc(const golden_case&, findings&);
+void check_style(const golden_case&, findings&);
 
 // resize.cpp
 void check_adaptive_avg_pool(const golden_case&, findings&);
