@@ -10,7 +10,7 @@
 // measured with a step of 997 on AVX-512, of results above 2^-115 (below, factors are subnormal
 // while the product is not):
 //   expm1 0.85, log1p 1.87, Phi 4.5, exp(-x^2 / 2) 1.46
-//   gelu 4.6, silu 2.5, softplus 2.5, mish 4.2, elu 0.85, hardswish 2.5, hardsigmoid 1.4
+//   gelu 4.6, silu 2.0, softplus 2.5, mish 4.2, elu 0.85, hardswish 2.5, hardsigmoid 1.4
 //   gelu_tanh 11 where |y| is above 2^-7, 175 at y = -1e-36: the rounded argument of the sigmoid
 //   times its size
 
@@ -103,7 +103,7 @@ void check_activations() {
   CHECK(error_of<Math, kind::gelu_erf>() < 4.6);
   CHECK(error_of<Math, kind::gelu_tanh>({}, 0x1p-7f) < 11);
   CHECK(error_of<Math, kind::gelu_tanh>() < 180);
-  CHECK(error_of<Math, kind::silu>() < 2.6);
+  CHECK(error_of<Math, kind::silu>() < 2.1);
   CHECK(error_of<Math, kind::softplus>() < 2.5);
   CHECK(error_of<Math, kind::mish>() < 4.3);
   CHECK(error_of<Math, kind::hardswish>() < 2.5);
@@ -146,7 +146,8 @@ void check_limits() {
   CHECK(value_at<Math, kind::elu>(-infinity) == -1);
   CHECK(slope_at<Math, kind::gelu_erf>(-infinity) == 0);
   CHECK(slope_at<Math, kind::gelu_erf>(infinity) == 1);
-  CHECK(slope_at<Math, kind::gelu_tanh>(-3e38f) == 0);
+  CHECK(std::abs(slope_at<Math, kind::gelu_tanh>(-3e38f)) < 1e-35f);
+  CHECK(std::abs(slope_at<Math, kind::silu>(-infinity)) < 1e-35f);
   CHECK(slope_at<Math, kind::silu>(infinity) == 1);
   CHECK(slope_at<Math, kind::mish>(-infinity) == 0);
   CHECK(std::isnan(value_at<Math, kind::gelu_erf>(nan)));

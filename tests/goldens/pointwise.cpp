@@ -15,11 +15,25 @@ shape dims_of(const golden_case& c, const std::string& input) {
 
 i32 batch_of(const shape& dims) { return dims.rank > 0 ? dims[0] : 1; }
 
+/// An axis that a case names, counted from the last where negative.
+i32 find_axis(i32 axis, i32 rank) { return axis < 0 ? axis + rank : axis; }
+
 /// Bits of the extents that a case names.
-u32 read_axes(attribute_reader& attrs) {
+u32 read_axes(attribute_reader& attrs, i32 rank) {
   u32 axes = 0;
-  for (const i32 axis : attrs.get<std::vector<i32>>("axes")) axes |= u32{1} << axis;
+  for (const i32 axis : attrs.get<std::vector<i32>>("axes")) {
+    axes |= u32{1} << find_axis(axis, rank);
+  }
   return axes;
+}
+
+/// The input of an operation along one axis, and that axis of a sample. Along axis 0 there are no
+/// samples: all extents are values.
+i32 input_along(case_graph& net, attribute_reader& attrs, const shape& dims, i32& axis) {
+  axis = find_axis(attrs.get<i32>("axis"), dims.rank);
+  const bool samples = axis > 0;
+  axis -= samples ? 1 : 0;
+  return net.input("x", dims, role::input, element::f32, samples);
 }
 
 /// The kind of an activation and its constants, as a case names them.
@@ -69,15 +83,17 @@ void check_prelu(const golden_case& c, findings& f) {
 
 void check_glu(const golden_case& c, findings& f) {
   check_operation(c, f, batch_of(dims_of(c, "x")), [&](case_graph& net, attribute_reader& attrs) {
-    net.output("y", ops::glu(net.g, net.input("x"), attrs.get<i32>("axis") - 1, layer));
+    i32 axis = 0;
+    const i32 x = input_along(net, attrs, dims_of(c, "x"), axis);
+    net.output("y", ops::glu(net.g, x, axis, layer));
   });
 }
 
 void check_maxout(const golden_case& c, findings& f) {
   check_operation(c, f, batch_of(dims_of(c, "x")), [&](case_graph& net, attribute_reader& attrs) {
-    const i32 x = net.input("x");
-    const i32 pieces = attrs.get<i32>("pieces");
-    net.output("y", ops::maxout(net.g, x, pieces, attrs.get<i32>("axis") - 1, layer));
+    i32 axis = 0;
+    const i32 x = input_along(net, attrs, dims_of(c, "x"), axis);
+    net.output("y", ops::maxout(net.g, x, attrs.get<i32>("pieces"), axis, layer));
   });
 }
 
@@ -109,7 +125,7 @@ void check_reduction(const golden_case& c, findings& f) {
                                               : kind::reduce_amax;
   check_operation(c, f, batch_of(dims_of(c, "x")), [&](case_graph& net, attribute_reader& attrs) {
     const i32 x = net.input("x");
-    const u32 axes = read_axes(attrs);
+    const u32 axes = read_axes(attrs, net.g.tensors[x].dims.rank);
     net.output("y", ops::reduce(net.g, what, x, axes, attrs.get<bool>("keepdim"), layer));
   });
 }
@@ -118,7 +134,9 @@ void check_permute(const golden_case& c, findings& f) {
   check_operation(c, f, batch_of(dims_of(c, "x")), [&](case_graph& net, attribute_reader& attrs) {
     ops::extent_order order;
     const auto perm = attrs.get<std::vector<i32>>("perm");
-    for (std::size_t i = 0; i < perm.size(); ++i) order.of[i] = perm[i];
+    for (std::size_t i = 0; i < perm.size(); ++i) {
+      order.of[i] = find_axis(perm[i], static_cast<i32>(perm.size()));
+    }
     net.output("y", ops::permute(net.g, net.input("x"), order, layer));
   });
 }

@@ -56,6 +56,21 @@ typename Math::vec log1p_of_exp(typename Math::vec e) {
   return fma(u * s, q, s + s);
 }
 
+/// sigmoid(x) and 1 - sigmoid(x), for derivatives: to 3 units of the last place while both are
+/// normal, at x below -88 what belongs to -88.
+template <class Math>
+struct sigmoid_pair {
+  using vec = typename Math::vec;
+  vec value;
+  vec rest;
+
+  explicit sigmoid_pair(vec x) {
+    const vec e = Math::exp(Math::smaller(Math::set(88.0f), -x));
+    value = Math::set(1.0f) / (e + Math::set(1.0f));
+    rest = e * value;
+  }
+};
+
 /// The normal distribution at x: what lies below, and the density's exponential exp(-x^2 / 2).
 template <class Math>
 struct normal {

@@ -82,7 +82,7 @@ inline constexpr activation_row activation_rows[] = {
     {"elu", "elu_gradient", true, {4, 0, 1}, {4, 0, 0}},
     {"gelu_erf", "gelu_erf_gradient", false, {21, 1, 1}, {23, 1, 1}},
     {"gelu_tanh", "gelu_tanh_gradient", false, {8, 1, 1}, {14, 1, 1}},
-    {"silu", "silu_gradient", false, {4, 1, 1}, {6, 1, 1}},
+    {"silu", "silu_gradient", false, {3, 1, 1}, {9, 1, 1}},
     {"softplus", "softplus_gradient", true, {12, 1, 1}, {3, 0, 1}},
     {"hardswish", "hardswish_gradient", false, {5, 0, 0}, {6, 0, 0}},
     {"hardsigmoid", "hardsigmoid_gradient", true, {4, 0, 0}, {4, 0, 0}},

@@ -7,8 +7,10 @@
 // value set before it. Nothing is copied for an operand that lacks an axis. Neighbouring axes that
 // nobody tells apart are one, so (batch, channels, height, width) + (channels, 1, 1) has rows of
 // height x width and (batch, features) + (features) rows of features.
-// Cost: the speed of memory where rows have at least some vectors; a row of few elements costs
-// about 2 ns.
+// Rows shorter than a vector are put together in a buffer first, element by element.
+// Cost, of 50,000 elements in the second-level cache (ps an element, AVX-512; a copy takes 71, the
+// sum of two values of one shape 129): 64 channels of 196 positions 100, rows of 128 features 240,
+// rows of 10 features 800.
 
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/vector_math.hpp>
@@ -72,13 +74,50 @@ simd::vec load_up_to(const T* p, i32 n) {
   return n == simd::lanes ? simd::load(p) : simd::load_partial(p, n);
 }
 
+/// Elements [first, first + count) of the whole for rows that are shorter than a vector: operand
+/// `operand` where it has all axes, else its values put side by side in `buffer`.
+template <class T>
+const T* gather(const axes_sizes& n, i32 operand, const T* from, i64 first, i64 count, T* buffer) {
+  if (n.times(operand) == 1) return from + first;
+  const i64 length = n.extent[n.axes - 1];
+  const i64 step = n.step(operand, n.axes - 1);
+  axis_walk walk(n, first / length);
+  i64 column = first % length;
+  for (i64 i = 0; i < count; walk.next(), column = 0) {
+    const T* const row = from + walk.place(operand);
+    for (; column < length && i < count; ++column) buffer[i++] = row[column * step];
+  }
+  return buffer;
+}
+
+/// y = f(a, b, dy) for rows that are shorter than a vector.
+template <class T, class Function>
+void map_short_rows(const call& c, const axes_sizes& n, Function f) {
+  constexpr i64 piece = 16 * simd::lanes;
+  const T* const dy = c.in[2] == nullptr ? nullptr : c.input<T>(2);
+  T* const y = c.output<T>(0);
+  parallel_ranges(c.step->threads, n.count(), [&](i64 first, i64 last) {
+    T buffers[2][piece];
+    for (i64 begin = first; begin < last; begin += piece) {
+      const i64 here = last - begin < piece ? last - begin : piece;
+      const T* const a = gather(n, 0, c.input<T>(0), begin, here, buffers[0]);
+      const T* const b = gather(n, 1, c.input<T>(1), begin, here, buffers[1]);
+      const T* const third = dy == nullptr ? a : dy + begin;
+      store_row(y + begin, here, [&](i64 i, i32 lanes) {
+        return f(load_up_to(a + i, lanes), load_up_to(b + i, lanes), third + i, lanes);
+      });
+    }
+  });
+}
+
 /// y = f(a, b, dy); `dy`, where it is, has all axes.
 template <class T, class Function>
 void map_broadcast(const call& c, Function f) {
   const axes_sizes n = axes_sizes::of(*c.sizes);
+  const i64 length = n.extent[n.axes - 1];
+  if (length < simd::lanes && n.axes > 1) return map_short_rows<T>(c, n, f);
   const T* const dy = c.in[2] == nullptr ? nullptr : c.input<T>(2);
   T* const y = c.output<T>(0);
-  const i64 length = n.extent[n.axes - 1];
   const bool a_runs = n.has_axis(0, n.axes - 1);
   const bool b_runs = n.has_axis(1, n.axes - 1);
   parallel_ranges(c.step->threads, n.count(), [&](i64 first, i64 last) {

@@ -8,7 +8,8 @@
 //                                        one along which x runs on: each cache line is read and
 //                                        written once while it is near; 8 x 8 in registers for f32
 //
-// Threads share the rows of y. Cost: 2 bytes of traffic for each that moves.
+// Threads share the rows of y. Cost, measured as in broadcast.hpp: a transposition 130 to 140 ps an
+// element, rows of 392 elements 98; a copy 71.
 
 #include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/parallel.hpp>

