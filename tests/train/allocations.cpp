@@ -142,6 +142,18 @@ TEST_CASE("100 steps on the host leave the heap alone", "[train]") {
   CHECK(calls<job<mixed<fp16, skip_tensor>>, host_backend>(3, 2) == 0);
 }
 
+struct sparse_lamb : lamb {
+  static constexpr float l1 = 1e-4f;
+};
+
+TEST_CASE("Steps that clip, adapt and penalize leave the heap alone", "[train]") {
+  using adapting = training<net, softmax_cross_entropy, sparse_lamb, batch<16>, clip_norm<1>,
+                            clip_value<1, 2>, mixed<fp16>>;
+  CHECK(calls<adapting, host_backend>(20) == 0);
+  CHECK(calls<adapting, host_backend>(3, 2) == 0);
+  CHECK(calls<adapting, on<accelerator::ipu_mk1>>(3) == 0);
+}
+
 TEST_CASE("100 steps on the accelerator model leave the heap alone", "[train]") {
   using model = on<accelerator::ipu_mk1>;
   CHECK(calls<job<>, model>(100) == 0);

@@ -100,6 +100,9 @@ void stored_gradient(const call& c, gradient_sink& sink) {
   const T* const g = c.input<T>(0);
   const i64 count = elementwise_sizes::of(*c.sizes).count;
   parallel_ranges(c.step->threads, count, [&](i64 first, i64 last) {
+    if constexpr (sizeof(T) == 4) {
+      if (sink.applies()) return sink.take_stored(g + first, first, last - first);
+    }
     float piece[512];
     for (i64 i = first; i < last; i += 512) {
       const i64 n = last - i < 512 ? last - i : 512;

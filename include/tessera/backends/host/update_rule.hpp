@@ -38,8 +38,8 @@ struct update_constants {
   float old_share;  // what the velocity keeps of itself, and takes of the gradient
   float new_share;
   float beta1, rest1, beta2, rest2;
-  float adam_rate;        // learning rate / (1 - beta1^t)
-  float root_correction;  // sqrt(1 - beta2^t)
+  float adam_rate;    // learning rate / (1 - beta1^t)
+  float root_factor;  // 1 / sqrt(1 - beta2^t)
   float epsilon;
   float keep;  // adam: what the weight keeps of itself; 1 but for decoupled weight decay
 };
@@ -79,7 +79,7 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   const double correction1 = 1 - std::pow(static_cast<double>(rule.beta1), t);
   const double correction2 = 1 - std::pow(static_cast<double>(rule.beta2), t);
   k.adam_rate = static_cast<float>(rate / correction1);
-  k.root_correction = static_cast<float>(std::sqrt(correction2));
+  k.root_factor = static_cast<float>(1 / std::sqrt(correction2));
   k.epsilon = rule.epsilon;
   k.keep = 1;
   if (rule.decoupled) {
@@ -134,7 +134,7 @@ struct adam_step {
         rest1(k.rest1),
         beta2(k.beta2),
         rest2(k.rest2),
-        correction(k.root_correction),
+        root_factor(k.root_factor),
         epsilon(k.epsilon),
         kept(k.keep) {}
 
@@ -144,10 +144,11 @@ struct adam_step {
     state[1] = simd::fma(beta2, state[1], rest2 * g * g);
     simd::vec second = state[1];
     if constexpr (Amsgrad) second = state[2] = simd::larger(state[2], state[1]);
-    w = simd::fma(kept, w, -(rate * state[0] / (simd::root(second) / correction + epsilon)));
+    const simd::vec divisor = simd::fma(root_factor, simd::root(second), epsilon);
+    w = simd::fma(kept, w, -(rate * state[0] / divisor));
   }
 
-  simd::vec scale, rate, decay, beta1, rest1, beta2, rest2, correction, epsilon, kept;
+  simd::vec scale, rate, decay, beta1, rest1, beta2, rest2, root_factor, epsilon, kept;
 };
 
 /// The gradient of an update, row by row and vector by vector: from memory, or the outer product of
@@ -228,13 +229,20 @@ void choose_update(const update_constants& k, const parameter_block& p, const Gr
 
 }  // namespace detail
 
-/// One optimizer step on n elements from `at` on, with the gradient g[0..n), which it may change.
-[[gnu::noinline]] inline void apply_update(const update_constants& k, const parameter_block& p,
-                                           float* g, i64 at, i64 n) {
+/// One optimizer step on n elements from `at` on, with the gradient g[0..n), which has been divided
+/// where `k.divides`.
+[[gnu::noinline]] inline void apply_divided(const update_constants& k, const parameter_block& p,
+                                            const float* g, i64 at, i64 n) {
+  detail::choose_update(k, p, detail::gradient_in_memory{g}, at, n);
+}
+
+/// The same with a gradient as it is, which it may change.
+inline void apply_update(const update_constants& k, const parameter_block& p, float* g, i64 at,
+                         i64 n) {
   if (k.divides) {
     for (i64 i = 0; i < n; ++i) g[i] /= k.scale;
   }
-  detail::choose_update(k, p, detail::gradient_in_memory{g}, at, n);
+  apply_divided(k, p, g, at, n);
 }
 
 /// True where all n are finite.
@@ -300,6 +308,11 @@ class gradient_sink {
 
   /// True where pieces are applied at once and need no division by an odd loss scale.
   bool applies() const { return goal_ == goal::apply && !constants_->divides; }
+
+  /// Elements [at, at + n) of a gradient that stays as it is; only where `applies`.
+  void take_stored(const float* g, i64 at, i64 n) {
+    apply_divided(*constants_, parameter_, g, at, n);
+  }
 
   /// The whole gradient as the outer product of dy and x; only where `applies`.
   template <class T>

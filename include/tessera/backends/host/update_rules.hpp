@@ -6,11 +6,10 @@
 //   norm_update<T, What>   lamb, lars: a pass that finds two norms, then one that applies them; the
 //                          order of sums stands in gradient_limits.hpp
 //
-// A program compiles the rules that it uses. Large parameters are bound by memory: what a rule
-// reads and writes per element, 4 bytes each (f32 gradients):
-//
-//   sgd 3 (with momentum 5)   adagrad, lion 5   rmsprop 5 to 9   adam and most others 7
-//   lamb 10   lars 5 (with momentum 7)
+// A program compiles the rules that it uses. On 8 million values, which no cache holds, every rule
+// takes 0.9 to 1.05 of what a plain pass over the same arrays takes (benchmarks/host/updates.cpp;
+// lamb reads its moments and weights twice, lars weight and gradient); within a cache roots and
+// divisions show: 0.3 ns a value for adam and most others, 0.8 for lamb, of 0.1 to 0.4 of memory.
 
 #include <tessera/backends/host/gradient_limits.hpp>
 #include <tessera/ops/update_rules.hpp>
