@@ -13,6 +13,8 @@
 #include <tessera/nn/conv_transpose.hpp>
 #include <tessera/nn/dense.hpp>
 #include <tessera/nn/embedding.hpp>
+#include <tessera/nn/endpoints.hpp>
+#include <tessera/nn/experts.hpp>
 #include <tessera/nn/flatten.hpp>
 #include <tessera/nn/gates.hpp>
 #include <tessera/nn/grid_lstm.hpp>

@@ -70,6 +70,13 @@ class case_graph {
       if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
     }
   }
+  /// A parameter that a layer has made, under the name that the case has for it.
+  void adopt(i32 id, const std::string& name) {
+    fill_.push_back({id, "weights", name});
+    if (case_.has("grad_weights", name)) gradient_.push_back({id, "grad_weights", name});
+  }
+  /// The same for a matrix that the case has the other way round.
+  void adopt_transposed(i32 id, const std::string& name) { transposed_.push_back({id, name}); }
   /// A stack of parameters whose slices the case knows by names of their own, first slice first.
   void adopt_slices(i32 id, const std::vector<std::string>& names) {
     slices_.push_back({id, names});
@@ -97,6 +104,9 @@ class case_graph {
         all.insert(all.end(), slice.begin(), slice.end());
       }
       net.write(id, all);
+    }
+    for (const auto& [id, name] : transposed_) {
+      net.write(id, transpose(g.tensors[id].dims[0], case_.tensor("weights", name).values));
     }
     for (const auto& [id, values] : given_) net.write(id, values);
     std::size_t seed = 0;
@@ -127,6 +137,12 @@ class case_graph {
         ++compared;
       }
     }
+    for (const auto& [id, name] : transposed_) {
+      if (!case_.has("grad_weights", name)) continue;
+      const std::vector<double> got = net.read(d.gradients[id]);
+      f.compare("grad_weights", name, transpose(g.tensors[id].dims[1], got));
+      ++compared;
+    }
     const std::size_t expected =
         case_.names("grad_inputs").size() + case_.names("grad_weights").size();
     if (compared != expected) f.note("compared only some of the case's gradients");
@@ -134,6 +150,17 @@ class case_graph {
   }
 
  private:
+  /// A matrix of `rows` rows, given by its columns.
+  static std::vector<double> transpose(i32 rows, const std::vector<double>& by_columns) {
+    const auto r = static_cast<std::size_t>(rows);
+    const std::size_t columns = by_columns.size() / r;
+    std::vector<double> values(by_columns.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i % r * columns + i / r] = by_columns[i];
+    }
+    return values;
+  }
+
   struct entry {
     i32 id;
     std::string section;
@@ -145,6 +172,7 @@ class case_graph {
   std::vector<entry> fill_, gradient_, output_;
   std::vector<std::pair<i32, std::vector<double>>> given_;
   std::vector<std::pair<i32, std::vector<std::string>>> slices_;
+  std::vector<std::pair<i32, std::string>> transposed_;
   std::vector<converter> converters_;
 };
 

@@ -101,6 +101,7 @@ void check_cosine_embedding(const golden_case&, findings&);
 void check_triplet(const golden_case&, findings&);
 void check_distillation(const golden_case&, findings&);
 void check_ctc(const golden_case&, findings&);
+void check_style(const golden_case&, findings&);
 
 // resize.cpp
 void check_adaptive_avg_pool(const golden_case&, findings&);
@@ -136,6 +137,9 @@ void check_net_transformer(const golden_case&, findings&);
 // embedding.cpp
 void check_embedding(const golden_case&, findings&);
 void check_embedding_bag(const golden_case&, findings&);
+
+// experts.cpp
+void check_mixture(const golden_case&, findings&);
 
 // quantization.cpp
 void check_quantize(const golden_case&, findings&);

@@ -1,5 +1,6 @@
 // Golden checks of losses.
 
+#include <tessera/ops/style.hpp>
 #include <goldens/case_graph.hpp>
 
 namespace tessera::testing {
@@ -171,6 +172,21 @@ void check_distillation(const golden_case& c, findings& f) {
     net.output("soft", soft);
     net.output("hard", hard);
     net.output("loss", ops::add(g, weighted_soft, weighted_hard, {"golden", 0, ""}));
+  });
+}
+
+void check_style(const golden_case& c, findings& f) {
+  check_operation(c, f, batch_of(c, "x"), [&](case_graph& net, attribute_reader&) {
+    graph& g = net.g;
+    const i32 x = net.input("x");
+    const i32 of_x = ops::gram(g, x, {"golden", 0, ""});
+    const i32 of_style = ops::gram(g, net.input("style"), {"golden", 1, ""});
+    const i32 loss = ops::element_loss(g, kind::mse, of_x, of_style, {});
+    const ops::variation_losses tv =
+        ops::total_variation(g, x, {.reduce = reduction::sum}, {"golden", 2, ""});
+    net.output("gram", of_x);
+    net.output("style_loss", loss);
+    net.output("tv", ops::add(g, tv.down, tv.across, {"golden", 0, ""}));
   });
 }
 

@@ -1,6 +1,8 @@
 // Gradients of products of activations, softmax and attention against central differences.
 
-#include <tessera/ops/attention.hpp>
+#include <tessera/nn/positions.hpp>
+#include <tessera/nn/repeat.hpp>
+#include <tessera/nn/transformer.hpp>
 #include <gradients/checked_case.hpp>
 
 namespace tessera::testing {
@@ -44,6 +46,21 @@ i32 build_additive(graph& g, bool last, bool single) {
   return ops::additive_attention(g, q, k, v, memory, {}, layer).y;
 }
 
+/// Layers on a sequence of 4 features, some with a memory of 3 times and its lengths.
+template <class Layers, bool Memory>
+i32 build_layers(graph& g, bool last) {
+  builder b(g, 2, purpose::training);
+  bundle x = value{sequence_input(g, shape(4, 2, 4), last)};
+  if (Memory) {
+    x.items[x.size++] = {sequence_input(g, shape(3, 2, 4), last)};
+    x.items[x.size++] = {add_tensor(g, shape(2), {.type = element::int32, .batch_last = last})};
+  }
+  const value y = feed<Layers>(b, x);
+  INFO(spell(g.wrong).view());
+  REQUIRE(b.usable(y));
+  return y.id;
+}
+
 const checked_case cases[] = {
     {"matmul", [](graph& g, bool last) { return build_matmul(g, last, false); }},
     {"matmul with a weight for all samples",
@@ -69,6 +86,16 @@ const checked_case cases[] = {
     {"additive attention", [](graph& g, bool last) { return build_additive(g, last, false); }},
     {"additive attention of one query",
      [](graph& g, bool last) { return build_additive(g, last, true); }},
+    {"multi_head_attention with a memory",
+     build_layers<multi_head_attention<2, cross, key_lengths>, true>},
+    {"additive_attention of a sequence", build_layers<additive_attention<3, key_lengths>, true>},
+    {"encoder layers, one after another",
+     build_layers<repeat<2, transformer_encoder_layer<2, 5, causal, norm_first, with_gelu>>,
+                  false>},
+    {"decoder layers on one memory",
+     build_layers<repeat<2, transformer_decoder_layer<2, 5, causal, key_lengths, with_gelu_tanh>>,
+                  true>},
+    {"learned positions, more than there is time", build_layers<learned_positions<6>, false>},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ std::vector<checked_case> pointwise_cases();  // pointwise.cpp
 std::vector<checked_case> resize_cases();     // resize.cpp
 std::vector<checked_case> embedding_cases();  // embedding.cpp
 std::vector<checked_case> loss_cases();       // losses.cpp
+std::vector<checked_case> expert_cases();     // experts.cpp
 
 inline constexpr tensor_name layer{"checked", 0, ""};
 

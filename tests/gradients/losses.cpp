@@ -1,5 +1,6 @@
 // Gradients of losses.
 
+#include <tessera/ops/style.hpp>
 #include <gradients/checked_case.hpp>
 
 namespace tessera::testing {
@@ -188,6 +189,19 @@ const checked_case cases[] = {
     {"ctc, sum",
      [](graph& g, bool last) {
        return build_ctc(g, last, {.reduce = reduction::sum, .blank = 3});
+     }},
+    {"gram matrices",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(3, 2, 3, 4), last);
+       const i32 wanted = add_tensor(g, shape(3, 2, 2), {.what = role::target, .batch_last = last});
+       return ops::element_loss(g, kind::mse, ops::gram(g, x, layer), wanted, {});
+     }},
+    {"total variation",
+     [](graph& g, bool last) {
+       const i32 x = input(g, shape(3, 2, 3, 4), last);
+       const ops::variation_losses tv =
+           ops::total_variation(g, x, {.reduce = reduction::sum, .weight = 0.1f}, layer);
+       return ops::add(g, tv.down, tv.across, layer);
      }},
     {"triplet, one vector learns",
      [](graph& g, bool last) {

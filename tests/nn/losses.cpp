@@ -124,8 +124,7 @@ TEST_CASE("Losses say what they miss", "[nn]") {
 }
 
 TEST_CASE("Losses of several outputs take a bundle", "[nn]") {
-  constexpr auto three =
-      build<triplet, each<dense<3>>, inputs<input<2>, input<2>, input<2>>>();
+  constexpr auto three = build<triplet, each<dense<3>>, inputs<input<2>, input<2>, input<2>>>();
   STATIC_REQUIRE(three.message.empty());
   STATIC_REQUIRE(three.targets == 0);
   STATIC_REQUIRE(three.losses == 1);
@@ -156,8 +155,8 @@ TEST_CASE("ctc asks for labels, their number and frames", "[nn]") {
   STATIC_REQUIRE(all.attr.blank == 2);
   STATIC_REQUIRE(all.attr.zero_infinity);
   // A network that puts out its lengths brings them along.
-  constexpr auto own = build<ctc<5>, parallel<each_step<dense<3>>, identity>,
-                             inputs<sequence<6, 2>, tokens<>>>();
+  constexpr auto own =
+      build<ctc<5>, parallel<each_step<dense<3>>, identity>, inputs<sequence<6, 2>, tokens<>>>();
   STATIC_REQUIRE(own.message.empty());
   STATIC_REQUIRE(own.targets == 2);
 }

@@ -63,8 +63,8 @@ TEST_CASE("A beam that leaves nothing out finds what all ways add up to", "[runt
       for (i32 blank = 0; blank < classes; ++blank) {
         const auto frames = random_frames(random, times * static_cast<std::size_t>(classes));
         const auto wanted = all_labels(frames, classes, blank);
-        const auto found = ctc_beam_search(
-            frames, classes, {.width = 100000, .blank = blank, .best = 100000});
+        const auto found =
+            ctc_beam_search(frames, classes, {.width = 100000, .blank = blank, .best = 100000});
         REQUIRE(found.size() == wanted.size());
         double before = 1;
         double sum = 0;

@@ -47,13 +47,18 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
   if (what >= kind::relu && what <= kind::abs) return in_slot == 0;
   if (what >= kind::relu_gradient && what <= kind::abs_gradient) return in_slot == 1;
   if (is_loss_gradient(what)) return in_slot == 0;
+  // Rows of a softmax are read to their end before anything of them is written.
+  if (what >= kind::softmax && what <= kind::masked_softmax) return in_slot == 0;
+  if (what == kind::softmax_gradient || what == kind::log_softmax_gradient) return in_slot == 1;
   switch (what) {
+    case kind::gate_noise:
     case kind::broadcast_add:  // where a is as large as the output
     case kind::broadcast_subtract:
     case kind::broadcast_multiply:
     case kind::divide:
     case kind::maximum:
     case kind::minimum: return in_slot == 0;
+    case kind::gate_noise_gradient:
     case kind::prelu_gradient:
     case kind::divide_gradient:
     case kind::maximum_gradient:
@@ -72,11 +77,17 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
     case kind::bernoulli:
     case kind::gaussian_noise:
     case kind::weigh_samples:
+    case kind::softmax:  // a row is read whole before any of it is written
+    case kind::log_softmax:
+    case kind::masked_softmax:
     case kind::batch_norm:
     case kind::batch_norm_inference:
     case kind::group_norm:
     case kind::layer_norm:
     case kind::rms_norm: return in_slot == 0;
+    case kind::top_k_gates_gradient:
+    case kind::softmax_gradient:  // over dy, whose sum of the row is made before
+    case kind::log_softmax_gradient:
     case kind::batch_norm_gradient:
     case kind::batch_norm_inference_gradient:
     case kind::group_norm_gradient:

@@ -90,11 +90,27 @@ using net = network<image<1, 8, 8>, conv<4, 3>, tessera::tanh, max_pool<2>, conv
 template <class... Options>
 using job = training<net, softmax_cross_entropy, adam, batch<16>, Options...>;
 
+/// Frames with up to 4 labels of 5.
+struct utterances {
+  i64 size() const { return 64; }
+  shape sample_shape() const { return {12, 6}; }
+  void read(i64 index, float* out) const {
+    for (i32 i = 0; i < 72; ++i) out[i] = static_cast<float>((i * 5 + index) % 7) / 7;
+  }
+  void target(i64 index, i32 which, i32* out) const {
+    if (which == 0) {
+      for (i32 u = 0; u < 4; ++u) out[u] = static_cast<i32>(1 + (index + u) % 5);
+    } else {
+      *out = static_cast<i32>(which == 1 ? index % 5 : 10 + index % 3);
+    }
+  }
+};
+
 /// Calls to the heap in some steps with all that belongs to them.
-template <class Job, class Backend>
+template <class Job, class Backend, class Source = images>
 long calls(i32 steps, i32 workers = 1) {
   trainer<Job, Backend> t{seed{1}, threads{workers}};
-  const images source;
+  const Source source;
   std::vector<i32> indices(16);
   for (i32 i = 0; i < 16; ++i) indices[static_cast<std::size_t>(i)] = 3 * i;
   const auto run = [&](i32 count) {
@@ -118,6 +134,15 @@ TEST_CASE("Steps of restricted Boltzmann machines leave the heap alone", "[train
   CHECK(calls<rbm_training<machine, pcd<1>, momentum_sgd, batch<16>>, host_backend>(3, 2) == 0);
   using narrow = rbm_training<machine, cd<1, mean_field>, sgd, batch<16>, mixed<fp16>>;
   CHECK(calls<narrow, on<accelerator::ipu_mk1>>(3) == 0);
+}
+
+TEST_CASE("Steps with CTC leave the heap alone", "[train]") {
+  using reader = network<sequence<12, 6>, each_step<dense<6>>>;
+  using reading = training<reader, ctc<4>, sgd, batch<16>>;
+  CHECK(calls<reading, host_backend, utterances>(10) == 0);
+  CHECK(calls<reading, host_backend, utterances>(3, 2) == 0);
+  using narrow = training<reader, ctc<4>, sgd, batch<16>, mixed<fp16>>;
+  CHECK(calls<narrow, on<accelerator::ipu_mk1>, utterances>(3) == 0);
 }
 
 TEST_CASE("The heap's counter counts", "[train]") {

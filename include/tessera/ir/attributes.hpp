@@ -158,6 +158,17 @@ struct activation_attributes {
   float high = 1;
 };
 
+/// Mixtures of experts: how many experts, how many of them a token has, how many tokens one takes;
+/// token i (as it lies in memory) belongs to sample i / rows mod samples.
+struct routing_attributes {
+  i32 experts = 1;
+  i32 k = 1;
+  i32 capacity = 1;
+  i32 tokens = 0;
+  i32 samples = 1;
+  i32 rows = 1;
+};
+
 /// matmul: how its operands a, b and y are seen as matrices (ops/matmul.hpp).
 struct product_attributes {
   i32 heads[3] = {0, 0, 0};  // > 0: a sequence whose features are so many heads side by side
@@ -188,6 +199,7 @@ struct attributes {
   product_attributes product;
   bool causal = false;                   // masked_softmax: no key behind its query
   const user_operation* user = nullptr;  // operations written by users (ir/user_operation.hpp)
+  routing_attributes routing;
   loss_attributes loss;
   update_rule update;
   gradient_limits limits;

@@ -48,6 +48,7 @@ constexpr graph make_forward(i32 batch, purpose why) {
       b.fail({"loss", "one output", spell_all<64>(y.size, " outputs"),
               "give one loss for each: losses<...>"});
     }
+    b.append_auxiliary_losses();
   }
   if (!g.wrong.wrong()) return g;
   graph nothing;

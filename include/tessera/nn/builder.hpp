@@ -92,6 +92,23 @@ class builder {
     return lasting(t);
   }
 
+  /// The scalar `id` is a further term of what training makes smaller, behind the losses of the
+  /// network's outputs.
+  constexpr void add_auxiliary_loss(i32 id) { auxiliary_losses_.push(id); }
+
+  /// Lists those terms; called once the losses of the outputs are there.
+  constexpr void append_auxiliary_losses() {
+    for (const i32 id : auxiliary_losses_) {
+      if (g_.losses.full()) {
+        fail({"network", spell_all("at most ", endpoints::max_count, " losses"), "more",
+              "balance fewer mixtures"});
+        return;
+      }
+      g_.losses.push(id);
+    }
+    auxiliary_losses_ = {};
+  }
+
   /// A number of its own for each source of random numbers (dropout), from 1.
   constexpr i32 next_salt() { return ++salts_; }
 
@@ -392,6 +409,7 @@ class builder {
   graph& g_;
   purpose why_;
   layer_names names_;
+  grow<i32> auxiliary_losses_;
   i32 salts_ = 0;
   i32 frozen_ = 0;
   grow<shared_set> shared_;

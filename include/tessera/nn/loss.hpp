@@ -6,11 +6,13 @@
 //   element by element   mse, l1, huber, bce, ...                   nn/loss_elements.hpp
 //   over classes, pairs  softmax_cross_entropy, nll, triplet, ...   nn/loss_rows.hpp
 //   alignments           ctc                                      nn/ctc.hpp
+//   pictures             style, total_variation                   nn/style.hpp
 //   how to change one                                               nn/loss_policy.hpp
 
 #include <tessera/nn/ctc.hpp>
 #include <tessera/nn/loss_elements.hpp>
 #include <tessera/nn/loss_rows.hpp>
+#include <tessera/nn/style.hpp>
 
 namespace tessera {
 

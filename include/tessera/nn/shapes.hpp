@@ -26,7 +26,7 @@ struct reduction_layer {
 
 /// The sum over axes of a sample.
 ///
-/// Shapes   x (batch, ...)   y without the axes; with ::kept they are 1
+/// Shapes   x (batch, ...)   y without the axes; those of `kept` stay as 1
 /// Memory   keeps nothing
 /// Errors   an axis that the sample does not have
 template <i32... Axes>

@@ -19,6 +19,7 @@
 #include <tessera/ops/embedding.hpp>
 #include <tessera/ops/embedding_bag.hpp>
 #include <tessera/ops/glu.hpp>
+#include <tessera/ops/experts.hpp>
 #include <tessera/ops/loss_elements.hpp>
 #include <tessera/ops/loss_rows.hpp>
 #include <tessera/ops/matmul.hpp>
@@ -46,6 +47,7 @@ constexpr const char* name_of(kind what) {
   if (is_reduce_family(what)) return reduce_name(what);
   if (is_rule_update(what)) return name_of_rule_update(what);
   if (is_of_loss(what)) return name_of_loss(what);
+  if (is_experts(what)) return name_of_experts(what);
   switch (what) {
     case kind::none: return "none";
     case kind::cast: return "cast";
@@ -152,6 +154,7 @@ constexpr void differentiate_any_loss(graph& g, const operation& forward, adjoin
 
 /// Appends the backward operations of `forward` to its graph.
 constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
+  if (is_experts(forward.what)) return differentiate_experts(g, forward, a);
   if (is_sampling(forward.what)) return differentiate_sampling(g, forward, a);
   if (is_resize(forward.what) && !is_resize_gradient(forward.what)) {
     return differentiate_resize(g, forward, a);
@@ -247,6 +250,7 @@ constexpr void drop_saved(graph& g) {
 /// The input slot whose bytes output `slot` may take over when nobody needs them afterwards; -1
 /// where the kernel still reads what it would have overwritten.
 constexpr i32 in_place_over(kind what, i32 slot) {
+  if (is_experts(what)) return in_place_over_experts(what, slot);
   if (is_sampling(what)) return slot == 0 ? 0 : -1;
   if (is_activation(what)) return slot == 0 ? 0 : -1;
   if (is_activation_gradient(what)) return slot == 0 ? 1 : -1;
@@ -339,6 +343,11 @@ constexpr signature sign(const graph& g, const operation& op) {
   }
   if (is_norm(op.what) || is_norm_gradient(op.what)) {
     sizes_of_norm(g, op).write(s);
+    return s;
+  }
+  if (is_experts(op.what)) {
+    sizes_of_experts(g, op).write(s);
+    s.batch_last = false;  // each side has its own layout
     return s;
   }
   if (is_quantization(op.what)) {

@@ -340,6 +340,45 @@ struct response_sizes {
   }
 };
 
+/// Mixtures of experts: all their kinds.
+constexpr bool is_experts(kind what) {
+  return what >= kind::gate_noise && what <= kind::combine_experts_gradient;
+}
+
+/// Tokens on their side (values of any shape), gates, and rows on the experts' side; a layout each.
+struct expert_sizes {
+  i32 tokens, samples, rows, features, experts, k, capacity;
+  bool tokens_last, gates_last, buffer_last;
+
+  static constexpr expert_sizes of(const signature& s) {
+    const i32* n = s.n;
+    const i32 bits = n[7];
+    return {n[0], n[1], n[2], n[3], n[4], n[5], n[6], (bits & 1) != 0, (bits & 2) != 0,
+            (bits & 4) != 0};
+  }
+  constexpr void write(signature& s) const {
+    const i32 all[] = {tokens, samples, rows, features, experts, k, capacity};
+    for (i32 i = 0; i < 7; ++i) s.n[i] = all[i];
+    s.n[7] = (tokens_last ? 1 : 0) + (gates_last ? 2 : 0) + (buffer_last ? 4 : 0);
+  }
+  /// The sample that token i belongs to.
+  constexpr i32 sample(i32 i) const { return i / rows % samples; }
+  /// Where feature 0 of token i lies among x or y, and how far the next.
+  constexpr i64 token(i64 i) const {
+    return tokens_last ? i / samples * samples * features + i % samples : i * features;
+  }
+  constexpr i64 token_step() const { return tokens_last ? samples : 1; }
+  /// Number e of token i among gates, choices or places, of which a token has `count`.
+  constexpr i64 gate(i64 i, i64 e, i64 count) const {
+    return gates_last ? e * tokens + i : i * count + e;
+  }
+  /// Where feature 0 of slot c of expert e lies, and how far the next.
+  constexpr i64 slot(i64 e, i64 c) const {
+    return e * capacity * features + (buffer_last ? c : c * features);
+  }
+  constexpr i64 slot_step() const { return buffer_last ? capacity : 1; }
+};
+
 /// Quantized inference: all its kinds, and those that multiply and sum.
 constexpr bool is_quantization(kind what) {
   return what >= kind::quantize && what <= kind::quantized_conv2d;

@@ -102,6 +102,9 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
       g.tensors[op.out[1]].type = policy.loss;
       if (op.out[2] >= 0) g.tensors[op.out[2]].type = policy.loss;
     }
+    if (op.what == kind::balance_loss) {
+      g.tensors[op.out[0]].type = g.tensors[op.out[1]].type = policy.loss;
+    }
     if (!ops::is_norm(op.what)) continue;
     for (const i32 slot : {3, 4}) {  // mean and deviation; of all trips where they are in a loop
       if (op.out[slot] >= 0) g.tensors[storage_of(g, op.out[slot])].type = policy.master;

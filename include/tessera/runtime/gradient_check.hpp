@@ -167,7 +167,7 @@ class gradient_checker {
       keep(g, id);
     }
     for (const operation& op : g.operations) {
-      if (is_loss(op.what)) losses_.push_back(op.out[0]);
+      if (is_loss(op.what) || op.what == kind::balance_loss) losses_.push_back(op.out[0]);
     }
     gradients_ = passes::differentiate(g, seeds.data(), static_cast<i32>(seeds.size()));
     for (const i32 id : gradients_) keep(g, id);

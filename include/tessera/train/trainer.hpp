@@ -197,7 +197,8 @@ class trainer {
   metrics evaluate(const Source& source) {
     check(source);
     metrics result;
-    result.losses.resize(static_cast<std::size_t>(loss_count));
+    constexpr i32 evaluated = evaluation_plan::step_graph.losses.size();  // of the outputs
+    result.losses.resize(static_cast<std::size_t>(evaluated));
     result.accuracies.resize(static_cast<std::size_t>(output_count));
     std::array<tally, static_cast<std::size_t>(output_count)> tallies;
     i32 first = -1;  // the output whose confusion matrix is kept
@@ -212,7 +213,7 @@ class trainer {
       load(source, indices);
       values_.valid = count;
       evaluation_.run(values_);
-      for (i32 k = 0; k < loss_count; ++k) {
+      for (i32 k = 0; k < evaluated; ++k) {
         result.losses[static_cast<std::size_t>(k)] +=
             samples_of_loss(k, count) *
             read(evaluation_plan::step_graph, evaluation_plan::where.locations,

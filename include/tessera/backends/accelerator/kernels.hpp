@@ -11,6 +11,7 @@
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/embedding_bag.hpp>
+#include <tessera/backends/accelerator/experts.hpp>
 #include <tessera/backends/accelerator/losses.hpp>
 #include <tessera/backends/accelerator/matmul.hpp>
 #include <tessera/backends/accelerator/move.hpp>
@@ -43,6 +44,8 @@ constexpr element storage_of(const signature& s) {
     case kind::select_by_length:
     case kind::embedding: return s.output_type(0);
     case kind::dequantize: return s.output_type(0);
+    case kind::balance_loss_gradient: return s.output_type(0);
+    case kind::route_tokens:
     case kind::requantize:
     case kind::quantized_dense:
     case kind::quantized_conv2d: return element::f32;  // whole numbers throughout
@@ -175,6 +178,19 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::bernoulli) return &run_bernoulli<T>;
   if constexpr (What == kind::gaussian_noise) return &run_gaussian_noise<T>;
   if constexpr (What == kind::weigh_samples) return &run_weigh_samples<T>;
+  if constexpr (What == kind::gate_noise) return &run_gate_noise<T>;
+  if constexpr (What == kind::gate_noise_gradient) return &run_gate_noise_gradient<T>;
+  if constexpr (What == kind::top_k_gates) return &run_top_k_gates<T>;
+  if constexpr (What == kind::top_k_gates_gradient) return &run_top_k_gates_gradient<T>;
+  if constexpr (What == kind::gate_load) return &run_gate_load<T>;
+  if constexpr (What == kind::gate_load_gradient) return &run_gate_load_gradient<T>;
+  if constexpr (What == kind::balance_loss) return &run_balance_loss<T>;
+  if constexpr (What == kind::balance_loss_gradient) return &run_balance_loss_gradient<T>;
+  if constexpr (What == kind::route_tokens) return &run_route_tokens;
+  if constexpr (What == kind::gather_tokens) return &run_gather_tokens<T>;
+  if constexpr (What == kind::gather_tokens_gradient) return &run_gather_tokens_gradient<T>;
+  if constexpr (What == kind::combine_experts) return &run_combine_experts<T>;
+  if constexpr (What == kind::combine_experts_gradient) return &run_combine_experts_gradient<T>;
   if constexpr (What == kind::quantize) return &run_quantize<T>;
   if constexpr (What == kind::dequantize) return &run_dequantize<T>;
   if constexpr (What == kind::requantize) return &run_requantize;

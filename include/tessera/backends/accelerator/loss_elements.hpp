@@ -51,7 +51,8 @@ inline lanes element_slope(kind what, const loss_attributes& a, lanes x, lanes t
     case kind::l1: return slope_sign(d);
     case kind::smooth_l1:
       return select(magnitude_of(d) < set(a.delta), d / set(a.delta), slope_sign(d));
-    case kind::huber: return select(magnitude_of(d) <= set(a.delta), d, set(a.delta) * slope_sign(d));
+    case kind::huber:
+      return select(magnitude_of(d) <= set(a.delta), d, set(a.delta) * slope_sign(d));
     case kind::bce_with_logits: return fma(-fma(positive - one, t, one), sigmoid(-x), one - t);
     case kind::bce: {
       const lanes variance = x * (one - x);

@@ -276,7 +276,8 @@ inline void run_cosine_embedding_gradient(const machine& m, const call& c) {
   run_model_gradient(m, c, v.rows.row_divisor(), [&](i64 first, i64 count, lanes factors) {
     const model_cosine rows(v, first, count);
     const lanes t = signs_of_rows(v, first, count);
-    const lanes apart = slope_sign(above_zero(fma(set(1.0f), rows.cosine, set(-v.rows.attr->margin))));
+    const lanes apart =
+        slope_sign(above_zero(fma(set(1.0f), rows.cosine, set(-v.rows.attr->margin))));
     const lanes sign = select(t > set(0.0f), set(-1.0f), select(t < set(0.0f), apart, t));
     const lanes scale = factors * sign;
     const whole_lanes none = scale == set(0.0f);

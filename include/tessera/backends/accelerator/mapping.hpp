@@ -144,11 +144,15 @@ constexpr mapping map(const machine& m, const signature& s) {
     best.block[axis_b] = detail::cut(p, axis_b, m.tiles);
     return best;
   }
-  if (p.what == family::lookup || p.what == family::scatter) {
+  if (p.what == family::gate) {
+    best.block[axis_b] = detail::cut(p, axis_b, m.tiles);
+    return best;
+  }
+  if (p.what == family::lookup || p.what == family::scatter || p.what == family::tokens) {
     // Of the gradient, columns first: a tile receives its columns of all of dy.
     const i32 indices[] = {axis_b, axis_o};
     const i32 table[] = {axis_o, axis_c};
-    detail::cut_in_turn(best, p.what == family::lookup ? indices : table, 2, m.tiles);
+    detail::cut_in_turn(best, p.what == family::scatter ? table : indices, 2, m.tiles);
     return best;
   }
   if (p.what == family::unpool) {  // a value may go anywhere in its plane

@@ -29,6 +29,8 @@
 //   additive scores   b pairs; o features, their gradient     -
 //   losses            b rows (sample, position), elements     b, the loss; -, its gradient
 //   ctc               b samples                               b, the loss; -, its gradient
+//   gates             b tokens, all experts of each           -, all tokens on one tile for sums
+//   rows of experts   b slots or tokens, o features           -
 //
 // mapping.hpp cuts it, vertex_work.hpp says what a block costs.
 
@@ -62,6 +64,8 @@ enum class family : u8 {
   softmax,
   additive,
   loss,
+  gate,
+  tokens,
   single
 };
 
@@ -128,6 +132,17 @@ constexpr family family_of(kind what) {
     case kind::local_response_norm:
     case kind::local_response_norm_gradient: return family::response;
     case kind::reduce_amax_gradient: return family::groups;
+    case kind::top_k_gates:
+    case kind::top_k_gates_gradient:
+    case kind::gate_load:
+    case kind::gate_load_gradient:
+    case kind::balance_loss:
+    case kind::balance_loss_gradient:
+    case kind::route_tokens: return family::gate;
+    case kind::gather_tokens:
+    case kind::gather_tokens_gradient:
+    case kind::combine_experts:
+    case kind::combine_experts_gradient: return family::tokens;
     case kind::clip_factor:
     case kind::scaler_update: return family::single;
     default: return family::elementwise;
@@ -409,6 +424,10 @@ constexpr problem problem_of(const signature& s) {
     case family::elementwise:
       p.extent[axis_b] =
           is_user(s.what) ? user_sizes::of(s).output : elementwise_sizes::of(s).count;
+      if (is_experts(s.what)) {
+        const auto n = expert_sizes::of(s);
+        p.extent[axis_b] = n.tokens * n.experts;
+      }
       if (is_by_channel(s.what) || is_quantization(s.what)) {
         p.extent[axis_b] = bias_sizes::of(s).count();
       }
@@ -429,6 +448,24 @@ constexpr problem problem_of(const signature& s) {
       }
       p.extent[axis_b] = moved;
       p.grain[axis_b] = 32;
+      break;
+    }
+    case family::gate: {  // sums and places are made by one tile
+      const auto n = expert_sizes::of(s);
+      const bool whole = s.what == kind::balance_loss || s.what == kind::route_tokens;
+      p.extent[axis_b] = n.tokens;
+      p.grain[axis_b] = whole ? n.tokens : 16;
+      p.classes = s.what == kind::route_tokens ? n.k : n.experts;
+      break;
+    }
+    case family::tokens: {
+      const auto n = expert_sizes::of(s);
+      const bool slots =
+          s.what == kind::gather_tokens || s.what == kind::combine_experts_gradient;
+      p.extent[axis_b] = slots ? n.experts * n.capacity : n.tokens;
+      p.extent[axis_o] = n.features;
+      // The gradient of a gate is the product of two whole rows.
+      p.grain[axis_o] = s.what == kind::combine_experts_gradient ? n.features : 8;
       break;
     }
     case family::single: break;

@@ -212,6 +212,8 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
     case kind::overflow_test: return v.simple;
     case kind::tanh: return narrow ? v.tanh_f16 : v.tanh_f32;
     case kind::sigmoid: return narrow ? v.sigmoid_f16 : v.sigmoid_f32;
+    case kind::gate_noise: return v.exponential + v.logarithm + v.divide + 4 * v.simple;
+    case kind::gate_noise_gradient: return v.exponential + v.divide + 3 * v.simple;
     case kind::relu_gradient:
     case kind::tanh_gradient:
     case kind::sigmoid_gradient: return v.gradient;
@@ -240,6 +242,26 @@ constexpr i64 elementwise_cycles(const machine& m, const signature& s) {
         return function_cycles(v, ops::row_of(s.what).gradient);
       }
       return ops::is_update(s.what) ? update_cycles(v, s.what, states_of(s)) : i64{v.simple};
+  }
+}
+
+/// Work per gate of a token.
+struct gate_work {
+  i64 cycles = 0;  // per vector
+  i64 ops = 0;
+};
+
+/// Ranking goes through the gates once for each of the k largest.
+constexpr gate_work gate_work_of(const vector_unit& v, kind what, i64 k) {
+  switch (what) {
+    case kind::top_k_gates: return {2 * k * v.simple + v.exponential + v.divide, 2 * k + 2};
+    case kind::top_k_gates_gradient: return {3 * v.simple, 3};
+    case kind::gate_load:
+      return {(2 * k + 14) * v.simple + 2 * v.exponential + v.logarithm + 2 * v.divide, 2 * k + 19};
+    case kind::gate_load_gradient:
+      return {(2 * k + 10) * v.simple + 3 * v.exponential + v.logarithm + 3 * v.divide, 2 * k + 17};
+    case kind::route_tokens: return {2 * v.simple, 2};
+    default: return {v.simple, 1};
   }
 }
 
@@ -557,6 +579,39 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const i64 bytes = bytes_of(s.has_output(0) ? s.output_type(0) : s.input_type(0));
       w.fixed_bytes = positions * bytes;
       w.sram_bytes = positions * bytes;
+      break;
+    }
+    case family::gate: {
+      const auto n = expert_sizes::of(s);
+      const gate_work each = gate_work_of(m.vector, s.what, n.k);
+      const i64 elements = positions * p.classes;
+      i64 written = 0;
+      for (i32 slot = 0; slot < 4; ++slot) {
+        if (s.has_input(slot)) w.fixed_bytes += elements * bytes_of(s.input_type(slot));
+        const bool of_gates = slot == 0 || s.what == kind::gate_load_gradient;
+        if (s.has_output(slot) && of_gates) written += elements * bytes_of(s.output_type(slot));
+      }
+      if (s.what == kind::balance_loss) written = 4 * (i64{n.experts} + 1);
+      if (s.what == kind::top_k_gates) written += 4 * positions * n.k;
+      if (s.what == kind::route_tokens) written += i64{4} * n.experts * n.capacity;
+      w.vector_ops = elements * each.ops;
+      w.sram_bytes = w.fixed_bytes + written;
+      w.cycles = vector_cost::elementwise(m.vector, elements, element::f32, each.cycles);
+      break;
+    }
+    case family::tokens: {
+      const auto n = expert_sizes::of(s);
+      const bool routed = s.what != kind::gather_tokens || s.has_input(1);
+      const bool to_tokens =
+          s.what == kind::combine_experts || s.what == kind::gather_tokens_gradient;
+      const i64 rows = to_tokens ? n.k : s.what == kind::combine_experts_gradient ? 2 : 1;
+      const i64 elements = positions * o;
+      const i64 bytes = bytes_of(s.input_type(0));
+      w.vector_ops = elements * rows;
+      w.fixed_bytes = elements * rows * bytes + (routed ? positions * rows * (4 + bytes) : 0);
+      w.sram_bytes = w.fixed_bytes + elements * bytes;
+      w.cycles = vector_cost::elementwise(m.vector, elements, s.input_type(0),
+                                          rows * m.vector.simple);
       break;
     }
     case family::single: {

@@ -5,10 +5,12 @@
 // All but one are products with the columns named in product.hpp. The exception is the forward pass
 // with the batch first, whose weights and samples both lie along the sum: there a vector runs along
 // `in`, and eight dot products at a time (4 outputs x 2 samples, or 8 x 1) are summed across lanes
-// together.
+// together. From 32 samples on with the batch first, as all points in time of the sequences of a
+// transformer are, both run in blocks (product_blocks.hpp).
 
 #include <tessera/backends/host/dense_weight.hpp>
 #include <tessera/backends/host/product.hpp>
+#include <tessera/backends/host/product_blocks.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {
@@ -190,8 +192,20 @@ void dense_dots(const call& c, const dense_sizes& n, i64 first, i64 sample) {
   }
 }
 
+/// From how many samples on the batch-first products of dense run in blocks, which pack weights.
+inline constexpr i32 dense_block_rows = 32;
+
 template <class T>
 void dense_batch_first(const call& c, const dense_sizes& n) {
+  if (n.batch >= dense_block_rows) {
+    block_operands<T> p;
+    p.a = c.input<T>(0);
+    p.b = c.input<T>(1);
+    p.bias = c.input<T>(2);
+    p.y = c.output<T>(0);
+    p.n = {1, 1, n.batch, n.in, n.out, {0, 0, n.in, 1}, {0, 0, 1, n.in}, {0, 0, n.out, 1}};
+    return multiply_blocks(c.step->threads, p);
+  }
   if (n.batch == 1) {
     parallel_for(c.step->threads, (n.out + 7) / 8,
                  [&](i32 block) { dense_dots<T, 8, 1>(c, n, i64{block} * 8, 0); });
@@ -211,6 +225,14 @@ void dense_batch_first(const call& c, const dense_sizes& n) {
 template <class T>
 void dense_data_gradient_batch_first(const call& c, const dense_sizes& n) {
   const T* const dy = c.input<T>(0);
+  if (n.batch >= dense_block_rows) {
+    block_operands<T> p;
+    p.a = dy;
+    p.b = c.input<T>(1);
+    p.y = c.output<T>(0);
+    p.n = {1, 1, n.batch, n.out, n.in, {0, 0, n.out, 1}, {0, 0, n.in, 1}, {0, 0, n.in, 1}};
+    return multiply_blocks(c.step->threads, p);
+  }
   const row_blocks blocks(n.batch, max_rows);
   // Wide rows are split between threads too, at multiples of 64 columns.
   const i32 pieces = c.step->threads > 1 ? (n.in + 255) / 256 : 1;

@@ -17,6 +17,7 @@
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/embedding_bag.hpp>
 #include <tessera/backends/host/glu.hpp>
+#include <tessera/backends/host/experts.hpp>
 #include <tessera/backends/host/losses.hpp>
 #include <tessera/backends/host/matmul.hpp>
 #include <tessera/backends/host/move.hpp>
@@ -79,6 +80,15 @@ constexpr kernel_name name_of(const signature& s) {
   }
   if (is_move(s.what)) {  // bytes, whatever their type
     name.supported = has_one_type(s);
+    return name;
+  }
+  if (is_experts(s.what)) {
+    name.storage = s.what == kind::route_tokens            ? element::f32
+                   : s.what == kind::balance_loss_gradient ? s.output_type(0)
+                                                           : s.input_type(0);
+    name.supported = name.storage == element::f32 || name.storage == element::f16;
+    const bool sums = s.what == kind::balance_loss;
+    if (sums) name.supported &= s.output_type(0) == element::f32;
     return name;
   }
   if (is_quantization(s.what)) {
@@ -346,6 +356,19 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::bernoulli) return &bernoulli<T>;
   if constexpr (What == kind::gaussian_noise) return &gaussian_noise<T>;
   if constexpr (What == kind::weigh_samples) return &weigh_samples<T, Last>;
+  if constexpr (What == kind::gate_noise) return &gate_noise<T>;
+  if constexpr (What == kind::gate_noise_gradient) return &gate_noise_gradient<T>;
+  if constexpr (What == kind::top_k_gates) return &top_k_gates<T>;
+  if constexpr (What == kind::top_k_gates_gradient) return &top_k_gates_gradient<T>;
+  if constexpr (What == kind::gate_load) return &gate_load<T>;
+  if constexpr (What == kind::gate_load_gradient) return &gate_load_gradient<T>;
+  if constexpr (What == kind::balance_loss) return &balance_loss<T>;
+  if constexpr (What == kind::balance_loss_gradient) return &balance_loss_gradient<T>;
+  if constexpr (What == kind::route_tokens) return &route_tokens;
+  if constexpr (What == kind::gather_tokens) return &gather_tokens<T>;
+  if constexpr (What == kind::gather_tokens_gradient) return &gather_tokens_gradient<T>;
+  if constexpr (What == kind::combine_experts) return &combine_experts<T>;
+  if constexpr (What == kind::combine_experts_gradient) return &combine_experts_gradient<T>;
   if constexpr (What == kind::quantize) return &quantize<T>;
   if constexpr (What == kind::dequantize) return &dequantize<T>;
   if constexpr (What == kind::requantize) return &requantize;

@@ -46,7 +46,8 @@ struct element_row<kind::smooth_l1> {
   }
   static simd::vec slope(simd::vec x, simd::vec t, const loss_attributes& a, simd::vec) {
     const simd::vec d = x - t;
-    return simd::select(simd::absolute(d) < simd::set(a.delta), d / simd::set(a.delta), slope_sign(d));
+    return simd::select(simd::absolute(d) < simd::set(a.delta), d / simd::set(a.delta),
+                        slope_sign(d));
   }
 };
 

@@ -8,18 +8,12 @@
 // has none, lanes are summed at the end. Sums run in the order of k (of samples, heads and k where
 // they are summed over, lanes last).
 
-#include <tessera/backends/host/parallel.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
-#include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/host/product_blocks.hpp>  // store_number
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <utility>
 
 namespace tessera::host {
-
-/// One number of either float type.
-inline void store_number(float* p, float x) { *p = x; }
-inline void store_number(half* p, float x) { *p = to_half(x); }
 
 /// `Side` x `Side` outputs of some samples: their sums. Rows and columns past the end are the last
 /// ones again.

@@ -13,6 +13,7 @@
 #include <tessera/backends/reference/ctc.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/embedding_bag.hpp>
+#include <tessera/backends/reference/experts.hpp>
 #include <tessera/backends/reference/loss_elements.hpp>
 #include <tessera/backends/reference/loss_rows.hpp>
 #include <tessera/backends/reference/move.hpp>
@@ -41,6 +42,7 @@ void run_in(const call& c) {
   if (is_row_loss(c.sizes->what)) return run_row_loss<Real>(c);
   if (c.sizes->what == kind::ctc) return ctc<Real>(c);
   if (c.sizes->what == kind::ctc_gradient) return ctc_gradient<Real>(c);
+  if (is_experts(c.sizes->what)) return run_experts<Real>(c);
   switch (c.sizes->what) {
     case kind::cast: return cast<Real>(c);
     case kind::dense: return dense<Real>(c);
