@@ -25,6 +25,7 @@
 #include <tessera/nn/norm.hpp>
 #include <tessera/nn/options.hpp>
 #include <tessera/nn/pool.hpp>
+#include <tessera/nn/quantized.hpp>
 #include <tessera/nn/positions.hpp>
 #include <tessera/nn/recurrent.hpp>
 #include <tessera/nn/repeat.hpp>

@@ -92,6 +92,19 @@ class builder {
     return lasting(t);
   }
 
+  /// Numbers of some type that live and are saved with the parameters and are not trained:
+  /// quantized weights, zero points.
+  constexpr i32 numbers(element type, const shape& dims, tensor_name layer, const char* part,
+                        initializer init) {
+    tensor t;
+    t.dims = dims;
+    t.type = type;
+    t.what = role::statistic;
+    t.name = part_of(layer, part);
+    t.init = init;
+    return lasting(t);
+  }
+
   /// The scalar `id` is a further term of what training makes smaller, behind the losses of the
   /// network's outputs.
   constexpr void add_auxiliary_loss(i32 id) { auxiliary_losses_.push(id); }

@@ -40,18 +40,6 @@ struct requantization {
   i32 limits = -1;
 };
 
-/// A whole-number tensor that lives with the weights: scales' zero points, multipliers, shifts.
-constexpr i32 numbers(graph& g, element type, const shape& dims, tensor_name name,
-                      initializer first = initializer::zeros) {
-  tensor t;
-  t.dims = dims;
-  t.type = type;
-  t.what = role::statistic;
-  t.name = name;
-  t.init = first;
-  return append_lasting(g, t);
-}
-
 namespace detail {
 
 /// Channels of a value, or the first extent of a weight.

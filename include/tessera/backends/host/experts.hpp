@@ -13,6 +13,7 @@
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/parallel.hpp>
+#include <tessera/ir/call.hpp>
 #include <tessera/ops/experts.hpp>
 #include <cmath>
 #include <cstring>
