@@ -1,6 +1,6 @@
 // A table without rows.
 //
-// expect: embedding: expected at least 1 row and 1 column
+// expect: embedding<0, 4>: expected a table of at least 1 row and 1 column, got 0 x 4; count the different numbers of the input
 // lines: 12
 
 #include <tessera/network.hpp>

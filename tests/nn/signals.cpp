@@ -134,6 +134,10 @@ TEST_CASE("embedding_bag makes one row of a bag", "[nn]") {
   STATIC_REQUIRE(weighted_mean.message ==
                  "embedding_bag<50, 16>: expected bags of indices, got 2 values; weights go with "
                  "bag_mode::sum");
+  constexpr auto no_rows = build<tokens<8>, embedding_bag<-3, 16>>();
+  STATIC_REQUIRE(no_rows.message ==
+                 "embedding_bag<-3, 16>: expected a table of at least 1 row and 1 column, got -3 x "
+                 "16; count the different numbers of the input");
   constexpr auto numbers = build<input<8>, embedding_bag<50, 16>>();
   STATIC_REQUIRE(numbers.message ==
                  "embedding_bag<50, 16>: expected bags of whole numbers, one bag a sample, got 8 "

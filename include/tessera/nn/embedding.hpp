@@ -24,6 +24,16 @@ struct padding_index {
   static constexpr void apply(layer_options& o) { o.padding_index = Index; }
 };
 
+namespace detail {
+
+constexpr value refuse_table(builder& b, const char* layer_name, i32 rows, i32 width) {
+  return b.fail({spell_all<64>(layer_name, "<", rows, ", ", width, ">"),
+                 "a table of at least 1 row and 1 column", spell_all<64>(rows, " x ", width),
+                 "count the different numbers of the input"});
+}
+
+}  // namespace detail
+
 /// y[i] = weight[x[i]]: row x[i] of a table, for every whole number of the input.
 ///
 /// Shapes   x (batch), (time, batch) or (batch, positions) of i32   weight (Rows, Width)
@@ -33,15 +43,16 @@ struct padding_index {
 ///          of the table, but 4 bytes for each index
 /// Values   an index outside 0 .. Rows - 1 gives zeros and no gradient, whatever it is
 /// Errors   "embedding<65, 16>: expected whole numbers, got 100 of f32; start from tokens<...>"
+///          "embedding<0, 16>: expected a table of at least 1 row and 1 column, got 0 x 16; ..."
 /// Source   Bengio et al. 2003, A Neural Probabilistic Language Model
 template <i32 Rows, i32 Width, layer_option... Options>
 struct embedding {
-  static_assert(Rows > 0 && Width > 0, "embedding: expected at least 1 row and 1 column");
-
   static constexpr value build(builder& b, value x) {
     if (!b.usable(x)) return {};
+    if (Rows < 1 || Width < 1) return detail::refuse_table(b, "embedding", Rows, Width);
     constexpr layer_options o = read_options<Options...>(1, 1);
-    static_assert(o.padding_index < Rows, "embedding: expected a padding index within the table");
+    static_assert(o.padding_index < Rows || Rows < 1,
+                  "embedding: expected a padding index within the table");
     graph& g = b.network();
     const tensor& indices = g.tensors[x.id];
     if (indices.type != element::int32 || indices.dims.rank == shape::max_rank) {
@@ -73,12 +84,11 @@ struct embedding {
 /// Source   Joulin et al. 2017, Bag of Tricks for Efficient Text Classification
 template <i32 Rows, i32 Width, bag_mode Mode = bag_mode::mean, layer_option... Options>
 struct embedding_bag {
-  static_assert(Rows > 0 && Width > 0, "embedding_bag: expected at least 1 row and 1 column");
-
   static constexpr value build(builder& b, const bundle& in) {
     if (!b.usable(in)) return {};
+    if (Rows < 1 || Width < 1) return detail::refuse_table(b, "embedding_bag", Rows, Width);
     constexpr layer_options o = read_options<Options...>(1, 1);
-    static_assert(o.padding_index < Rows,
+    static_assert(o.padding_index < Rows || Rows < 1,
                   "embedding_bag: expected a padding index within the table");
     const text<64> where = spell_all<64>("embedding_bag<", Rows, ", ", Width, ">");
     graph& g = b.network();
