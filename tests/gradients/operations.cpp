@@ -116,6 +116,11 @@ const checked_case cases[] = {
      [](graph& g, bool last) {
        return ops::dense(g, input(g, shape(1, 3), last), add_weight(g, shape(2, 3)), -1, layer);
      }},
+    {"dense of rows that are no samples",
+     [](graph& g, bool) {
+       const i32 x = add_tensor(g, shape(3, 5), {.batched = false, .differentiable = true});
+       return ops::dense(g, x, add_weight(g, shape(4, 5)), add_weight(g, shape(4)), layer);
+     }},
     {"conv2d",
      [](graph& g, bool last) { return build_conv(g, last, make_window(3, 1, 1), 2, 3, 1, true); }},
     {"conv2d, stride 2, groups",
@@ -409,9 +414,8 @@ TEST_CASE("gradients of every operation agree with central differences", "[gradi
 /// The tables of all families.
 std::vector<checked_case> all_cases() {
   std::vector<checked_case> all(std::begin(cases), std::end(cases));
-  for (const auto& family :
-       {attention_cases(), embedding_cases(), resize_cases(), pointwise_cases(), loss_cases(),
-        expert_cases()}) {
+  for (const auto& family : {attention_cases(), embedding_cases(), resize_cases(),
+                             pointwise_cases(), loss_cases(), expert_cases()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   return all;

@@ -46,6 +46,7 @@ constexpr void differentiate_bias(graph& g, const operation& forward, i32 dy, ad
   op.what = kind::bias_gradient;
   op.in[1] = dy;
   op.out[0] = a.make(bias, forward.layer);
+  op.attr.axis = forward.what == kind::bias_add ? 0 : 1;
   op.layer = forward.layer;
   g.add(op);
   a.contribute(bias, op.out[0]);
@@ -97,9 +98,11 @@ constexpr dense_sizes sizes_of_dense(const graph& g, const operation& op) {
   }
 }
 
+/// Without samples, rows are what a product goes over (axis 1 has its channels), and channels what
+/// comes first elsewhere (axis 0).
 constexpr bias_sizes sizes_of_bias(const graph& g, const operation& op) {
   const tensor& t = g.tensors[op.in[1]];
-  if (seen_batch_first(t)) {
+  if (t.stack > 0 || (!t.batched && op.attr.axis == 0)) {
     const axis_view dy = view_along_channels(t);
     return {dy.outer, dy.along, dy.inner};
   }
