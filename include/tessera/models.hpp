@@ -13,5 +13,6 @@
 #include <tessera/models/mlp.hpp>
 #include <tessera/models/resnet.hpp>
 #include <tessera/models/squeezenet.hpp>
+#include <tessera/models/transformer.hpp>
 #include <tessera/models/unet.hpp>
 #include <tessera/models/vgg.hpp>

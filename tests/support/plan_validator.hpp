@@ -47,9 +47,6 @@ inline bool may_overwrite(kind what, i32 out_slot, i32 in_slot) {
   if (what >= kind::relu && what <= kind::abs) return in_slot == 0;
   if (what >= kind::relu_gradient && what <= kind::abs_gradient) return in_slot == 1;
   if (is_loss_gradient(what)) return in_slot == 0;
-  // Rows of a softmax are read to their end before anything of them is written.
-  if (what >= kind::softmax && what <= kind::masked_softmax) return in_slot == 0;
-  if (what == kind::softmax_gradient || what == kind::log_softmax_gradient) return in_slot == 1;
   switch (what) {
     case kind::gate_noise:
     case kind::broadcast_add:  // where a is as large as the output

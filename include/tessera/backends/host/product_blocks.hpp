@@ -16,6 +16,11 @@
 // would be read with strides of whole batches, which share one set of the cache. Sums run in the
 // order of k, in every column alike: results depend neither on the vector width nor on the number
 // of threads. Where y lies column by column the transposed product is computed.
+//
+// Cost: 61 % of the multiply-adds that the same core does without loads for the 64 x 32 x 64
+// products of attention's scores, heads read from sequences, 65 % for their gradients (g++ 12 -O2,
+// AVX-512, one thread of a busy core).
+//
 // Source of the blocking: Goto, van de Geijn 2008.
 
 #include <tessera/backends/host/parallel.hpp>
