@@ -58,9 +58,14 @@ class ctc_sample {
     }
     return true;
   }
-  i32 class_of(i32 s) const { return s % 2 == 0 ? blank_ : label(s / 2); }
-  bool skips(i32 s) const {
-    return s >= 2 && s % 2 == 1 && s < states() && label(s / 2) != label(s / 2 - 1);
+  i32 class_of(i32 s) const { return known_ ? class_[s] : find_class(s); }
+
+  /// Looks up the states once, of a sample that makes sense, where they fit; many frames ask.
+  void find_states() {
+    if (states() + 2 * simd::lanes + 2 > most_known) return;
+    for (i32 s = 0; s < states(); ++s) class_[s] = find_class(s);
+    for (i32 s = 0; s < states() + 2 * simd::lanes + 2; ++s) skip_[s] = find_skip(s) ? 1.0f : 0.0f;
+    known_ = true;
   }
 
   i64 first(i64 t) const { return n.first(batch_last_, t, sample_); }
@@ -78,8 +83,11 @@ class ctc_sample {
   }
   /// `yes` where a way may go from state s - 2 to s, else impossible.
   simd::vec where_skipped(i32 s, simd::vec yes) const {
+    if (known_) {
+      return simd::select(simd::load(skip_ + s) > simd::zero(), yes, simd::set(impossible));
+    }
     float all[simd::lanes];
-    for (i32 i = 0; i < simd::lanes; ++i) all[i] = skips(s + i) ? 1.0f : 0.0f;
+    for (i32 i = 0; i < simd::lanes; ++i) all[i] = find_skip(s + i) ? 1.0f : 0.0f;
     return simd::select(simd::load(all) > simd::zero(), yes, simd::set(impossible));
   }
   /// `x` for states, impossible behind the last.
@@ -125,11 +133,21 @@ class ctc_sample {
   i32 one_load(i32 k) const { return n.classes - k < simd::lanes ? n.classes - k : simd::lanes; }
 
  private:
+  i32 find_class(i32 s) const { return s % 2 == 0 ? blank_ : label(s / 2); }
+  bool find_skip(i32 s) const {
+    return s >= 2 && s % 2 == 1 && s < states() && label(s / 2) != label(s / 2 - 1);
+  }
+
+  static constexpr i32 most_known = 1024;
+
   i64 sample_;
   i32 blank_;
   bool batch_last_;
   const i32* label_;
   i64 label_step_;
+  bool known_ = false;
+  i32 class_[most_known];
+  float skip_[most_known];
 };
 
 /// The largest of a frame's states.
@@ -148,9 +166,10 @@ inline void lower_states(float* row, i32 states, float shift) {
 }
 
 /// The loss of a sample; writes its alpha and its frames' sums.
-inline float ctc_loss_of(const ctc_sample& x, float* alpha, float* sums) {
+inline float ctc_loss_of(ctc_sample& x, float* alpha, float* sums) {
   using namespace simd;
   if (!x.makes_sense()) return std::numeric_limits<float>::quiet_NaN();
+  x.find_states();
   const i32 states = x.states();
   double shift = 0;  // what the stored frames have lost
   for (i32 t = 0; t < x.frames; ++t) {
@@ -208,8 +227,8 @@ inline void ctc(const call& c) {
   float* const sums = c.output<float>(2);
   float* const losses = sums + i64{n.time} * n.batch;
   parallel_for(c.step->threads, n.batch, [&](i32 sample) {
-    losses[sample] =
-        sample < c.step->valid ? ctc_loss_of(ctc_sample(c, sample), alpha, sums) : 0.0f;
+    ctc_sample x(c, sample);
+    losses[sample] = sample < c.step->valid ? ctc_loss_of(x, alpha, sums) : 0.0f;
   });
   double total = 0;
   for (i32 sample = 0; sample < n.batch; ++sample) {
@@ -237,9 +256,7 @@ inline void beta_step(const ctc_sample& x, float* beta, bool last) {
       store(beta + s, load(end));
       continue;
     }
-    float skip[lanes];
-    for (i32 i = 0; i < lanes; ++i) skip[i] = x.skips(s + i + 2) ? 1.0f : 0.0f;
-    const vec far = select(load(skip) > zero(), load(beta + s + 2), set(impossible));
+    const vec far = x.where_skipped(s + 2, load(beta + s + 2));
     const vec b = log_add(load(beta + s), load(beta + s + 1), far);
     store(beta + s, x.of_states(s, at_least_impossible(b)));
   }
@@ -301,7 +318,7 @@ inline void ctc_gradient(const call& c) {
   const loss_output dz(c, 0);
   const loss_operand above(c, 4);
   parallel_for(c.step->threads, n.batch, [&](i32 sample) {
-    const ctc_sample x(c, sample);
+    ctc_sample x(c, sample);
     const float loss = sums[x.sum_at(n.time)];
     const bool counts = sample < c.step->valid;
     const bool sense = counts && x.makes_sense();
@@ -313,6 +330,7 @@ inline void ctc_gradient(const call& c) {
       for (i32 k = 0; k < n.classes; ++k) dz.set(x.first(t) + k * x.step(), nan ? loss : 0.0f);
     }
     if (!learns) return;
+    x.find_states();
     float factor = loss_factor(c, ctc_divisor(c, sample));
     if (above) factor *= above[attr.reduce == reduction::none ? sample : 0];
     ctc_gradient_of(x, alpha, sums, room + i64{sample} * n.room_row(), dz, factor);
