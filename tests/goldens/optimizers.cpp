@@ -96,8 +96,8 @@ known_initializer read_initializer(const std::string& name) {
   if (name == "lecun_normal") return {initializer::lecun_normal};
   if (name == "torch_default_linear_conv") return {initializer::torch_uniform};
   if (name == "orthogonal") return {{initializer::orthogonal, 1}};
-  if (is("uniform_%f_%f", &a, &b) && a == -b) return {{initializer::uniform, b}};
-  if (is("normal_%f", &a)) return {{initializer::normal, a}};
+  if (is("uniform_%f_%f", &a, &b) && a == -b) return {{initializer::uniform_in, b}};
+  if (is("normal_%f", &a)) return {{initializer::normal_with, a}};
   if (is("trunc_normal_std%f_pm%fstd", &a, &b) && b == 2) {
     return {{initializer::truncated_normal, a}};
   }

@@ -60,8 +60,8 @@ TEST_CASE("Normal initializers have their variance and normal tails", "[optim]")
 }
 
 TEST_CASE("Initializers with a number follow it", "[optim]") {
-  check(draw({initializer::normal, 0.25f}, 3, 3), 0.25);
-  const statistics uniform = draw({initializer::uniform, 0.5f}, 3, 3);
+  check(draw({initializer::normal_with, 0.25f}, 3, 3), 0.25);
+  const statistics uniform = draw({initializer::uniform_in, 0.5f}, 3, 3);
   check(uniform, 0.5 / std::sqrt(3.0));
   CHECK(uniform.highest <= 0.5);
   CHECK(uniform.highest > 0.4995);

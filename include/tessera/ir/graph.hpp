@@ -44,7 +44,7 @@ enum class role : u8 {
 constexpr bool in_arena(role what) { return what >= role::activation; }
 
 /// How a parameter gets its first values: initializer::he_normal, or with a number of its own
-/// {initializer::normal, 0.02f}. What each form draws, and what its number is:
+/// {initializer::normal_with, 0.02f}. What each form draws, and what its number is:
 /// optim/initialize.hpp.
 struct initializer {
   enum form : u8 {
@@ -60,8 +60,8 @@ struct initializer {
     he_normal_out,
     lecun_uniform,
     lecun_normal,
-    uniform,
-    normal,
+    uniform_in,
+    normal_with,
     truncated_normal,
     orthogonal,
     sinusoidal
@@ -116,7 +116,7 @@ struct tensor {
   initializer init = initializer::zeros;  // parameters
   i32 fan_in = 0;                         // parameters: for the initializer
   i32 fan_out = 0;
-  float fill = 0;      // states: their first value
+  float fill = 0;                 // states: their first value
   const float* values = nullptr;  // constants: what they hold, where that is known beforehand
   i32 parameter = -1;  // working copies, states and gradients: the parameter they belong to
 

@@ -120,16 +120,16 @@ struct no_bias {
 };
 
 /// First values of the weights: initialized_by<initializer::glorot_uniform>, with a number (see
-/// optim/initialize.hpp) of Numerator / Denominator: initialized_by<initializer::normal, 1, 50>.
-/// Biases start at zero (with torch_uniform they follow the weights' rule).
+/// optim/initialize.hpp) of Numerator / Denominator: initialized_by<initializer::normal_with, 1,
+/// 50>. Biases start at zero (with torch_uniform they follow the weights' rule).
 template <initializer::form How, i32 Numerator = How == initializer::orthogonal ? 1 : 0,
           i32 Denominator = 1>
 struct initialized_by {
   static_assert(Denominator > 0 && Numerator >= 0, "initialized_by: expected a number from 0 on");
   static_assert(
-      Numerator > 0 || (How != initializer::uniform && How != initializer::normal &&
+      Numerator > 0 || (How != initializer::uniform_in && How != initializer::normal_with &&
                         How != initializer::truncated_normal),
-      "initialized_by: expected the bound or deviation, as in <initializer::normal, 1, 50>");
+      "initialized_by: expected the bound or deviation, as in <initializer::normal_with, 1, 50>");
   static constexpr void apply(layer_options& o) {
     o.init = {How, static_cast<float>(Numerator) / static_cast<float>(Denominator)};
     o.init_given = true;

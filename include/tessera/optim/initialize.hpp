@@ -18,8 +18,8 @@ namespace tessera {
 /// torch_uniform     uniform in +-1 / sqrt(fan_in)       what PyTorch's linear and convolution
 ///                                                       layers do
 /// constant          number
-/// uniform           in +-number
-/// normal            deviation `number`
+/// uniform_in        in +-number
+/// normal_with       deviation `number`
 /// truncated_normal  the same, draws beyond 2 deviations drawn again
 /// sinusoidal        no draw: positions of sequences, fan_in features (sinusoidal_position)
 /// orthogonal        number Q: Q has orthonormal rows, or columns where there are more rows than
@@ -39,8 +39,8 @@ inline distribution distribution_of(initializer init, i32 fan_in, i32 fan_out) {
     case initializer::ones:
     case initializer::constant:
     case initializer::sinusoidal: return {};
-    case initializer::uniform: return {false, number / std::sqrt(3.0), number};
-    case initializer::normal:
+    case initializer::uniform_in: return {false, number / std::sqrt(3.0), number};
+    case initializer::normal_with:
     case initializer::truncated_normal: return {true, number, 0};
     case initializer::orthogonal: return {true, 1, 0};  // of what is made orthogonal
     case initializer::glorot_normal: normal = true; [[fallthrough]];
