@@ -24,12 +24,12 @@ using wide = ts::training<lenet, ts::softmax_cross_entropy, ts::adam, ts::batch<
 struct stripes {
   ts::i64 size() const { return 64; }
   ts::shape sample_shape() const { return ts::shape(1, 28, 28); }
-  void read(ts::i32 index, float* to) const {
+  void read(ts::i64 index, float* to) const {
     for (ts::i32 i = 0; i < 784; ++i) {
       to[i] = static_cast<float>((i * (label(index) + 3) + index * 7) % 29) / 29.0f;
     }
   }
-  ts::i32 label(ts::i32 index) const { return index % 10; }
+  ts::i32 label(ts::i64 index) const { return static_cast<ts::i32>(index % 10); }
 };
 
 /// Weights after some steps, and what they cost.
