@@ -14,6 +14,7 @@ TEST_CASE("Every element type of the library is stored as one of the same size",
   STATIC_REQUIRE(dtype_of(element::f16) == dtype::f16);
   STATIC_REQUIRE(dtype_of(element::bf16) == dtype::bf16);
   STATIC_REQUIRE(dtype_of(element::uint8) == dtype::uint8);
+  STATIC_REQUIRE(dtype_of(element::int8) == dtype::int8);
   STATIC_REQUIRE(dtype_of(element::int32) == dtype::int32);
   STATIC_REQUIRE(dtype_of(element::int64) == dtype::int64);
   i32 computed = 0;
@@ -25,7 +26,7 @@ TEST_CASE("Every element type of the library is stored as one of the same size",
     CHECK(dtype_of(*as) == type);
     CHECK(tessera::bytes_of(*as) == io::bytes_of(type));
   }
-  CHECK(computed == 7);
+  CHECK(computed == 8);
 }
 
 TEST_CASE("Types are spelled as the format spells them, and have its sizes", "[io]") {
