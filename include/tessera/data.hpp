@@ -17,8 +17,10 @@
 #include <tessera/data/gzip.hpp>
 #include <tessera/data/idx.hpp>
 #include <tessera/data/made_speech.hpp>
+#include <tessera/data/made_translations.hpp>
 #include <tessera/data/mel.hpp>
 #include <tessera/data/membranes.hpp>
+#include <tessera/data/parallel_text.hpp>
 #include <tessera/data/resample.hpp>
 #include <tessera/data/segments.hpp>
 #include <tessera/data/sentences.hpp>
@@ -27,4 +29,7 @@
 #include <tessera/data/table.hpp>
 #include <tessera/data/text.hpp>
 #include <tessera/data/transform.hpp>
+#include <tessera/data/utf8.hpp>
 #include <tessera/data/wav.hpp>
+#include <tessera/data/word_pairs.hpp>
+#include <tessera/data/words.hpp>
