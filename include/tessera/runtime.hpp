@@ -4,6 +4,8 @@
 
 #include <tessera/runtime/bases.hpp>
 #include <tessera/runtime/batch_writer.hpp>
+#include <tessera/runtime/beam_search.hpp>
+#include <tessera/runtime/bleu.hpp>
 #include <tessera/runtime/ctc_decode.hpp>
 #include <tessera/runtime/edit_distance.hpp>
 #include <tessera/runtime/element_access.hpp>
