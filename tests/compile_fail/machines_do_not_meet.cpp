@@ -8,9 +8,9 @@
 using namespace tessera;
 
 #ifdef TESSERA_FIXED
-using top = rbm<500, 100>;
+using upper = rbm<500, 100>;
 #else
-using top = rbm<400, 100>;
+using upper = rbm<400, 100>;
 #endif
-using stack = dbn<rbm<784, 500>, top>;
+using stack = dbn<rbm<784, 500>, upper>;
 static_assert(stack::size == 2);

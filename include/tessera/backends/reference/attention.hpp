@@ -5,6 +5,7 @@
 
 #include <tessera/backends/reference/operand.hpp>
 #include <tessera/ops/sizes.hpp>
+#include <initializer_list>
 #include <limits>
 
 namespace tessera::reference {
