@@ -13,8 +13,10 @@ using namespace tessera::benchmark;
 source trainer(const std::string& name, const std::string& input, const std::string& layers,
                int batch) {
   return {name,
-          "#include <tessera/tessera.hpp>\n#include <tessera/models.hpp>\n"
-          "#include <cstdio>\n"
+          std::string("#include <tessera/tessera.hpp>\n") +
+              (layers.find("models::") == std::string::npos ? ""
+                                                            : "#include <tessera/models.hpp>\n") +
+              "#include <cstdio>\n"
           "namespace ts = tessera;\n"
           "using net = ts::network<" +
               input + ", " + layers +

@@ -57,18 +57,29 @@ void cast(const call& c) {
   map_elements(c, c.input<From>(0), c.output<To>(0), [](simd::vec x) { return x; });
 }
 
-/// The activation `What` (backends/activation_formulas.hpp).
+/// An activation and its gradient (backends/activation_formulas.hpp) as functions of vectors. They
+/// have short names because kernels' symbols contain them.
+template <kind What>
+struct value_of {
+  formulas::activation_formula<What, vector_math> formula;
+  simd::vec operator()(simd::vec x) const { return formula.value(x); }
+};
+template <kind What>
+struct slope_of {
+  formulas::activation_formula<What, vector_math> formula;
+  simd::vec operator()(simd::vec saved, simd::vec dy) const { return formula.gradient(saved, dy); }
+};
+
 template <class T, kind What>
 void activation(const call& c) {
   const formulas::activation_formula<What, vector_math> f(c.attr->activation);
-  map_elements(c, c.input<T>(0), c.output<T>(0), [f](simd::vec x) { return f.value(x); });
+  map_elements(c, c.input<T>(0), c.output<T>(0), value_of<What>{f});
 }
 
-/// The gradient of the activation `What`.
 template <class T, kind What>
 void activation_gradient(const call& c) {
   const formulas::activation_formula<What, vector_math> f(c.attr->activation);
-  map_elements<T>(c, [f](simd::vec saved, simd::vec dy) { return f.gradient(saved, dy); });
+  map_elements<T>(c, slope_of<What>{f});
 }
 
 template <class T>
