@@ -18,6 +18,8 @@
 #include <tessera/data.hpp>
 #include <tessera/report.hpp>
 #include <tessera/tessera.hpp>
+#include <tessera/runtime/ctc_decode.hpp>
+#include <tessera/runtime/edit_distance.hpp>
 
 #include <algorithm>
 #include <iostream>

@@ -23,6 +23,8 @@
 #include <tessera/data.hpp>
 #include <tessera/report.hpp>
 #include <tessera/tessera.hpp>
+#include <tessera/runtime/beam_search.hpp>
+#include <tessera/runtime/bleu.hpp>
 #include <tessera/train/bucket_trainer.hpp>
 #include <tessera/train/copy_weights.hpp>
 

@@ -1,13 +1,12 @@
 #pragma once
 
 // Running a plan: memory, weights, compiled programs, the interpreter.
+//
+// What makes sequences of a network's outputs, and counts their errors, is included by name:
+// beam_search.hpp, ctc_decode.hpp, edit_distance.hpp, bleu.hpp.
 
 #include <tessera/runtime/bases.hpp>
 #include <tessera/runtime/batch_writer.hpp>
-#include <tessera/runtime/beam_search.hpp>
-#include <tessera/runtime/bleu.hpp>
-#include <tessera/runtime/ctc_decode.hpp>
-#include <tessera/runtime/edit_distance.hpp>
 #include <tessera/runtime/element_access.hpp>
 #include <tessera/runtime/interpreter.hpp>
 #include <tessera/runtime/memory_block.hpp>

@@ -2,7 +2,6 @@
 
 // Training loops, metrics, progress, weights in files.
 
-#include <tessera/train/bucket_trainer.hpp>
 #include <tessera/train/match_weights.hpp>
 #include <tessera/train/progress.hpp>
 #include <tessera/train/sample_source.hpp>

@@ -3,6 +3,8 @@
 
 #include <tessera/data.hpp>
 #include <tessera/tessera.hpp>
+#include <tessera/runtime/ctc_decode.hpp>
+#include <tessera/runtime/edit_distance.hpp>
 
 #include <support/catch.hpp>
 

@@ -73,12 +73,13 @@ class grow {
 
   /// Appends a copy and returns its index.
   constexpr i32 push(const T& item) {
-    if (size_ == capacity_) {
-      const T copy = item;  // `item` may lie in the storage that reserve() gives up
-      reserve(size_ + 1);
-      std::construct_at(items_ + size_, copy);
-    } else {
+    if (size_ < capacity_) {
       std::construct_at(items_ + size_, item);
+    } else {
+      const i32 capacity = capacity_for(size_ + 1);
+      T* const moved = allocate(capacity);
+      std::construct_at(moved + size_, item);  // first: it may lie in the storage that is given up
+      move_to(moved, capacity);
     }
     return size_++;
   }
@@ -86,13 +87,8 @@ class grow {
   /// Makes room for so many elements in all.
   constexpr void reserve(i32 wanted) {
     if (wanted <= capacity_) return;
-    i32 capacity = capacity_ < 8 ? 8 : capacity_ * 2;
-    if (capacity < wanted) capacity = wanted;
-    T* moved = std::allocator<T>{}.allocate(static_cast<std::size_t>(capacity));
-    for (i32 i = 0; i < size_; ++i) std::construct_at(moved + i, items_[i]);
-    release();
-    items_ = moved;
-    capacity_ = capacity;
+    const i32 capacity = capacity_for(wanted);
+    move_to(allocate(capacity), capacity);
   }
 
   constexpr void resize(i32 size) {
@@ -105,6 +101,22 @@ class grow {
   constexpr void clear() { resize(0); }
 
  private:
+  constexpr i32 capacity_for(i32 wanted) const {
+    const i32 doubled = capacity_ < 32 ? 32 : capacity_ * 2;
+    return doubled < wanted ? wanted : doubled;
+  }
+
+  static constexpr T* allocate(i32 capacity) {
+    return std::allocator<T>{}.allocate(static_cast<std::size_t>(capacity));
+  }
+
+  constexpr void move_to(T* storage, i32 capacity) {
+    for (i32 i = 0; i < size_; ++i) std::construct_at(storage + i, items_[i]);
+    release();
+    items_ = storage;
+    capacity_ = capacity;
+  }
+
   /// Gives the storage back; a borrowed one has no capacity.
   constexpr void release() {
     if (capacity_ == 0) return;
