@@ -10,6 +10,7 @@
 #include <tessera/models/char_lstm.hpp>
 #include <tessera/models/googlenet.hpp>
 #include <tessera/models/lenet.hpp>
+#include <tessera/models/lstm.hpp>
 #include <tessera/models/mlp.hpp>
 #include <tessera/models/resnet.hpp>
 #include <tessera/models/squeezenet.hpp>

@@ -8,6 +8,10 @@
 // An operation that may work in place and writes a view, a slot of a stack or of a carry, hands the
 // view to the operation that makes its input, where that input is needed by nobody later. Copies
 // that become copies onto themselves are dropped. One walk backwards, so that chains follow.
+//
+// What a loop starts from is copied into the first slot of its stacked carry; nobody writes that
+// slot again, so what is copied lies there from the start however long it is read: the output of
+// the block before a repeated block, which the backward pass of both reads.
 // O(operations x operands).
 
 #include <tessera/passes/liveness.hpp>
@@ -27,11 +31,33 @@ constexpr bool slot_is_free(const graph& g, const tensor_uses& uses, i32 out, i3
   return g.tensors[t.of].body == body && uses.first[uses.root[out]] == i && uses.first[in] == i - 1;
 }
 
+/// By tensor: is it the slot that a loop with a stacked carry starts from?
+constexpr grow<bool> find_first_slots(const graph& g) {
+  grow<bool> found(g.tensors.size());
+  for (const loop_carry& c : g.carries) {
+    if (c.stacked && c.init >= 0) found[c.init] = true;
+  }
+  return found;
+}
+
+/// By tensor: how many operations write its bytes.
+constexpr grow<i32> count_writers(const graph& g, const tensor_uses& uses) {
+  grow<i32> writers(g.tensors.size());
+  for (const operation& op : g.operations) {
+    for (const i32 out : op.out) {
+      if (out >= 0) ++writers[uses.root[out]];
+    }
+  }
+  return writers;
+}
+
 }  // namespace detail
 
 constexpr void write_into_slots(graph& g) {
   const tensor_uses uses = find_uses(g);
   const grow<i32> bodies = bodies_of_operations(g);
+  const grow<bool> first_slot = detail::find_first_slots(g);
+  const grow<i32> writers = detail::count_writers(g, uses);
   grow<bool> dropped(g.operations.size());
   for (i32 i = g.operations.size() - 1; i >= 0; --i) {
     const operation& op = g.operations[i];
@@ -42,7 +68,9 @@ constexpr void write_into_slots(graph& g) {
       const i32 in = op.in[over];
       tensor& t = g.tensors[in];
       if (t.of >= 0 || t.body != bodies[i] || !in_arena(t.what) || t.what == role::result) continue;
-      if (uses.first[in] < 0 || uses.last[in] != i || t.bytes() != g.tensors[out].bytes()) continue;
+      if (uses.first[in] < 0 || t.bytes() != g.tensors[out].bytes()) continue;
+      const bool read_on = op.what == kind::copy && first_slot[out] && writers[in] == 1;
+      if (uses.last[in] != i && !read_on) continue;
       if (t.type != g.tensors[out].type) continue;
       if (!detail::slot_is_free(g, uses, out, in, i, bodies[i])) continue;
       bool read_twice = false;

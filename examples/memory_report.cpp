@@ -1,0 +1,295 @@
+// What the training steps of well-known networks need in memory, by precision and policy.
+//
+//   memory_report                                      the table of figures, each beside its goal
+//   memory_report --model resnet50 --precision fp16    one network in one precision
+//   memory_report --model all --batch 8                every network of the zoo
+//
+// Graphs are made and planned when the program runs, by the very functions that a job's constants
+// come from: nothing here is compiled for one network in particular.
+//
+// A row is a whole training step: forward pass, loss, backward pass, update. The arena holds
+// activations, gradients, indices and statistics; parameters, their 16-bit copies, optimizer state
+// and the batch stand outside of it. MB are 10^6 bytes.
+
+#include <tessera/io/json.hpp>
+#include <tessera/models.hpp>
+#include <tessera/network/make.hpp>
+#include <tessera/optim/optimizer.hpp>
+#include <tessera/passes/locate.hpp>
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/options.hpp"
+
+namespace ts = tessera;
+
+namespace {
+
+// ---- the zoo -----------------------------------------------------------------------------------
+
+struct network {
+  const char* name;
+  ts::i32 batch;  // where none is asked for
+  ts::graph (*training)(const ts::job_options&, const ts::update_rule&);
+};
+
+template <class Input, class Layers, class Loss = ts::softmax_cross_entropy>
+constexpr auto step_of = &ts::make_training<ts::network<Input, Layers>, Loss>;
+
+using ts::image;
+namespace models = ts::models;
+
+const network zoo[] = {
+    {"lenet5", 1, step_of<image<1, 28, 28>, models::lenet5<>>},
+    {"mlp", 32, step_of<image<1, 28, 28>, models::mlp<300, 100, 10>>},
+    {"mlp100", 64, step_of<image<1, 28, 28>, models::deep_mlp<100, 512, 10>>},
+    {"autoencoder", 32, step_of<image<1, 28, 28>, models::conv_autoencoder<1, 4, 6>, ts::mse>},
+    {"alexnet", 1, step_of<image<3, 227, 227>, models::alexnet<>>},
+    {"vgg16", 1, step_of<image<3, 224, 224>, models::vgg16<>>},
+    {"squeezenet", 1, step_of<image<3, 224, 224>, models::squeezenet<>>},
+    {"googlenet", 1, step_of<image<3, 224, 224>, models::googlenet<>>},
+    {"resnet18", 1, step_of<image<3, 224, 224>, models::resnet18<>>},
+    {"resnet34", 1, step_of<image<3, 224, 224>, models::resnet34<>>},
+    {"resnet50", 1, step_of<image<3, 224, 224>, models::resnet50<>>},
+    {"resnet20", 128, step_of<image<3, 32, 32>, models::cifar_resnet<20>>},
+    {"unet", 1, step_of<image<1, 256, 256>, models::unet<2>, ts::pixel_cross_entropy>},
+    {"char_lstm", 32, step_of<ts::tokens<64>, models::char_lstm<65>>},
+    {"lstm100", 16, step_of<ts::sequence<100, 256>, models::lstm_tagger<512, 128>>},
+    {"transformer12", 1, step_of<ts::tokens<128>, models::gpt<1024, 128, 256, 4, 12, false>>},
+};
+
+const network& network_called(const std::string& name) {
+  std::string known;
+  for (const network& n : zoo) {
+    if (n.name == name) return n;
+    known += std::string(known.empty() ? "" : ", ") + n.name;
+  }
+  throw ts::error("--model: expected figures, all, or some of " + known + ", got \"" + name + "\"");
+}
+
+// ---- what is planned ---------------------------------------------------------------------------
+
+struct question {
+  std::string model;
+  ts::i32 batch = 0;                   // 0: the network's own
+  std::string precision = "fp32";      // fp32, fp16 (mixed)
+  std::string optimizer = "momentum";  // sgd, momentum, adam
+  std::string skip = "tensor";         // what an overflow skips: step, tensor
+  float clip = 0;                      // limit on the norm of all gradients; 0: none
+  std::string policy = "no_recompute";
+  double goal = 0;        // MB; 0: none stated
+  double best_known = 0;  // MB, by an independent planner
+};
+
+/// The figures that a planner of training steps is measured by.
+const question figures[] = {
+    {.model = "lenet5", .batch = 32, .best_known = 1.39},
+    {.model = "lenet5", .best_known = 0.044},
+    {.model = "vgg16", .goal = 63, .best_known = 62.2},
+    {.model = "resnet18", .goal = 21, .best_known = 20.3},
+    {.model = "resnet50", .goal = 86, .best_known = 84.5},
+    {.model = "lstm100", .goal = 24, .best_known = 23.8},
+    {.model = "transformer12", .best_known = 29.1},
+    {.model = "vgg16", .precision = "fp16", .best_known = 31.9},
+    {.model = "resnet18", .precision = "fp16", .best_known = 10.3},
+    {.model = "resnet50", .precision = "fp16", .best_known = 42.5},
+    {.model = "lstm100", .precision = "fp16", .best_known = 11.9},
+    {.model = "transformer12", .precision = "fp16", .best_known = 14.6},
+};
+
+ts::job_options options_of(const question& q, ts::i32 batch) {
+  ts::job_options o;
+  o.batch = batch;
+  if (q.precision == "fp16") {
+    o.precision = q.skip == "step" ? ts::mixed<ts::fp16, ts::skip_step>::policy
+                                   : ts::mixed<ts::fp16, ts::skip_tensor>::policy;
+  }
+  o.limits.norm = q.clip;
+  return o;
+}
+
+ts::update_rule rule_called(const std::string& optimizer) {
+  if (optimizer == "sgd") return ts::rule_of<ts::sgd>();
+  if (optimizer == "adam") return ts::rule_of<ts::adam>();
+  return ts::rule_of<ts::momentum_sgd>();
+}
+
+struct answer {
+  ts::i32 batch = 0;
+  ts::memory_summary memory;
+  ts::i64 kept_gradient_bytes = 0;  // what it costs that gradients of weights are kept
+  double extra_flops_share = 0;     // recomputed, of a forward pass
+};
+
+ts::memory_summary plan(const question& q, ts::i32 batch) {
+  const ts::graph g =
+      network_called(q.model).training(options_of(q, batch), rule_called(q.optimizer));
+  if (g.wrong.wrong()) throw ts::error(std::string(spell(g.wrong).view()));
+  return ts::passes::plan_step(g, q.policy != "no_in_place").memory;
+}
+
+answer solve(const question& q) {
+  answer a;
+  a.batch = q.batch > 0 ? q.batch : network_called(q.model).batch;
+  a.memory = plan(q, a.batch);
+  // Clipping by norm and skipping of whole steps keep all gradients until they are known.
+  if (q.clip > 0 || (q.skip == "step" && q.precision != "fp32")) {
+    question freed = q;
+    freed.clip = 0;
+    freed.skip = "tensor";
+    a.kept_gradient_bytes = a.memory.arena_bytes - plan(freed, a.batch).arena_bytes;
+  }
+  return a;
+}
+
+// ---- what is said ------------------------------------------------------------------------------
+
+std::string spell_precision(const question& q) {
+  if (q.precision == "fp32") return q.precision;
+  return q.precision + " skip_" + q.skip;
+}
+
+void print_header() {
+  std::printf("%-14s %5s %-16s %-9s %-13s %9s %9s %9s %9s %9s %7s %7s %7s\n", "model", "batch",
+              "precision", "optimizer", "policy", "arena MB", "bound", "no reuse", "weights",
+              "state", "flops +", "goal", "known");
+}
+
+void print(const question& q, const answer& a) {
+  const auto mb = [](ts::i64 bytes) { return static_cast<double>(bytes) / 1e6; };
+  const ts::memory_summary& m = a.memory;
+  std::printf("%-14s %5lld %-16s %-9s %-13s %9.3f %9.3f %9.3f %9.3f %9.3f %6.1f%%", q.model.c_str(),
+              static_cast<long long>(a.batch), spell_precision(q).c_str(), q.optimizer.c_str(),
+              q.policy.c_str(), mb(m.arena_bytes), mb(m.lower_bound_bytes), mb(m.no_reuse_bytes),
+              mb(m.parameter_bytes + m.working_bytes), mb(m.state_bytes),
+              100 * a.extra_flops_share);
+  q.goal > 0 ? std::printf(" %7g", q.goal) : std::printf(" %7s", "");
+  q.best_known > 0 ? std::printf(" %7g\n", q.best_known) : std::printf("\n");
+  if (a.kept_gradient_bytes > 0) {
+    std::printf("%-14s       %.3f MB of the arena hold gradients of weights until %s is known\n",
+                "", mb(a.kept_gradient_bytes), q.clip > 0 ? "their norm" : "the last one");
+  }
+}
+
+ts::io::json to_json(const question& q, const answer& a) {
+  const ts::memory_summary& m = a.memory;
+  return {{"model", q.model},
+          {"batch", a.batch},
+          {"precision", spell_precision(q)},
+          {"optimizer", q.optimizer},
+          {"policy", q.policy},
+          {"arena_bytes", m.arena_bytes},
+          {"lower_bound_bytes", m.lower_bound_bytes},
+          {"no_reuse_bytes", m.no_reuse_bytes},
+          {"parameter_bytes", m.parameter_bytes},
+          {"working_bytes", m.working_bytes},
+          {"state_bytes", m.state_bytes},
+          {"kept_gradient_bytes", a.kept_gradient_bytes},
+          {"extra_flops_share", a.extra_flops_share}};
+}
+
+constexpr const char* help =
+    "  --model NAMES      figures (the table, the default), all, or names with commas between\n"
+    "  --batch N          samples of a step (default: the network's own)\n"
+    "  --precision P      fp32, fp16 (mixed)\n"
+    "  --optimizer O      sgd, momentum, adam\n"
+    "  --skip S           what an overflow in fp16 skips: tensor, step\n"
+    "  --clip-norm X      limit on the norm of all gradients\n"
+    "  --policy P         no_recompute, no_in_place (every tensor in bytes of its own)\n"
+    "  --report FILE      where to put the figures (JSON)\n";
+
+struct command_line {
+  std::string models = "figures";
+  question asked;
+  bool all_figures = true;  // no option that changes them
+  std::string report;
+};
+
+command_line parse(int argc, char** argv) {
+  command_line c;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name == "--help") {
+      std::printf("%s\n%s", argv[0], help);
+      std::exit(0);
+    }
+    const auto value = [&]() -> std::string {
+      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
+      return argv[++i];
+    };
+    const auto choice = [&](std::string& to, std::initializer_list<std::string_view> known) {
+      to = value();
+      examples::check_choice(name, to, known);
+      c.all_figures = false;
+    };
+    if (name == "--model") {
+      c.models = value();
+    } else if (name == "--batch") {
+      c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
+      c.all_figures = false;
+    } else if (name == "--precision") {
+      choice(c.asked.precision, {"fp32", "fp16"});
+    } else if (name == "--optimizer") {
+      choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
+    } else if (name == "--skip") {
+      choice(c.asked.skip, {"tensor", "step"});
+    } else if (name == "--clip-norm") {
+      c.asked.clip = examples::parse_number<float>(name, value(), 0);
+      c.all_figures = false;
+    } else if (name == "--policy") {
+      choice(c.asked.policy, {"no_recompute", "no_in_place"});
+    } else if (name == "--report") {
+      c.report = value();
+      examples::check_folder(name, c.report);
+    } else {
+      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+    }
+  }
+  return c;
+}
+
+/// The questions that the command line asks.
+std::vector<question> questions_of(const command_line& c) {
+  std::vector<question> all;
+  const auto ask = [&](const std::string& model) {
+    question q = c.asked;
+    q.model = network_called(model).name;
+    all.push_back(q);
+  };
+  if (c.models == "figures") {
+    if (c.all_figures) return {std::begin(figures), std::end(figures)};
+    for (const char* name :
+         {"lenet5", "vgg16", "resnet18", "resnet50", "lstm100", "transformer12"}) {
+      ask(name);
+    }
+  } else if (c.models == "all") {
+    for (const network& n : zoo) ask(n.name);
+  } else {
+    for (std::size_t begin = 0; begin <= c.models.size();) {
+      const std::size_t end = std::min(c.models.find(',', begin), c.models.size());
+      ask(c.models.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return examples::run("memory_report", [&] {
+    const command_line c = parse(argc, argv);
+    ts::io::json rows = ts::io::json::array();
+    print_header();
+    for (const question& q : questions_of(c)) {
+      const answer a = solve(q);
+      print(q, a);
+      rows.push_back(to_json(q, a));
+    }
+    if (!c.report.empty()) ts::io::write_json(c.report, rows);
+  });
+}
