@@ -36,6 +36,13 @@ class random_graph {
     return g_;
   }
 
+  /// The step before recomputation and slots.
+  graph make_unfinished() {
+    make_forward();
+    append_backward(g_, precision(), rule());
+    return g_;
+  }
+
   /// The forward graph, which ends in a loss.
   graph make_forward() {
     const i32 batches[] = {1, 2, 3, 5, 16};

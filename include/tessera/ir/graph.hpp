@@ -106,6 +106,7 @@ struct tensor {
   role what = role::activation;
   bool batched = false;         // extent number `stack` counts samples
   bool batch_last = false;      // layout: samples are innermost, (channels, height, width, batch)
+  bool repeated = false;        // computed again for the backward pass (passes/recompute.hpp)
   bool differentiable = false;  // depends on a parameter, or on an input whose gradient is wanted
   i32 stack = 0;                // leading extents that count trips or time, outermost in memory
   i32 body = 0;                 // the loop body it belongs to
@@ -239,6 +240,7 @@ struct graph {
   i32 scaler = -1;   // state of loss scaling, see ops/update.hpp
   i32 clip = -1;     // norm of all gradients and factor of clipping, see ops/update.hpp
   i32 batch = 0;
+  i32 forward_operations = 0;  // of a step with a backward pass: the first of its operations
 
   constexpr i32 add(const tensor& t) { return tensors.push(t); }
   constexpr void add(const operation& op) { operations.push(op); }

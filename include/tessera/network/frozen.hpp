@@ -43,6 +43,7 @@ struct frozen_graph {
   i32 scaler = -1;
   i32 clip = -1;
   i32 batch = 0;
+  i32 forward_operations = 0;
 };
 
 struct graph_size {
@@ -69,7 +70,8 @@ constexpr auto freeze(const graph& g) {
                 g.losses,
                 g.scaler,
                 g.clip,
-                g.batch};
+                g.batch,
+                g.forward_operations};
 }
 
 /// The graph of a finished step, to be read only: nothing is copied.
@@ -87,6 +89,7 @@ constexpr graph borrow(const frozen_graph<Tensors, Operations, Bodies, Scopes>& 
   g.scaler = f.scaler;
   g.clip = f.clip;
   g.batch = f.batch;
+  g.forward_operations = f.forward_operations;
   return g;
 }
 

@@ -10,6 +10,7 @@
 
 #include <tessera/network/frozen.hpp>
 #include <tessera/network/make.hpp>
+#include <tessera/network/recomputed.hpp>
 #include <tessera/optim/optimizer.hpp>
 #include <tessera/passes/locate.hpp>
 
@@ -238,6 +239,20 @@ struct network_fits {
 };
 #endif
 
+/// The same for a budget that cannot be kept.
+#if defined(__clang__)
+template <class Mistake>
+requires(Mistake::ok) struct budget_holds {
+  using type = Mistake;
+};
+#else
+template <class Mistake>
+struct budget_holds {
+  static_assert(Mistake::ok, "this budget cannot be kept; the note says what can");
+  using type = Mistake;
+};
+#endif
+
 /// What is planned: the network and loss asked for, or, after a mistake has been reported, a pair
 /// that fits, so that one mistake stays one error.
 template <class Network, class Loss, bool Fits = mistake<Network, Loss>.empty()>
@@ -251,11 +266,27 @@ struct planned_pair<Network, Loss, false> {
   using loss = std::conditional_t<std::same_as<Loss, void>, void, mse>;
 };
 
+/// A training step before recomputation and slots.
+template <class Pair, class Optimizer, class... Options>
+struct unfinished_maker {
+  constexpr graph operator()() const {
+    return make_unfinished_training<typename Pair::network, typename Pair::loss>(
+        read_job_options<Options...>(), rule_of<Optimizer>());
+  }
+};
+
 template <class Pair, class Optimizer, class... Options>
 struct training_maker {
+  static constexpr recompute_policy policy = read_job_options<Options...>().recompute;
+  using with_recomputation = recomputed<unfinished_maker<Pair, Optimizer, Options...>, policy>;
+
   constexpr graph operator()() const {
-    return make_training<typename Pair::network, typename Pair::loss>(
-        read_job_options<Options...>(), rule_of<Optimizer>());
+    if constexpr (policy.used()) {
+      return with_recomputation::make();
+    } else {
+      return make_training<typename Pair::network, typename Pair::loss>(
+          read_job_options<Options...>(), rule_of<Optimizer>());
+    }
   }
 };
 
@@ -291,12 +322,31 @@ struct evaluation
 template <network_type Network, loss_function Loss, optimizer Optimizer, job_option... Options>
 struct training
     : job_base<detail::training_maker<detail::planned_pair<Network, Loss>, Optimizer, Options...>> {
+  using maker = detail::training_maker<detail::planned_pair<Network, Loss>, Optimizer, Options...>;
   using checked = typename detail::network_fits<detail::mistake_of<Network, Loss>>::type;
   using network = typename detail::planned_pair<Network, Loss>::network;
   using loss = typename detail::planned_pair<Network, Loss>::loss;
   using evaluation_job = evaluation<network, loss, Options...>;
   static constexpr job_options options = read_job_options<Options...>();
   static constexpr update_rule update = rule_of<Optimizer>();
+
+  /// What recomputation costs: multiply-adds done again, their share of a forward pass, operations.
+  static constexpr recompute_summary recompute = [] {
+    if constexpr (maker::policy.used()) return maker::with_recomputation::summary;
+    return recompute_summary{};
+  }();
+
+ private:
+  static constexpr text<360> over_budget = [] {
+    if constexpr (maker::policy.goal == recompute_goal::budget) {
+      return detail::spell_budget(maker::policy, training::memory.arena_bytes);
+    }
+    return text<360>{};
+  }();
+
+ public:
+  using kept_budget =
+      typename detail::budget_holds<network_error<cut<over_budget.size>(over_budget)>>::type;
 };
 
 }  // namespace tessera

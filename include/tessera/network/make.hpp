@@ -6,17 +6,19 @@
 #include <tessera/network/options.hpp>
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/fuse.hpp>
+#include <tessera/passes/recompute.hpp>
 #include <tessera/passes/slots.hpp>
 #include <tessera/passes/updates.hpp>
 
 namespace tessera {
 
 /// Puts the backward pass and the updates behind a forward graph that ends in a loss, and assigns
-/// precisions. `rule.what == none` stops after the gradients, which then live until the end.
-constexpr void complete_training_graph(graph& g, const precision_policy& precision,
-                                       const update_rule& rule,
-                                       const gradient_limits& limits = {}) {
+/// precisions. `rule.what == none` stops after the gradients, which then live until the end. What
+/// is left to do: recomputation, slots.
+constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
+                               const gradient_limits& limits = {}) {
   passes::append_scaler(g, precision.scaling);
+  const i32 forward = g.operations.size();
   const grow<i32> gradients = passes::differentiate(g);
   if (rule.what == optimizer_kind::none) {
     for (const i32 gradient : gradients) {
@@ -25,10 +27,22 @@ constexpr void complete_training_graph(graph& g, const precision_policy& precisi
       }
     }
   }
+  const i32 uncast = g.operations.size();
   passes::assign_precision(g, precision);
+  g.forward_operations = forward + g.operations.size() - uncast;
   passes::append_updates(g, gradients, rule, precision.scaling, limits);
   passes::fuse_updates(g);
+}
+
+/// The whole step of a forward graph. Returns what recomputation did.
+constexpr recompute_summary complete_training_graph(graph& g, const precision_policy& precision,
+                                                    const update_rule& rule,
+                                                    const gradient_limits& limits = {},
+                                                    const recompute_policy& policy = {}) {
+  append_backward(g, precision, rule, limits);
+  const recompute_summary summary = passes::recompute(g, policy);
   passes::write_into_slots(g);
+  return summary;
 }
 
 /// The forward graph of a network, empty but for the diagnostic where something is wrong with it.
@@ -56,10 +70,18 @@ constexpr graph make_forward(i32 batch, purpose why) {
   return nothing;
 }
 
+/// A training step before recomputation and slots.
+template <network_type Network, loss_function Loss>
+constexpr graph make_unfinished_training(const job_options& o, const update_rule& rule) {
+  graph g = make_forward<Network, Loss>(o.batch, purpose::training);
+  if (!g.wrong.wrong()) append_backward(g, o.precision, rule, o.limits);
+  return g;
+}
+
 template <network_type Network, loss_function Loss>
 constexpr graph make_training(const job_options& o, const update_rule& rule) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::training);
-  if (!g.wrong.wrong()) complete_training_graph(g, o.precision, rule, o.limits);
+  if (!g.wrong.wrong()) complete_training_graph(g, o.precision, rule, o.limits, o.recompute);
   return g;
 }
 

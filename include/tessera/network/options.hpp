@@ -3,6 +3,7 @@
 // Options of a job, in any order: batch<64>, mixed<fp16>, clip_norm<1>.
 
 #include <tessera/network/precision.hpp>
+#include <tessera/passes/recompute.hpp>
 
 namespace tessera {
 
@@ -41,10 +42,30 @@ struct clip_value {
   static constexpr float largest_value = static_cast<float>(Numerator) / Denominator;
 };
 
+/// A training step keeps whatever its backward pass reads: the default.
+struct no_recompute {
+  static constexpr recompute_policy recomputation{};
+};
+
+/// The arena of a training step takes at most `Bytes`: what does not fit is dropped and computed
+/// again, at the least extra work that is found. Results are the same bits. A budget that cannot be
+/// kept does not compile, and the message says the least that can: budget<100_MiB>.
+template <i64 Bytes>
+struct budget {
+  static_assert(Bytes > 0, "budget: expected a positive number of bytes");
+  static constexpr recompute_policy recomputation{recompute_goal::budget, Bytes};
+};
+
+/// The arena of a training step is as small as recomputation can make it.
+struct least_memory {
+  static constexpr recompute_policy recomputation{recompute_goal::least, 0};
+};
+
 struct job_options {
   i32 batch = 1;
   precision_policy precision;
   gradient_limits limits;
+  recompute_policy recompute;
 };
 
 template <class O>
@@ -54,6 +75,8 @@ concept job_option = precision<O> || requires {
   O::largest_norm;
 } || requires {
   O::largest_value;
+} || requires {
+  O::recomputation;
 };
 
 template <job_option... Options>
@@ -69,6 +92,8 @@ constexpr job_options read_job_options() {
     } else if constexpr (requires { O::largest_value; }) {
       static_assert(O::largest_value > 0, "clip_value: expected a positive limit");
       o.limits.value = O::largest_value;
+    } else if constexpr (requires { O::recomputation; }) {
+      o.recompute = O::recomputation;
     } else {
       o.batch = O::batch_size;
     }

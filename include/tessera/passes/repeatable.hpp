@@ -1,0 +1,45 @@
+#pragma once
+
+// Which operations of a forward pass can be run again, and what that costs.
+
+#include <tessera/ops/work.hpp>
+
+namespace tessera::passes {
+
+/// What repeated operations cost.
+struct repeated_work {
+  i64 macs = 0;        // multiply-adds of a step
+  i32 operations = 0;  // of the graph; in a loop each counts once
+};
+
+/// True for operations that cost about as much as reading their operands.
+constexpr bool cheap_to_repeat(const graph& g, const operation& op) {
+  switch (op.what) {
+    case kind::max_pool2d:
+    case kind::avg_pool2d: return false;
+    default: break;
+  }
+  if (is_resize(op.what) || is_loss(op.what)) return false;
+  return ops::macs_of(g, op) <= ops::largest_operand(g, op);
+}
+
+/// True where an operation changes nothing but its outputs, and may leave out the statistics.
+constexpr bool repeatable(const graph& g, const operation& op) {
+  if (op.what == kind::none || op.what == kind::loop || op.what == kind::end_loop) return false;
+  if (is_loss(op.what) || is_experts(op.what) || ops::is_sampling(op.what)) return false;
+  for (i32 slot = 0; slot < operation::max_outputs; ++slot) {
+    if (op.out[slot] < 0) continue;
+    const bool statistic = ops::is_norm(op.what) && (slot == 1 || slot == 2);
+    if (!statistic && !in_arena(g.tensors[storage_of(g, op.out[slot])].what)) return false;
+  }
+  return true;
+}
+
+/// `op` as it is repeated, its outputs not yet replaced: without what only the first run leaves.
+constexpr operation repeated(const operation& op) {
+  operation again = op;
+  if (ops::is_norm(op.what)) again.out[1] = again.out[2] = -1;
+  return again;
+}
+
+}  // namespace tessera::passes

@@ -1,0 +1,221 @@
+#include <tessera/passes/recompute.hpp>
+
+#include <support/catch.hpp>
+#include <support/plan_validator.hpp>
+#include <support/random_graph.hpp>
+
+#include <tessera/backends/reference.hpp>
+#include <tessera/models/mlp.hpp>
+#include <tessera/models/resnet.hpp>
+#include <tessera/models/transformer.hpp>
+#include <tessera/nn.hpp>
+#include <tessera/passes/locate.hpp>
+#include <tessera/runtime/interpreter.hpp>
+
+#include <cstring>
+
+// A step with recomputation is the same step bit for bit, its plan is right, and it needs less.
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::testing;
+
+constexpr passes::recompute_way ways[] = {
+    {.cheap = true}, {.trips = true}, {.cheap = true, .trips = true}};
+
+/// `g`, a step before recomputation and slots, finished in a way.
+graph finish(graph g, const passes::recompute_way& way) {
+  passes::recompute_by(g, way);
+  passes::write_into_slots(g);
+  return g;
+}
+
+i64 bound_of(const graph& g) {
+  const passes::liveness l = passes::find_liveness(g);
+  return passes::lower_bound(l.buffers.data(), l.buffers.size());
+}
+
+/// True for what a step leaves behind.
+bool lasts(const tensor& t) {
+  return t.of < 0 && (t.what == role::parameter || t.what == role::state ||
+                      t.what == role::statistic || t.what == role::result);
+}
+
+/// Runs two steps that differ in recomputation side by side; says where they part.
+std::string difference(const graph& plain, const graph& again, u64 seed, bool in_place = true) {
+  interpreter a(plain, &reference::find_kernel);
+  interpreter b(again, &reference::find_kernel, {.in_place = in_place});
+  fill_randomly(a, seed);
+  fill_randomly(b, seed);
+  for (u64 step = 0; step < 3; ++step) {
+    const step_values values{
+        .learning_rate = 0.01f, .seed = seed, .step = step, .valid = plain.batch};
+    a.run(values);
+    b.run(values);
+    for (i32 id = 0; id < plain.tensors.size(); ++id) {
+      const tensor& t = plain.tensors[id];
+      if (!lasts(t) || t.body != 0) continue;
+      if (a.plan().locations[id].where == region::none) continue;
+      if (std::memcmp(a.data(id), b.data(id), static_cast<std::size_t>(t.bytes())) != 0) {
+        return "step " + std::to_string(step) + ", tensor " + std::to_string(id) + " (" +
+               std::string(spell(t.name).view()) + ")";
+      }
+    }
+  }
+  return "";
+}
+
+std::string fault_in(const graph& g, bool in_place = true) {
+  const passes::step_plan plan = passes::plan_step(g, in_place);
+  return fault_of(g, plan.locations.data(), plan.memory);
+}
+
+i32 count_repeated(const graph& g) {
+  i32 n = 0;
+  for (const operation& op : g.operations) {
+    n += op.out[0] >= 0 && g.tensors[op.out[0]].repeated ? 1 : 0;
+  }
+  return n;
+}
+
+constexpr precision_policy precisions[] = {fp32::policy, mixed<fp16, skip_tensor>::policy,
+                                           mixed<fp16, skip_step>::policy};
+
+constexpr update_rule momentum() {
+  update_rule r;
+  r.what = optimizer_kind::sgd;
+  r.momentum = 0.9f;
+  return r;
+}
+
+template <class Network, class Loss = softmax_cross_entropy>
+graph unfinished(i32 batch, const precision_policy& precision) {
+  graph g = make_forward<Network, Loss>(batch, purpose::training);
+  INFO(spell(g.wrong).view());
+  REQUIRE_FALSE(g.wrong.wrong());
+  for (const i32 loss : g.losses) g.tensors[loss].what = role::result;
+  append_backward(g, precision, momentum());
+  return g;
+}
+
+/// Checks a network in all ways, precisions and layouts. Returns how many operations were repeated.
+template <class Network, class Loss = softmax_cross_entropy>
+i32 check_network() {
+  i32 repeated = 0;
+  for (const precision_policy& precision : precisions) {
+    for (const i32 batch : {3, 16}) {
+      const graph g = unfinished<Network, Loss>(batch, precision);
+      const graph plain = finish(g, {});
+      for (const passes::recompute_way& way : ways) {
+        const graph again = finish(g, way);
+        INFO("batch " << batch << ", cheap " << way.cheap << ", trips " << way.trips);
+        CHECK(fault_in(again) == "");
+        CHECK(fault_in(again, false) == "");
+        CHECK(difference(plain, again, 5) == "");
+        CHECK(difference(plain, again, 5, false) == "");
+        repeated += count_repeated(again);
+      }
+    }
+  }
+  return repeated;
+}
+
+using small_cnn =
+    network<image<2, 8, 8>, conv<6, 3, pad<1>>, batch_norm, relu,
+            residual<chain<conv<6, 3, pad<1>>, batch_norm, gelu, conv<6, 3, pad<1>>, batch_norm>>,
+            relu, max_pool<2>, dropout<50>,
+            repeat<3, residual<conv<6, 3, pad<1>>, batch_norm, silu, dropout<25>>>, flatten,
+            dense<5>>;
+using small_mlp = network<input<12>, dense<16>, tessera::tanh, layer_norm<>, dense<16>, gelu,
+                          dropout<30>, dense<16>, silu, dense<4>>;
+using small_transformer = network<sequence<6, 8>, models::transformer_encoder<3, 2, 16>>;
+using small_lstm = network<sequence<7, 5>, lstm<6, layers<2>, last_output>, dense<4>>;
+
+}  // namespace
+
+TEST_CASE("a convolutional network with recomputation is the same bit for bit", "[passes]") {
+  CHECK(check_network<small_cnn>() > 60);
+}
+
+TEST_CASE("a perceptron with recomputation is the same bit for bit", "[passes]") {
+  CHECK(check_network<small_mlp>() > 30);
+}
+
+TEST_CASE("a transformer with recomputation is the same bit for bit", "[passes]") {
+  CHECK(check_network<small_transformer, mse>() > 60);
+}
+
+TEST_CASE("recurrent layers with recomputation are the same bit for bit", "[passes]") {
+  CHECK(check_network<small_lstm>() > 20);
+}
+
+TEST_CASE("random steps with recomputation are the same bit for bit", "[passes]") {
+  i32 repeated = 0;
+  for (u64 seed = 0; seed < 400; ++seed) {
+    const bool loops = seed % 2 == 0;
+    const graph g = random_graph(seed, {.most_layers = 8, .may_loop = loops}).make_unfinished();
+    const graph plain = finish(g, {});
+    for (const passes::recompute_way& way : ways) {
+      const graph again = finish(g, way);
+      repeated += count_repeated(again);
+      for (const bool in_place : {true, false}) {
+        const std::string fault = fault_in(again, in_place);
+        if (!fault.empty()) FAIL_CHECK("seed " << seed << ": " << fault);
+      }
+      const std::string where = difference(plain, again, seed, seed % 3 != 0);
+      if (!where.empty()) FAIL_CHECK("seed " << seed << ": " << where);
+    }
+  }
+  CHECK(repeated > 1000);
+}
+
+TEST_CASE("normalizations and activations are computed again instead of kept", "[passes]") {
+  using net = network<image<3, 32, 32>, conv<16, 3, pad<1>>, batch_norm, relu, conv<16, 3, pad<1>>,
+                      batch_norm, relu, conv<16, 3, pad<1>>, batch_norm, relu, flatten, dense<10>>;
+  const graph g = unfinished<net>(4, fp32::policy);
+  const i64 kept = bound_of(finish(g, {}));
+  const graph again = finish(g, {.cheap = true});
+  CHECK(10 * bound_of(again) < 8 * kept);
+  for (const operation& op : again.operations) {
+    if (op.out[0] < 0 || !again.tensors[op.out[0]].repeated) continue;
+    CHECK((op.what == kind::batch_norm || op.what == kind::relu));
+    if (op.what == kind::batch_norm) CHECK(op.out[1] < 0);  // running statistics once
+  }
+}
+
+TEST_CASE("what recomputation costs is counted", "[passes]") {
+  graph g = unfinished<small_cnn>(16, fp32::policy);
+  graph counted = g;
+  const recompute_summary s = passes::recompute(counted, {recompute_goal::least, 0});
+  i64 macs = 0;
+  const grow<i32> bodies = bodies_of_operations(counted);
+  for (i32 i = 0; i < counted.operations.size(); ++i) {
+    const operation& op = counted.operations[i];
+    if (op.out[0] < 0 || !counted.tensors[op.out[0]].repeated) continue;
+    macs += ops::macs_of(counted, op) * runs_of(counted, bodies[i]);
+  }
+  CHECK(s.extra_macs == macs);
+  CHECK(s.operations == count_repeated(counted));
+  passes::write_into_slots(counted);
+  CHECK(s.bound_bytes == bound_of(counted));
+  CHECK(s.bound_bytes < bound_of(finish(g, {})));
+}
+
+TEST_CASE("a budget is kept at no more work than it takes", "[passes]") {
+  const graph g = unfinished<small_cnn>(16, fp32::policy);
+  graph least = g;
+  const recompute_summary most = passes::recompute(least, {recompute_goal::least, 0});
+  const i64 all = bound_of(finish(g, {}));
+  i64 last = most.extra_macs;
+  for (i64 bytes = most.bound_bytes; bytes <= all; bytes += (all - most.bound_bytes) / 7) {
+    graph kept = g;
+    const recompute_summary s = passes::recompute(kept, {recompute_goal::budget, bytes});
+    CHECK(s.bound_bytes <= bytes);
+    CHECK(s.bound_bytes >= most.bound_bytes);
+    CHECK(s.extra_macs <= last);
+    last = s.extra_macs;
+  }
+  graph whole = g;
+  CHECK(passes::recompute(whole, {recompute_goal::budget, all}).operations == 0);
+}
