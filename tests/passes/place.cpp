@@ -6,6 +6,7 @@
 #include <tessera/core/random.hpp>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -127,8 +128,8 @@ TEST_CASE("Placed buffers never overlap and reach no lower than the best of all 
     worst = std::max(worst, static_cast<double>(arena) / static_cast<double>(least));
   }
   INFO(best << " of " << sets << " at the least arena, worst ratio " << worst);
-  CHECK(best >= sets * 98 / 100);
-  CHECK(worst <= 1.3);
+  CHECK(best >= sets * 998 / 1000);
+  CHECK(worst <= 1.15);
 }
 
 TEST_CASE("Large random sets of buffers are placed without overlap", "[passes]") {
@@ -142,23 +143,79 @@ TEST_CASE("Large random sets of buffers are placed without overlap", "[passes]")
   }
 }
 
-TEST_CASE("Each single order gives a placement without overlap", "[passes]") {
+TEST_CASE("Each single try gives a placement without overlap", "[passes]") {
   random_stream random(5);
-  for (int set = 0; set < 200; ++set) {
-    std::vector<buffer> buffers = random_buffers(random, 40, 30, 50);
-    for (i32 order = 0; order < placement_orders; ++order) {
-      const i64 arena = place_in_order(buffers.data(), static_cast<i32>(buffers.size()),
-                                       static_cast<placement_order>(order));
+  i32 made = 0;
+  for (int set = 0; set < 300; ++set) {
+    std::vector<buffer> buffers = random_buffers(random, 60, 30, 50);
+    placement_tries tries;
+    while (tries.done < placement_tries::most) {
+      const i64 arena = try_placement(tries, buffers.data(), static_cast<i32>(buffers.size()));
+      if (arena < 0) continue;  // nothing new to do
+      ++made;
       CHECK_FALSE(any_overlap(buffers));
       CHECK(arena == end_of(buffers));
     }
   }
+  CHECK(made > 1500);  // repairs among them
+}
+
+TEST_CASE("Any buffers can be placed early", "[passes]") {
+  random_stream random(8);
+  for (int set = 0; set < 500; ++set) {
+    std::vector<buffer> buffers = random_buffers(random, 40, 30, 20);
+    const auto count = static_cast<i32>(buffers.size());
+    const i64 bound = most_alive(buffers);
+    // Those of the fullest moment, the first with as many bytes, are placed before anyhow.
+    i32 fullest = 0;
+    const grow<i64> alive = bytes_alive(buffers.data(), count);
+    while (alive[fullest] != bound) ++fullest;
+    early_buffers early;
+    for (i32 i = 0; i < count && early.count < early_buffers::most; ++i) {
+      const buffer& b = buffers[static_cast<std::size_t>(i)];
+      if ((b.dies < fullest || fullest < b.born) && random.next_below(3) == 0) {
+        early.ids[early.count++] = i;
+      }
+    }
+    for (const stacking how : {stacking::by_birth, stacking::by_death}) {
+      const outward_placement made = place_outward(buffers.data(), count, how, early);
+      CHECK_FALSE(any_overlap(buffers));
+      CHECK(made.arena_bytes == end_of(buffers));
+      CHECK((made.without_room < 0) == (made.arena_bytes == bound));
+    }
+  }
+}
+
+TEST_CASE("A buffer leans on what lives on after it", "[passes]") {
+  //  bytes
+  //  512   +---+ +-----+        step 1 is the fullest moment, stacked by birth and death: a, c, b.
+  //        | b | |  d  |        d outlives c and leans on the bound instead, e leans on c: when
+  //  256   +---+-+e+---+--+     both c and e have died, f fits exactly.
+  //        |  c    |    f |
+  //  128   +-------+------+
+  //        |  a           |
+  //    0   +--------------+
+  //  step   1  2  3  4  5
+  constexpr auto offsets = [] {
+    std::array<buffer, 6> b{};
+    b[0] = {0, 128, 1, 5, -1};
+    b[1] = {1, 256, 1, 2, -1};
+    b[2] = {2, 128, 1, 3, -1};
+    b[3] = {3, 64, 3, 4, -1};
+    b[4] = {4, 64, 3, 3, -1};
+    b[5] = {5, 320, 4, 5, -1};
+    place_outward(b.data(), 6, stacking::by_birth);
+    std::array<i64, 6> all{};
+    for (std::size_t i = 0; i < 6; ++i) all[i] = b[i].offset;
+    return all;
+  }();
+  STATIC_REQUIRE(offsets == std::array<i64, 6>{0, 256, 128, 448, 256, 128});
 }
 
 TEST_CASE("A gap that is exactly large enough is used", "[passes]") {
   //  step   0 1 2 3
-  //  a 256  [===]        at 0
-  //  b 128  [=====]      at 256: a ends where b's second half and c live
+  //  b 128  [=====]      at 0: dies last
+  //  a 256  [===]        at 128
   //  c 128      [=]      in a's place
   constexpr auto placed = [] {
     buffer b[3];
@@ -169,7 +226,7 @@ TEST_CASE("A gap that is exactly large enough is used", "[passes]") {
     return std::pair<i64, i64>(arena, b[2].offset);
   }();
   STATIC_REQUIRE(placed.first == 384);
-  STATIC_REQUIRE(placed.second == 0);
+  STATIC_REQUIRE(placed.second == 128);
 }
 
 TEST_CASE("No buffers need no bytes", "[passes]") {
@@ -222,8 +279,7 @@ TEST_CASE("Training steps of known networks are placed at their lower bound", "[
   INFO(at_bound << " of " << instances << " at the bound, worst ratio " << worst << ", missed "
                 << missed);
   CHECK(instances == 48);
-  CHECK(at_bound >= 42);
-  CHECK(worst <= 1.007);
+  CHECK(at_bound == instances);
 }
 
 }  // namespace

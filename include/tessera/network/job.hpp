@@ -121,44 +121,60 @@ struct planned {
     return counts;
   }();
 
-  static constexpr i32 buffer_count = passes::find_liveness(borrow(step_graph)).buffers.size();
-
+  template <i32 Buffers>
   struct lives {
-    frozen_array<buffer, buffer_count> buffers;
+    frozen_array<buffer, Buffers> buffers;
     frozen_array<i32, size.tensors> buffer_of;
     i64 no_reuse_bytes = 0;
+    i32 buffer_count = 0;
   };
-  static constexpr lives live = [] {
+  /// With room for more buffers than there can be: it costs less than to look twice.
+  static constexpr lives<size.tensors> found = [] {
     const passes::liveness l = passes::find_liveness(borrow(step_graph));
-    return lives{freeze<buffer_count>(l.buffers), freeze<size.tensors>(l.buffer_of),
-                 l.no_reuse_bytes};
+    lives<size.tensors> all;
+    all.buffer_count = l.buffers.size();
+    for (i32 i = 0; i < all.buffer_count; ++i) all.buffers[i] = l.buffers[i];
+    all.buffer_of = freeze<size.tensors>(l.buffer_of);
+    all.no_reuse_bytes = l.no_reuse_bytes;
+    return all;
+  }();
+  static constexpr i32 buffer_count = found.buffer_count;
+  static constexpr lives<buffer_count> live = [] {
+    lives<buffer_count> l{{}, found.buffer_of, found.no_reuse_bytes, buffer_count};
+    for (i32 i = 0; i < buffer_count; ++i) l.buffers[i] = found.buffers[i];
+    return l;
   }();
 
-  /// Buffers of the arena with their offsets, placed in one of the orders.
-  struct attempt {
-    frozen_array<buffer, buffer_count> buffers;
-    i64 arena_bytes = 0;
-  };
-  template <passes::placement_order Order>
-  static constexpr attempt placed_by = [] {
-    attempt a{live.buffers, 0};
-    a.arena_bytes = passes::place_in_order(a.buffers.items, buffer_count, Order);
-    return a;
-  }();
   static constexpr i64 bound = passes::lower_bound(live.buffers.items, buffer_count);
 
-  /// The best of the orders: the next is only tried where none has reached the bound.
-  template <i32 Next, passes::placement_order Best>
+  /// Buffers of the arena with their offsets, placed by one of the tries; -1 bytes: no try.
+  struct attempt {
+    frozen_array<buffer, buffer_count> buffers;
+    passes::placement_tries tries;
+    i64 arena_bytes = -1;
+  };
+  template <i32 Number>
+  struct placed_by {
+    static constexpr attempt made = [] {
+      attempt a{live.buffers, {}, -1};
+      if constexpr (Number > 0) a.tries = placed_by<Number - 1>::made.tries;
+      a.arena_bytes = passes::try_placement(a.tries, a.buffers.items, buffer_count);
+      return a;
+    }();
+  };
+
+  /// The best of the tries: the next is only made where none has reached the bound.
+  template <i32 Next, i32 Best>
   static constexpr const attempt& best_attempt() {
-    if constexpr (Next == passes::placement_orders || placed_by<Best>.arena_bytes == bound) {
-      return placed_by<Best>;
+    constexpr i64 least = placed_by<Best>::made.arena_bytes;
+    if constexpr (Next == passes::placement_tries::most || least == bound) {
+      return placed_by<Best>::made;
     } else {
-      constexpr auto order = static_cast<passes::placement_order>(Next);
-      constexpr bool better = placed_by<order>.arena_bytes < placed_by<Best>.arena_bytes;
-      return best_attempt < Next + 1, better ? order : Best > ();
+      constexpr i64 arena = placed_by<Next>::made.arena_bytes;
+      return best_attempt < Next + 1, (arena >= 0 && arena < least) ? Next : Best > ();
     }
   }
-  static constexpr const auto& buffers = best_attempt<1, passes::placement_order::size>().buffers;
+  static constexpr const auto& buffers = best_attempt<1, 0>().buffers;
 
   struct layout {
     frozen_array<location, size.tensors> locations;
