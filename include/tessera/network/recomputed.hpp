@@ -1,9 +1,11 @@
 #pragma once
 
-// The step of a job that recomputes, found while compiling: each way that is tried is a constant of
-// its own, so that each has a fresh allowance of constant-evaluation steps.
+// The step of a job that recomputes, found while compiling: every graph on the way and every way
+// that is tried is a constant of its own, so that each has a fresh allowance of
+// constant-evaluation steps.
 //
-//   step without recomputation -> way 0 -> way 1 -> ... -> the step in the way that was chosen
+//   step -> lives shortened, cheap values dropped -> loops made lean -> blocks -> routes
+//        -> tries, one after another -> the step in the way that was chosen
 
 #include <tessera/network/frozen.hpp>
 #include <tessera/passes/recompute.hpp>
@@ -13,35 +15,174 @@ namespace tessera::detail {
 /// `Make` is a function object that makes the step before recomputation and slots.
 template <class Make, recompute_policy Policy>
 struct recomputed {
-  static constexpr graph_size size = size_of(Make{}());
-  static constexpr auto whole = freeze<size>(Make{}());
+  static constexpr graph_size whole_size = size_of(Make{}());
+  static constexpr auto whole = freeze<whole_size>(Make{}());
 
-  template <i32 Way>
-  static constexpr recompute_summary tried = passes::try_way(borrow(whole),
-                                                             passes::way_number(Way));
+  static constexpr i64 whole_macs = passes::forward_macs(borrow(whole));
 
-  template <i32 Next, i32 Best>
-  static constexpr i32 choose() {
-    if constexpr (Next == passes::recompute_ways) {
-      return Best;
-    } else if constexpr (passes::settles(Policy, tried<Best>)) {
-      return Best;
-    } else {
-      constexpr bool better = passes::improves(tried<Best>, tried<Next>);
-      return choose < Next + 1, better ? Next : Best > ();
-    }
+  /// The sizes of a graph, with what its making cost.
+  struct made {
+    graph_size size;
+    passes::repeated_work work;
+  };
+
+  static constexpr graph make_cheap(passes::repeated_work& work) {
+    graph g = thaw(whole);
+    passes::shorten_lives(g);
+    work = passes::drop_values(g, passes::drop_rule::cheap);
+    return g;
   }
+  static constexpr made cheap_made = [] {
+    passes::repeated_work work;
+    const graph g = make_cheap(work);
+    return made{size_of(g), work};
+  }();
+  static constexpr auto cheap = [] {
+    passes::repeated_work work;
+    return freeze<cheap_made.size>(make_cheap(work));
+  }();
+  static constexpr i32 body_count = cheap_made.size.bodies;
 
-  static constexpr i32 way = choose<1, 0>();
-  static constexpr recompute_summary summary = [] {
-    recompute_summary s = tried<way>;
-    s.least_bytes = s.bound_bytes;
-    return s;
+  struct lean_result {
+    graph_size size;
+    frozen_array<passes::repeated_work, body_count> work;
+  };
+  static constexpr lean_result lean_made = [] {
+    graph g = thaw(cheap);
+    const grow<passes::repeated_work> work = passes::drop_in_loops(g);
+    return lean_result{size_of(g), freeze<body_count>(work)};
+  }();
+  static constexpr auto lean = [] {
+    graph g = thaw(cheap);
+    passes::drop_in_loops(g);
+    return freeze<lean_made.size>(g);
   }();
 
+  static constexpr passes::step_blocks find_blocks() {
+    return passes::find_blocks(
+        borrow(cheap), borrow(lean),
+        grow<passes::repeated_work>::borrow(lean_made.work.items, body_count));
+  }
+  static constexpr i32 block_count = find_blocks().chain.size();
+  struct frozen_blocks {
+    frozen_array<passes::chain_block, block_count> chain;
+    frozen_array<i32, block_count + 1> cuts;
+    frozen_array<i32, body_count> body_block;
+  };
+  static constexpr frozen_blocks blocks = [] {
+    const passes::step_blocks b = find_blocks();
+    return frozen_blocks{freeze<block_count>(b.chain), freeze<block_count + 1>(b.cuts),
+                         freeze<body_count>(b.body_block)};
+  }();
+  static constexpr passes::step_blocks borrow_blocks() {
+    return {grow<passes::chain_block>::borrow(blocks.chain.items, block_count),
+            grow<i32>::borrow(blocks.cuts.items, block_count + 1),
+            grow<i32>::borrow(blocks.body_block.items, body_count)};
+  }
+
+  struct plan_size {
+    i32 routes, steps;
+  };
+  static constexpr plan_size planned = [] {
+    const passes::chain_routes r = passes::find_routes(borrow_blocks().chain);
+    return plan_size{r.routes.size(), r.steps.size()};
+  }();
+  struct frozen_routes {
+    frozen_array<passes::chain_route, planned.routes> routes;
+    frozen_array<i32, planned.steps> steps;
+  };
+  static constexpr frozen_routes routes = [] {
+    const passes::chain_routes r = passes::find_routes(borrow_blocks().chain);
+    return frozen_routes{freeze<planned.routes>(r.routes), freeze<planned.steps>(r.steps)};
+  }();
+  static constexpr passes::chain_routes borrow_routes() {
+    return {grow<passes::chain_route>::borrow(routes.routes.items, planned.routes),
+            grow<i32>::borrow(routes.steps.items, planned.steps)};
+  }
+
+  /// The step in a way, but for its slots.
+  template <i32 Way>
+  static constexpr graph make_way(passes::repeated_work& work) {
+    if constexpr (Way == 0) {
+      return Make{}();
+    } else if constexpr (Way == 1) {
+      graph g = thaw(whole);
+      passes::shorten_lives(g);
+      return g;
+    } else {
+      graph g = thaw(cheap);
+      work = cheap_made.work;
+      const i32 first = routes.routes[Way - passes::first_route].first;
+      work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+      return g;
+    }
+  }
+  template <i32 Way>
+  static constexpr made way_made = [] {
+    passes::repeated_work work;
+    const graph g = make_way<Way>(work);
+    return made{size_of(g), work};
+  }();
+  template <i32 Way>
+  static constexpr auto way_step = [] {
+    passes::repeated_work work;
+    return freeze<way_made<Way>.size>(make_way<Way>(work));
+  }();
+  /// A copy of it. Carries, which help with slots, are known before anything is frozen only.
+  template <i32 Way>
+  static constexpr graph copy_way() {
+    if constexpr (Way == 0) {
+      return Make{}();
+    } else if constexpr (Way == 2) {
+      return thaw(cheap);
+    } else {
+      return thaw(way_step<Way>);
+    }
+  }
+  template <i32 Way>
+  static constexpr passes::repeated_work work_of() {
+    if constexpr (Way < 2) {
+      return {};
+    } else if constexpr (Way == 2) {
+      return cheap_made.work;
+    } else {
+      return way_made<Way>.work;
+    }
+  }
+  template <i32 Way>
+  static constexpr recompute_summary tried =
+      [] { return passes::summarize(copy_way<Way>(), work_of<Way>(), whole_macs); }();
+
+  /// The search after `Tries` tries.
+  template <i32 Tries>
+  static constexpr passes::recompute_search search_after() {
+    if constexpr (Tries == 0) {
+      return passes::recompute_search(Policy);
+    } else {
+      constexpr passes::recompute_search before = search_after<Tries - 1>();
+      passes::recompute_search s = before;
+      if constexpr (before.needs_routes()) {
+        s.note(tried<before.way()>, borrow_routes());
+      } else {
+        s.note(tried<before.way()>, {});
+      }
+      return s;
+    }
+  }
+  template <i32 Tries>
+  static constexpr passes::recompute_search search() {
+    constexpr passes::recompute_search s = search_after<Tries>();
+    if constexpr (s.done()) {
+      return s;
+    } else {
+      return search<Tries + 1>();
+    }
+  }
+  static constexpr passes::recompute_search found = search<1>();
+  static constexpr recompute_summary summary = found.best();
+
   static constexpr graph make() {
-    graph g = thaw(whole);
-    passes::recompute_by(g, passes::way_number(way));
+    graph g = copy_way<found.best_way()>();
     passes::write_into_slots(g);
     return g;
   }

@@ -19,7 +19,7 @@
 //   multiply-adds
 //     |__
 //     |  |_____
-//     |        |___________        blocks^3 / 6 sums of staircases of 32 to 96 steps; where a
+//     |        |___________        blocks^3 / 6 sums of staircases of 24 to 96 steps; where a
 //     +---------------------> bytes  staircase has more, the least useful go
 //
 // Source: Beaumont, Herrmann, Pallez, Shilova 2019, Optimal checkpointing for heterogeneous chains
@@ -37,8 +37,15 @@ struct chain_block {
   i64 saved_bytes = 0;     // what its backward pass reads of its own values
   i64 keeping_bytes = 0;   // the most at once while it runs and keeps them
   i64 passing_bytes = 0;   // the most at once while it runs and keeps nothing
-  i64 backward_bytes = 0;  // gradients and temporaries of its backward pass
+  i64 backward_bytes = 0;  // the most at once while its backward pass uses them up
   i64 macs = 0;            // of running it once
+
+  /// A second way to keep it, where lean_saved_bytes >= 0: loops keep what goes from trip to trip
+  /// only, and their reverses compute the rest again.
+  i64 lean_saved_bytes = -1;
+  i64 lean_keeping_bytes = 0;
+  i64 lean_backward_bytes = 0;
+  i64 lean_macs = 0;  // on top
 };
 
 /// A step of a staircase: with so many bytes, so many multiply-adds, first runs included.
@@ -50,15 +57,19 @@ struct chain_point {
 /// What to do first with blocks s to t: keep (split == s), or pass to block `split`.
 struct chain_choice {
   i32 split = -1;  // -1: there is no way in so few bytes
+  bool lean = false;
 };
 
 class chain_planner {
  public:
   /// With at most 12 blocks staircases are as good as whole; with more they stay short.
   constexpr chain_planner(const chain_block* blocks, i32 count)
-      : count_(count), room_(count <= 12 ? 96 : 32), blocks_(count), used_(count * count) {
+      : count_(count), room_(count <= 12 ? 96 : 24), blocks_(count), used_(count * count) {
     for (i32 i = 0; i < count; ++i) blocks_[i] = blocks[i];
     points_.resize(count * count * room_);
+    other_.resize(2 * room_);
+    best_.resize(2 * room_ * (count + 1));
+    merged_.resize(2 * room_ * (count + 1));
     for (i32 t = 0; t < count; ++t) {
       for (i32 s = t; s >= 0; --s) find(s, t);
     }
@@ -66,6 +77,9 @@ class chain_planner {
 
   constexpr i32 size() const { return count_; }
   constexpr const chain_block& block(i32 i) const { return blocks_[i]; }
+  constexpr i64 saved(i32 i, bool lean) const {
+    return lean ? blocks_[i].lean_saved_bytes : blocks_[i].saved_bytes;
+  }
 
   /// The staircase of the whole chain, fewest bytes first.
   constexpr i32 points() const { return used_[at(0, count_ - 1)]; }
@@ -90,9 +104,11 @@ class chain_planner {
   constexpr chain_choice choose(i32 s, i32 t, i64 bytes) const {
     chain_choice best;
     i64 least = -1;
-    const i64 kept = cost_of_keeping(s, t, bytes);
-    if (kept >= 0) {
+    for (const bool lean : {false, true}) {
+      const i64 kept = cost_of_keeping(s, t, bytes, lean);
+      if (kept < 0 || (least >= 0 && kept >= least)) continue;
       best.split = s;
+      best.lean = lean;
       least = kept;
     }
     i64 run = 0;
@@ -107,6 +123,7 @@ class chain_planner {
       if (least < 0 || run + after + before < least) {
         least = run + after + before;
         best.split = k;
+        best.lean = false;
       }
     }
     return best;
@@ -124,97 +141,135 @@ class chain_planner {
     return blocks_[j].passing_bytes + (j > s ? blocks_[j].input_bytes : 0);
   }
 
-  /// The fewest bytes with which block s is kept, whatever follows.
-  constexpr i64 keeping(i32 s) const {
-    const chain_block& b = blocks_[s];
-    return larger(b.keeping_bytes, b.saved_bytes + b.backward_bytes);
-  }
-
-  constexpr i64 cost_of_keeping(i32 s, i32 t, i64 bytes) const {
-    if (bytes < keeping(s)) return -1;
-    if (s == t) return blocks_[s].macs;
-    const i64 after = cost(s + 1, t, bytes - blocks_[s].saved_bytes);
-    return after < 0 ? -1 : after + blocks_[s].macs;
-  }
-
-  /// A staircase under construction, with room for the sum of two.
-  struct staircase {
-    grow<chain_point> p;
-
-    /// Bytes must not fall from call to call.
-    constexpr void add(i64 bytes, i64 macs) {
-      if (!p.empty() && p.back().macs <= macs) return;
-      if (!p.empty() && p.back().bytes == bytes) {
-        p.back().macs = macs;
-      } else {
-        p.push({bytes, macs});
-      }
+  /// Block s as it is kept in one of two ways; whether there is this one.
+  constexpr chain_block kept_block(i32 s, bool lean) const {
+    chain_block b = blocks_[s];
+    if (lean) {
+      b.saved_bytes = b.lean_saved_bytes;
+      b.keeping_bytes = b.lean_keeping_bytes;
+      b.backward_bytes = b.lean_backward_bytes;
+      b.macs += b.lean_macs;
     }
-  };
+    return b;
+  }
 
-  /// The lower of two staircases everywhere.
-  static constexpr staircase lower(const staircase& a, const staircase& b) {
-    staircase c;
-    c.p.reserve(a.p.size() + b.p.size());
+  /// The fewest bytes with which a block is kept, whatever follows.
+  static constexpr i64 least_of(const chain_block& b) {
+    return larger(b.keeping_bytes, b.backward_bytes);
+  }
+
+  constexpr i64 cost_of_keeping(i32 s, i32 t, i64 bytes, bool lean) const {
+    const chain_block b = kept_block(s, lean);
+    if (b.saved_bytes < 0 || bytes < least_of(b)) return -1;
+    if (s == t) return b.macs;
+    const i64 after = cost(s + 1, t, bytes - b.saved_bytes);
+    return after < 0 ? -1 : after + b.macs;
+  }
+
+  // Staircases under construction lie in arrays of the planner and are built through plain
+  // pointers: this is the part that a compiler runs a million times.
+
+  /// Appends a step to the `n` at `p`, whose bytes do not fall; nothing where it saves no work.
+  static constexpr void add(chain_point* p, i32& n, i64 bytes, i64 macs) {
+    if (n > 0 && p[n - 1].macs <= macs) return;
+    if (n > 0 && p[n - 1].bytes == bytes) --n;
+    p[n].bytes = bytes;
+    p[n].macs = macs;
+    ++n;
+  }
+
+  /// Makes best_ the lower of itself and the first `m` steps of other_, everywhere.
+  constexpr void take_lower(i32 m) {
+    const chain_point* const a = best_.data();
+    const chain_point* const b = other_.data();
+    chain_point* const c = merged_.data();
+    i32 n = 0;
     i32 i = 0;
     i32 k = 0;
-    while (i < a.p.size() || k < b.p.size()) {
-      const bool first = k == b.p.size() || (i < a.p.size() && a.p[i].bytes <= b.p[k].bytes);
-      const chain_point& next = first ? a.p[i++] : b.p[k++];
-      c.add(next.bytes, next.macs);
+    while (i < best_count_ || k < m) {
+      const bool first = k == m || (i < best_count_ && a[i].bytes <= b[k].bytes);
+      const chain_point* const next = first ? a + i++ : b + k++;
+      if (n > 0) {
+        if (c[n - 1].macs <= next->macs) continue;
+        if (c[n - 1].bytes == next->bytes) --n;
+      }
+      c[n].bytes = next->bytes;
+      c[n++].macs = next->macs;
     }
-    return c;
+    best_count_ = n;
+    grow<chain_point> freed = static_cast<grow<chain_point>&&>(best_);
+    best_ = static_cast<grow<chain_point>&&>(merged_);
+    merged_ = static_cast<grow<chain_point>&&>(freed);
   }
 
   constexpr void find(i32 s, i32 t) {
-    staircase best;
-    const chain_block& b = blocks_[s];
-    if (s == t) {
-      best.add(keeping(s), b.macs);
-    } else {
-      const chain_point* const p = stairs(s + 1, t);
-      for (i32 i = 0; i < used_[at(s + 1, t)]; ++i) {
-        best.add(larger(p[i].bytes + b.saved_bytes, keeping(s)), p[i].macs + b.macs);
+    best_count_ = 0;
+    for (const bool lean : {false, true}) {
+      const chain_block b = kept_block(s, lean);
+      if (b.saved_bytes < 0) continue;
+      const i64 room = least_of(b);
+      chain_point* const kept = other_.data();
+      i32 n = 0;
+      if (s == t) {
+        add(kept, n, room, b.macs);
+      } else {
+        const chain_point* const p = stairs(s + 1, t);
+        for (i32 i = 0; i < used_[at(s + 1, t)]; ++i) {
+          add(kept, n, larger(p[i].bytes + b.saved_bytes, room), p[i].macs + b.macs);
+        }
       }
+      take_lower(n);
     }
     i64 run = 0;
     i64 room = 0;
     for (i32 k = s + 1; k <= t; ++k) {
       run += blocks_[k - 1].macs;
       room = larger(room, passing(s, k - 1));
-      best = lower(best, sum(s, k, t, run, room));
+      const i32 n = sum(s, k, t, run, room);
+      if (n > 0) take_lower(n);
     }
-    store(best, s, t);
+    store(s, t);
   }
 
-  /// Pass to block k: the costs of both parts together, with the bytes of each.
-  constexpr staircase sum(i32 s, i32 k, i32 t, i64 run, i64 room) const {
+  /// Pass to block k: writes the costs of both parts together to other_. Returns the number of
+  /// steps, 0 where best_ is nowhere above them.
+  constexpr i32 sum(i32 s, i32 k, i32 t, i64 run, i64 room) {
     const chain_point* const after = stairs(k, t);
     const chain_point* const before = stairs(s, k - 1);
     const i32 afters = used_[at(k, t)];
     const i32 befores = used_[at(s, k - 1)];
     const i64 input = blocks_[k].input_bytes;
-    staircase c;
-    i32 i = 0;
-    i32 j = 0;
-    while (i < afters || j < befores) {
-      // The next of the two that steps down.
-      if (j == befores || (i < afters && after[i].bytes + input <= before[j].bytes)) {
-        ++i;
-      } else {
-        ++j;
-      }
-      if (i == 0 || j == 0) continue;
-      const i64 bytes = larger(room, larger(after[i - 1].bytes + input, before[j - 1].bytes));
-      c.add(bytes, run + after[i - 1].macs + before[j - 1].macs);
+    const i64 fewest = larger(room, larger(after[0].bytes + input, before[0].bytes));
+    const i64 least = run + after[afters - 1].macs + before[befores - 1].macs;
+    for (i32 i = best_count_ - 1; i >= 0; --i) {
+      if (best_[i].bytes > fewest) continue;
+      if (best_[i].macs <= least) return 0;
+      break;
     }
-    return c;
+    chain_point* const c = other_.data();
+    i32 n = 0;
+    i32 i = 1;
+    i32 j = 1;
+    for (;;) {
+      const i64 of_after = after[i - 1].bytes + input;
+      const i64 of_before = before[j - 1].bytes;
+      const i64 bytes = larger(room, of_after > of_before ? of_after : of_before);
+      add(c, n, bytes, run + after[i - 1].macs + before[j - 1].macs);
+      // On to the next of the two that steps down.
+      if (i < afters && (j == befores || after[i].bytes + input <= before[j].bytes)) {
+        ++i;
+      } else if (j < befores) {
+        ++j;
+      } else {
+        return n;
+      }
+    }
   }
 
   /// Takes over a staircase; the least useful of too many steps go, never the first or the last.
-  constexpr void store(staircase& best, i32 s, i32 t) {
-    chain_point* const p = best.p.data();
-    i32 n = best.p.size();
+  constexpr void store(i32 s, i32 t) {
+    chain_point* const p = best_.data();
+    i32 n = best_count_;
     while (n > room_) {
       i32 least = 1;
       double smallest = -1;
@@ -238,6 +293,65 @@ class chain_planner {
   grow<chain_block> blocks_;
   grow<chain_point> points_;
   grow<i32> used_;
+  grow<chain_point> best_;  // of the piece at hand
+  i32 best_count_ = 0;
+  grow<chain_point> other_;
+  grow<chain_point> merged_;
 };
+
+/// A way to go over a chain: the first step, then those of what comes after it, then those of what
+/// is gone over again.
+struct chain_route {
+  i64 bytes = 0;
+  i64 macs = 0;   // first runs included
+  i32 first = 0;  // of its steps
+};
+
+/// All ways that are worth having, fewest bytes first.
+struct chain_routes {
+  grow<chain_route> routes;
+  grow<i32> steps;  // each 2 split + lean, see chain_choice
+
+  static constexpr i32 split_of(i32 step) { return step >> 1; }
+  static constexpr bool is_lean(i32 step) { return (step & 1) != 0; }
+};
+
+namespace detail {
+
+constexpr void append_steps(const chain_planner& plan, i32 s, i32 t, i64 bytes, grow<i32>& steps) {
+  const chain_choice c = plan.choose(s, t, bytes);
+  steps.push(2 * c.split + (c.lean ? 1 : 0));
+  if (c.split == s) {
+    if (s < t) append_steps(plan, s + 1, t, bytes - plan.saved(s, c.lean), steps);
+    return;
+  }
+  append_steps(plan, c.split, t, bytes - plan.block(c.split).input_bytes, steps);
+  append_steps(plan, s, c.split - 1, bytes, steps);
+}
+
+}  // namespace detail
+
+constexpr chain_routes find_routes(const grow<chain_block>& chain) {
+  const chain_planner plan(chain.data(), chain.size());
+  chain_routes all;
+  for (i32 i = 0; i < plan.points(); ++i) {
+    all.routes.push({plan.point(i).bytes, plan.point(i).macs, all.steps.size()});
+    detail::append_steps(plan, 0, chain.size() - 1, plan.point(i).bytes, all.steps);
+  }
+  return all;
+}
+
+/// Which blocks a route keeps lean; `at` moves on behind its steps for blocks s to t.
+constexpr void mark_lean(const i32*& at, i32 s, i32 t, grow<bool>& lean) {
+  const i32 step = *at++;
+  const i32 split = chain_routes::split_of(step);
+  if (split == s) {
+    lean[s] = chain_routes::is_lean(step);
+    if (s < t) mark_lean(at, s + 1, t, lean);
+    return;
+  }
+  mark_lean(at, split, t, lean);
+  mark_lean(at, s, split - 1, lean);
+}
 
 }  // namespace tessera::passes

@@ -77,18 +77,23 @@ class value_dropper {
     }
   }
 
-  /// `loops_only`: the step itself stays as it is.
-  constexpr repeated_work run(bool loops_only) {
+  /// Drops values of some bodies. Returns the work by body.
+  constexpr grow<repeated_work> run(const grow<bool>& wanted) {
     pair_loops();
     find_needed();
-    for (i32 body = loops_only ? 1 : 0; body < mirror_.size(); ++body) {
+    grow<repeated_work> work(mirror_.size());
+    for (i32 body = 0; body < mirror_.size(); ++body) {
+      if (mirror_[body] < 0 || !wanted[body]) mirror_[body] = -1;
       if (mirror_[body] >= 0) choose(body);
     }
-    for (i32 body = loops_only ? 1 : 0; body < mirror_.size(); ++body) {
-      if (mirror_[body] >= 0) rewrite(body);
+    for (i32 body = 0; body < mirror_.size(); ++body) {
+      if (mirror_[body] < 0) continue;
+      work_ = {};
+      rewrite(body);
+      work[body] = work_;
     }
     merge();
-    return work_;
+    return work;
   }
 
  private:
@@ -447,11 +452,19 @@ class value_dropper {
 
 }  // namespace detail
 
-/// Drops values of a finished step whose first `forward_operations` operations are its forward
-/// pass. `loops_only`: those of loops.
-constexpr repeated_work drop_values(graph& g, i32 forward_operations, drop_rule rule,
-                                    bool loops_only = false) {
-  return detail::value_dropper(g, forward_operations, rule).run(loops_only);
+/// Drops values of a finished step in some bodies of its forward pass, 0 being the step itself.
+/// Returns the work that it takes, by body.
+constexpr grow<repeated_work> drop_values(graph& g, drop_rule rule, const grow<bool>& bodies) {
+  return detail::value_dropper(g, g.forward_operations, rule).run(bodies);
+}
+
+/// The same in all bodies; `loops_only`: in those of loops.
+constexpr repeated_work drop_values(graph& g, drop_rule rule, bool loops_only = false) {
+  grow<bool> bodies(g.bodies.size());
+  for (i32 body = loops_only ? 1 : 0; body < bodies.size(); ++body) bodies[body] = true;
+  repeated_work all;
+  for (const repeated_work& w : drop_values(g, rule, bodies)) all += w;
+  return all;
 }
 
 }  // namespace tessera::passes

@@ -3,19 +3,23 @@
 // Recomputation: which values of the forward pass are dropped and computed again, so that a step
 // keeps a budget of arena bytes, or takes as few as it can.
 //
-//   nothing   every value that the backward pass reads is kept
-//   cheap     what elementwise operations and normalizations give is computed again from what
+//   way 0     every value that the backward pass reads is kept
+//   way 1     lives that end earlier at no cost (passes/shorten.hpp)
+//   way 2     what elementwise operations and normalizations give is computed again from what
 //             convolutions and matrix products gave (passes/drop_values.hpp)
-//   trips     a loop keeps what goes from trip to trip; the loop back computes the rest of each
-//             trip again
+//   way 3 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
+//             what goes from trip to trip only (passes/planned_step.hpp)
 //
-// The ways stand in the order of what they cost. A budget takes the first that keeps it, least
-// memory the one with the lowest bound. What counts is the bound of the finished step, temporaries
-// of the backward pass included. Whatever is chosen, the step computes the same bits.
-// Source: Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost.
+// A budget takes the least work that keeps it among the ways that are tried: the first three, then
+// the route that the planner says and its neighbours. Least memory takes the least of the first
+// routes. What counts is the bound of the finished step, temporaries of the backward pass included.
+// Whatever is chosen, the step computes the same bits.
+// Sources: Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost; chain
+// planner: passes/chain_plan.hpp.
 
-#include <tessera/passes/drop_values.hpp>
 #include <tessera/passes/place.hpp>
+#include <tessera/passes/planned_step.hpp>
+#include <tessera/passes/shorten.hpp>
 #include <tessera/passes/slots.hpp>
 
 namespace tessera {
@@ -36,7 +40,6 @@ struct recompute_summary {
   i64 forward_macs = 0;  // those of the forward pass
   i32 operations = 0;    // operations that are repeated; in a loop each counts once
   i64 bound_bytes = 0;   // the most bytes of the arena alive at once
-  i64 least_bytes = 0;   // the same for the least memory, where the goal was not kept or is that
 
   /// Extra work as a share of a forward pass.
   constexpr double share() const {
@@ -47,24 +50,13 @@ struct recompute_summary {
 
 namespace passes {
 
-/// A way to recompute.
-struct recompute_way {
-  bool cheap = false;
-  bool trips = false;
-};
-inline constexpr i32 recompute_ways = 3;
-constexpr recompute_way way_number(i32 index) { return {index >= 1, index >= 2}; }
+/// The first way that is a route.
+inline constexpr i32 first_route = 3;
 
-/// Rewrites a finished step in that way, but for its slots.
-constexpr repeated_work recompute_by(graph& g, const recompute_way& way) {
-  repeated_work all;
-  const auto add = [&](const repeated_work& w) {
-    all.macs += w.macs;
-    all.operations += w.operations;
-  };
-  if (way.cheap) add(drop_values(g, g.forward_operations, drop_rule::cheap));
-  if (way.trips) add(drop_values(g, g.forward_operations, drop_rule::all, true));
-  return all;
+/// Way 1.
+constexpr void shorten_lives(graph& g) {
+  mask_before_pools(g);
+  read_slots(g);
 }
 
 /// Multiply-adds of the forward pass of a step.
@@ -77,46 +69,121 @@ constexpr i64 forward_macs(const graph& g) {
   return macs;
 }
 
-/// What a way makes of step `g`.
-constexpr recompute_summary try_way(const graph& g, const recompute_way& way) {
-  graph changed = g;
-  const repeated_work work = recompute_by(changed, way);
-  write_into_slots(changed);
-  const liveness l = find_liveness(changed);
-  recompute_summary s;
-  s.extra_macs = work.macs;
-  s.forward_macs = forward_macs(g);
-  s.operations = work.operations;
-  s.bound_bytes = lower_bound(l.buffers.data(), l.buffers.size());
-  return s;
+/// The most bytes of a finished step alive at once.
+constexpr i64 bound_of(const graph& g) {
+  const liveness l = find_liveness(g);
+  return lower_bound(l.buffers.data(), l.buffers.size());
 }
 
-/// True where `found` is what `policy` wants, so that no further way is tried.
-constexpr bool settles(const recompute_policy& policy, const recompute_summary& found) {
-  if (policy.goal == recompute_goal::nothing) return true;
-  return policy.goal == recompute_goal::budget && found.bound_bytes <= policy.bytes;
+/// What a way has given: `g` is the step but for its slots.
+constexpr recompute_summary summarize(graph g, const repeated_work& work, i64 macs) {
+  write_into_slots(g);
+  const i64 bound = work.possible ? bound_of(g) : i64{1} << 62;
+  return {work.macs, macs, work.operations, bound};
 }
 
-/// True where `next` is to be preferred to `best`, which did not settle it.
-constexpr bool improves(const recompute_summary& best, const recompute_summary& next) {
-  return next.bound_bytes < best.bound_bytes;
-}
+/// Which way to try next, and the best so far.
+class recompute_search {
+ public:
+  constexpr explicit recompute_search(const recompute_policy& policy)
+      : policy_(policy), way_(policy.goal == recompute_goal::least ? 1 : 0) {}
 
-/// Changes a finished step, but for its slots, by policy. At run time; a job goes through the ways
-/// one constant at a time (network/recomputed.hpp).
+  constexpr bool done() const { return way_ < 0; }
+  constexpr i32 way() const { return way_; }
+  /// False where what comes next does not depend on the routes.
+  constexpr bool needs_routes() const { return way_ >= 2 || policy_.goal == recompute_goal::least; }
+  constexpr i32 best_way() const { return best_way_; }
+  constexpr const recompute_summary& best() const { return best_; }
+
+  /// Takes note of what the way at hand has given.
+  constexpr void note(const recompute_summary& found, const chain_routes& plan) {
+    if (best_way_ < 0 || better(found)) {
+      best_ = found;
+      best_way_ = way_;
+    }
+    const bool keeps = fits(found);
+    const i32 routes = plan.routes.size();
+    if (policy_.goal == recompute_goal::least) {
+      way_ = way_ == 1 ? first_route : way_ + 1;
+      if (way_ >= first_route + (routes < least_tried ? routes : least_tried)) way_ = -1;
+      return;
+    }
+    if (way_ < first_route) {
+      if (keeps) {
+        way_ = -1;
+      } else if (++way_ == first_route) {
+        while (way_ + 1 < first_route + routes &&
+               plan.routes[way_ + 1 - first_route].bytes <= policy_.bytes) {
+          ++way_;
+        }
+      }
+      return;
+    }
+    // On from the route that the plan says: to cheaper ones while they keep the budget, or to
+    // smaller ones until one does.
+    ++tried_;
+    if (tried_ == 1) upwards_ = keeps;
+    if (keeps != upwards_ || tried_ == most_tried) {
+      const bool found_any = fits(best_);
+      way_ = found_any || way_ == first_route || asked_least_ ? -1 : first_route;
+      asked_least_ = true;
+      return;
+    }
+    way_ += upwards_ ? 1 : -1;
+    if (way_ < first_route || way_ >= first_route + routes) way_ = -1;
+  }
+
+ private:
+  static constexpr i32 least_tried = 2;
+  static constexpr i32 most_tried = 4;
+
+  constexpr bool fits(const recompute_summary& s) const {
+    return policy_.goal == recompute_goal::budget && s.bound_bytes <= policy_.bytes;
+  }
+  constexpr bool better(const recompute_summary& s) const {
+    if (fits(s) != fits(best_)) return fits(s);
+    if (fits(s) || s.bound_bytes == best_.bound_bytes) return s.extra_macs < best_.extra_macs;
+    return s.bound_bytes < best_.bound_bytes;
+  }
+
+  recompute_policy policy_;
+  i32 way_;  // -1: nothing is left to try
+  i32 best_way_ = -1;
+  recompute_summary best_;
+  i32 tried_ = 0;
+  bool upwards_ = false;
+  bool asked_least_ = false;
+};
+
+/// Changes a finished step, but for its slots, by policy: at run time. A job goes through the same
+/// ways one constant at a time (network/recomputed.hpp).
 constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) {
   if (!policy.used()) return {};
-  i32 best = 0;
-  recompute_summary found = try_way(g, way_number(0));
-  for (i32 way = 1; way < recompute_ways && !settles(policy, found); ++way) {
-    const recompute_summary next = try_way(g, way_number(way));
-    if (!improves(found, next)) continue;
-    found = next;
-    best = way;
+  const graph plain = g;
+  graph shorter = g;
+  shorten_lives(shorter);
+  graph cheap = shorter;
+  const repeated_work cheap_work = drop_values(cheap, drop_rule::cheap);
+  graph lean = cheap;
+  const grow<repeated_work> lean_work = drop_in_loops(lean);
+  const step_blocks blocks = find_blocks(cheap, lean, lean_work);
+  const chain_routes plan = find_routes(blocks.chain);
+  const i64 macs = forward_macs(g);
+  graph best;
+  for (recompute_search search(policy);;) {
+    const i32 way = search.way();
+    graph tried = way == 0 ? plain : way == 1 ? shorter : cheap;
+    repeated_work work;
+    if (way >= 2) work = cheap_work;
+    if (way >= first_route) {
+      work += follow_route(tried, blocks, plan.steps.data() + plan.routes[way - first_route].first);
+    }
+    search.note(summarize(tried, work, macs), plan);
+    if (search.best_way() == way) best = tried;
+    if (!search.done()) continue;
+    g = best;
+    return search.best();
   }
-  recompute_by(g, way_number(best));
-  found.least_bytes = found.bound_bytes;
-  return found;
 }
 
 }  // namespace passes

@@ -10,6 +10,14 @@ namespace tessera::passes {
 struct repeated_work {
   i64 macs = 0;        // multiply-adds of a step
   i32 operations = 0;  // of the graph; in a loop each counts once
+  bool possible = true;
+
+  constexpr repeated_work& operator+=(const repeated_work& other) {
+    macs += other.macs;
+    operations += other.operations;
+    possible = possible && other.possible;
+    return *this;
+  }
 };
 
 /// True for operations that cost about as much as reading their operands.

@@ -27,7 +27,9 @@ constexpr bool slot_is_free(const graph& g, const tensor_uses& uses, i32 out, i3
   const tensor& t = g.tensors[out];
   if (t.of < 0 || t.body != body || !in_arena(g.tensors[uses.root[out]].what)) return false;
   if (t.step != 0) return true;
-  // A part of a buffer of the same body: its life would begin earlier, so only at once.
+  // A part of a buffer of the same body: its life would begin earlier, so only at once. (A carry
+  // that has been taken over by now belongs to the body around.)
+  if (g.tensors[storage_of(g, out)].body != body) return false;
   return g.tensors[t.of].body == body && uses.first[uses.root[out]] == i && uses.first[in] == i - 1;
 }
 
@@ -51,6 +53,41 @@ constexpr grow<i32> count_writers(const graph& g, const tensor_uses& uses) {
   return writers;
 }
 
+/// The same for what a trip leaves of a carry in place: `out`, written by operation `i`, may be
+/// begun by the operation that writes `in` where all that the trip found there has been read.
+constexpr bool carry_is_free(const graph& g, const tensor_uses& uses, i32 out, i32 in, i32 i,
+                             i32 body) {
+  const tensor& t = g.tensors[out];
+  if (t.of < 0 || t.body != body || t.step != 0 || g.tensors[t.of].body == body) return false;
+  const i32 root = storage_of(g, out);  // as it is by now, like all below
+  if (!in_arena(g.tensors[root].what)) return false;
+  const i32 begins = uses.first[in];
+  i32 first = begins;
+  while (g.operations[first].what != kind::loop || g.operations[first].body != body) --first;
+  for (i32 k = first + 1; g.operations[k].what != kind::end_loop || g.operations[k].body != body;
+       ++k) {
+    const operation& op = g.operations[k];
+    for (const i32 other : op.out) {
+      if (other >= 0 && storage_of(g, other) == root && k != i) return false;
+    }
+    for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
+      if (op.in[slot] < 0 || storage_of(g, op.in[slot]) != root || k < begins) continue;
+      if (k > begins) return false;
+      i32 out_slot = 0;
+      while (out_slot < operation::max_outputs && op.out[out_slot] != in) ++out_slot;
+      if (out_slot == operation::max_outputs || ops::in_place_over(op, out_slot) != slot) {
+        return false;
+      }
+      const tensor& found = g.tensors[op.in[slot]];
+      if (found.of != t.of || found.base != t.base || found.step != 0 || found.body != body ||
+          found.bytes() != g.tensors[in].bytes()) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 }  // namespace detail
 
 constexpr void write_into_slots(graph& g) {
@@ -72,7 +109,10 @@ constexpr void write_into_slots(graph& g) {
       const bool read_on = op.what == kind::copy && first_slot[out] && writers[in] == 1;
       if (uses.last[in] != i && !read_on) continue;
       if (t.type != g.tensors[out].type) continue;
-      if (!detail::slot_is_free(g, uses, out, in, i, bodies[i])) continue;
+      if (!detail::slot_is_free(g, uses, out, in, i, bodies[i]) &&
+          !detail::carry_is_free(g, uses, out, in, i, bodies[i])) {
+        continue;
+      }
       bool read_twice = false;
       for (i32 other = 0; other < operation::max_inputs; ++other) {
         if (other == over || op.in[other] < 0) continue;
