@@ -121,7 +121,7 @@ graph unfinished(i32 batch, const precision_policy& precision) {
   INFO(spell(g.wrong).view());
   REQUIRE_FALSE(g.wrong.wrong());
   for (const i32 loss : g.losses) g.tensors[loss].what = role::result;
-  append_backward(g, precision, momentum());
+  append_backward(g, precision, momentum(), {}, true);  // with the stacks of loops
   return g;
 }
 

@@ -17,7 +17,7 @@
 // by level) and from the plan (offset and steps): both must name the same bytes. Two views of the
 // same bytes that do not view each other, such as what a trip finds in a carry and what it leaves
 // there, are two values: within a trip, writing one ends the other, unless the operation adds to
-// what it writes.
+// what it writes. A view that is larger than what was written reads all slots of a stack at once.
 //
 // Knows nothing of lives, buffers or placement.
 
@@ -308,7 +308,8 @@ class plan_validator {
     }
     const bool same_trip = g_.tensors[w.as].body == g_.tensors[id].body && w.when >= 0 &&
                            !w.added && w.name_trip == instance_of(id);
-    if (same_trip && !views(id, w.as) && !views(w.as, id)) {
+    const bool same_size = g_.tensors[w.as].bytes() == g_.tensors[id].bytes();
+    if (same_trip && same_size && !views(id, w.as) && !views(w.as, id)) {
       return "finds what replaces it, tensor " + std::to_string(w.as) + ",";
     }
     return "";

@@ -192,6 +192,7 @@ struct attributes {
   i32 salt = 0;                  // dropout: which stream of random numbers
   i32 padding_index = -1;        // embedding: whose row gets no gradient
   bag_mode bag = bag_mode::sum;  // embedding_bag
+  bool last_first = false;       // dense weight gradient of a stack: which slice comes first
   bool sparse = false;           // embedding: rows that do not occur keep their optimizer state
   norm_attributes norm;
   response_attributes response;

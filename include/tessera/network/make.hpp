@@ -13,13 +13,13 @@
 namespace tessera {
 
 /// Puts the backward pass and the updates behind a forward graph that ends in a loss, and assigns
-/// precisions. `rule.what == none` stops after the gradients, which then live until the end. What
-/// is left to do: recomputation, slots.
+/// precisions. `rule.what == none` stops after the gradients, which then live until the end.
+/// `recomputes`: stacks of loops are to be dropped. What is left to do: recomputation, slots.
 constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
-                               const gradient_limits& limits = {}) {
+                               const gradient_limits& limits = {}, bool recomputes = false) {
   passes::append_scaler(g, precision.scaling);
   const i32 forward = g.operations.size();
-  const grow<i32> gradients = passes::differentiate(g);
+  const grow<i32> gradients = passes::differentiate(g, nullptr, 0, !recomputes);
   if (rule.what == optimizer_kind::none) {
     for (const i32 gradient : gradients) {
       if (gradient >= 0 && g.tensors[gradient].parameter >= 0) {
@@ -39,7 +39,7 @@ constexpr recompute_summary complete_training_graph(graph& g, const precision_po
                                                     const update_rule& rule,
                                                     const gradient_limits& limits = {},
                                                     const recompute_policy& policy = {}) {
-  append_backward(g, precision, rule, limits);
+  append_backward(g, precision, rule, limits, policy.used());
   const recompute_summary summary = passes::recompute(g, policy);
   passes::write_into_slots(g);
   return summary;
@@ -74,7 +74,7 @@ constexpr graph make_forward(i32 batch, purpose why) {
 template <network_type Network, loss_function Loss>
 constexpr graph make_unfinished_training(const job_options& o, const update_rule& rule) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::training);
-  if (!g.wrong.wrong()) append_backward(g, o.precision, rule, o.limits);
+  if (!g.wrong.wrong()) append_backward(g, o.precision, rule, o.limits, o.recompute.used());
   return g;
 }
 

@@ -7,6 +7,11 @@
 //   weight gradient  dw[o][i] = sum_n dy[n][o] x[n][i]
 //   bias gradient    db[o]    = sum over samples and positions of dy   (also conv2d's)
 //
+// The weight gradient also goes over stacks, x (time, batch, in) and dy (time, batch, out): what a
+// loop gives that adds up the gradients of its trips, to the same bits. Each slice has its own sum,
+// rounded as if it were stored; slices are added one by one, `last_first` from the last on, and
+// each time rounded again.
+//
 // Saved for the backward pass: x. In place: nothing.
 
 #include <tessera/ops/adjoints.hpp>
@@ -92,8 +97,13 @@ constexpr dense_sizes sizes_of_dense(const graph& g, const operation& op) {
       return {dx[0], dx[1], g.tensors[op.in[0]].dims[1]};
     }
     default: {  // weight gradient, alone or fused with its update
-      const shape& x = g.tensors[op.in[0]].dims;
-      return {x[0], x[1], g.tensors[op.in[1]].dims[1]};
+      const tensor& x = g.tensors[op.in[0]];
+      i32 slices = 1;
+      for (i32 axis = 0; axis < x.stack; ++axis) slices *= x.dims[axis];
+      const i32 out = g.tensors[op.in[1]].dims[x.stack + 1];
+      const i32 batch = x.dims[x.stack];
+      const i32 in = x.dims[x.stack + 1];
+      return {batch, in, out, slices, slices > 1 && op.attr.last_first ? 1 : 0};
     }
   }
 }

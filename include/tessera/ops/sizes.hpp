@@ -13,10 +13,18 @@ namespace tessera {
 /// dense, its gradients and its fused update. x (batch, in), weight (out, in), y (batch, out).
 struct dense_sizes {
   i32 batch, in, out;
+  i32 stack = 1;       // weight gradients: x (stack, batch, in), dy (stack, batch, out)
+  i32 last_first = 0;  // the order of slices: 1 from the last to the first
 
-  static constexpr dense_sizes of(const signature& s) { return {s.n[0], s.n[1], s.n[2]}; }
-  constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = in, s.n[2] = out; }
-  constexpr i64 macs() const { return i64{batch} * in * out; }
+  static constexpr dense_sizes of(const signature& s) {
+    return {s.n[0], s.n[1], s.n[2], s.n[3], s.n[4]};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = batch, s.n[1] = in, s.n[2] = out, s.n[3] = stack, s.n[4] = last_first;
+  }
+  constexpr i64 macs() const { return i64{stack} * batch * in * out; }
+  /// The slice that comes at place `i`.
+  constexpr i64 slice(i64 i) const { return last_first != 0 ? stack - 1 - i : i; }
 };
 
 /// conv2d, its gradients and its fused update. x (batch, in_channels, in_height, in_width),
@@ -353,7 +361,7 @@ struct expert_sizes {
   static constexpr expert_sizes of(const signature& s) {
     const i32* n = s.n;
     const i32 bits = n[7];
-    return {n[0], n[1], n[2], n[3], n[4], n[5], n[6], (bits & 1) != 0, (bits & 2) != 0,
+    return {n[0],           n[1], n[2], n[3], n[4], n[5], n[6], (bits & 1) != 0, (bits & 2) != 0,
             (bits & 4) != 0};
   }
   constexpr void write(signature& s) const {

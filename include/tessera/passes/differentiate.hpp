@@ -14,7 +14,8 @@
 //   stacked output                its gradient is read slice by slice
 //   scanned input                 its gradient is written slice by slice
 //   captured input (weights)      its gradient starts as zeros before the outermost loop and every
-//                                 trip adds to it
+//                                 trip adds to it; or, of a dense layer, it is made of all trips
+//                                 at once after the loop (`deferral` below)
 //
 // Source: Griewank, Walther, Evaluating Derivatives, ch. 3; loops: Pearlmutter, Siskind 2008 in
 // spirit. O(operations x tensors of loops).
@@ -34,14 +35,16 @@ namespace detail {
 
 class reverse_pass {
  public:
-  constexpr explicit reverse_pass(graph& g)
+  constexpr reverse_pass(graph& g, bool defers)
       : g_(g),
+        defers_(defers),
         forward_tensors_(capture_inputs(g)),
         forward_operations_(g.operations.size()),
         loops_(find_loops(g)),
         a_(g, forward_tensors_),
         seen_(forward_tensors_),
-        reverse_of_(g.bodies.size()) {
+        reverse_of_(g.bodies.size()),
+        deferred_(forward_tensors_) {
     for (i32& id : seen_) id = -1;
   }
 
@@ -194,6 +197,7 @@ class reverse_pass {
     }
     reverse(span.begin + 1, span.end);
 
+    const grow<operation> deferred = defer_products(body, reverse_body, begin);
     const grow<placed> contributions = put_gradients(body, reverse_body, begin, layer);
     grow<i32> next;
     for (i32 k = 0; k < carries.size(); ++k) {
@@ -215,6 +219,7 @@ class reverse_pass {
       if (!c.detached) a_.contribute(c.init, buffers[k]);
     }
     for (const placed& p : contributions) a_.contribute(p.tensor, p.gradient);
+    for (const operation& product : deferred) append_deferred(product);
     close_sums(body);
   }
 
@@ -264,6 +269,170 @@ class reverse_pass {
     tensor_name layer;
   };
 
+  // --- deferral: gradients of weights, of all trips in one operation after the loop ---
+  //
+  //   trip      dw += dy[t]' x[t]                 a buffer for the sum, one for what a trip adds
+  //   deferred  dw = sum over t of dy[t]' x[t]    no buffer where dw is fused with its update
+  //
+  // x is a stack already, the reverse loop reads it slice by slice. dy becomes one: in the bytes of
+  // a stack of the forward pass whose slices it may overwrite (the gates of an LSTM), or else in
+  // bytes of its own where these are no more than the two buffers they spare. The sum has the bits
+  // that it has trip by trip (ops/dense.hpp), so this is for loops in no other loop, where no other
+  // gradient is added in between.
+
+  /// How the trips of a loop see an operand: as slices of `of`, which the body around sees.
+  struct slices {
+    i32 of = -1;
+    i64 base = 0;
+    i64 step = 0;
+    bool own = false;  // made in the trip itself, by the tensor `of`
+    bool found = false;
+  };
+
+  constexpr slices slices_of(i32 id, i32 reverse_body) const {
+    const i64 n = g_.tensors[id].dims.count();
+    for (;;) {
+      const tensor& t = g_.tensors[id];
+      if (t.body != reverse_body || t.dims.count() != n) return {};
+      if (t.of < 0) return {id, 0, 0, true, in_arena(t.what)};
+      const i32 around = g_.tensors[t.of].body;
+      if (around != reverse_body) {
+        const bool whole = t.step == n || t.step == -n;
+        return {t.of, t.base, t.step, false, whole && around == g_.bodies[reverse_body].parent};
+      }
+      id = t.of;
+    }
+  }
+
+  constexpr bool reads(const operation& op, i32 storage) const {
+    for (const i32 in : op.in) {
+      if (in >= 0 && storage_of(g_, in) == storage) return true;
+    }
+    return false;
+  }
+
+  /// Lets `made`, which a trip makes for itself, take over the slice of a forward stack that its
+  /// operation is the only one to read. False where there is none.
+  constexpr bool take_over(i32 made, i32 reverse_body, i32 begin) {
+    const i32 writer = ops::writer_of(g_, made, begin);
+    if (writer < 0) return false;
+    const operation& op = g_.operations[writer];
+    i32 slot = 0;
+    while (op.out[slot] != made) ++slot;
+    const i32 over = ops::in_place_over(op, slot);
+    if (over < 0 || op.in[over] < 0) return false;
+    const slices s = slices_of(op.in[over], reverse_body);
+    if (!s.found || s.own) return false;
+    const i32 storage = storage_of(g_, s.of);
+    const tensor& stack = g_.tensors[storage];
+    const bool kept = stack.what == role::activation || stack.what == role::saved;
+    if (!kept || g_.tensors[op.in[over]].dims.count() != g_.tensors[made].dims.count()) {
+      return false;
+    }
+    i32 readers = 0;  // of the stack, in the forward pass and in this loop
+    for (i32 i = 0; i < g_.operations.size(); ++i) {
+      if (i != writer && reads(g_.operations[i], storage)) return false;
+    }
+    for (const i32 in : op.in) {
+      readers += in >= 0 && storage_of(g_, in) == storage ? 1 : 0;
+    }
+    if (readers != 1) return false;
+    tensor& t = g_.tensors[made];
+    t.of = op.in[over];
+    t.base = t.step = 0;
+    return true;
+  }
+
+  /// `id`, which the trips of `reverse_body` see as slices, as a stack of the body around.
+  constexpr i32 stack_of_slices(i32 id, i32 reverse_body) {
+    const slices s = slices_of(id, reverse_body);
+    const loop_body& b = g_.bodies[reverse_body];
+    const tensor t = g_.tensors[id];
+    const i64 first = s.step > 0 ? s.base : s.base + (b.trips - 1) * s.step;
+    const i32 stack =
+        ops::view_into(g_, s.of, t.dims.batch_of(b.trips), t.stack + 1, b.parent, first, 0);
+    g_.tensors[stack].batched = t.batched;
+    g_.tensors[stack].batch_last = t.batch_last;
+    return stack;
+  }
+
+  /// Can the gradient that `op` makes in every trip be made of all trips at once? Stacks what it
+  /// reads where it is not yet stacked.
+  constexpr bool stack_operands(const operation& op, i32 reverse_body, i32 begin) {
+    const slices dy = slices_of(op.in[1], reverse_body);
+    if (!dy.found) return false;
+    const slices x = slices_of(op.in[0], reverse_body);
+    if (!x.found || x.own) return false;
+    if (!dy.own) return (dy.step > 0) == (x.step > 0);
+    if (take_over(dy.of, reverse_body, begin)) {
+      const slices taken = slices_of(op.in[1], reverse_body);
+      return (taken.step > 0) == (x.step > 0);
+    }
+    const i64 n = g_.tensors[dy.of].dims.count();
+    const i32 trips = g_.bodies[reverse_body].trips;
+    const bool unclaimed = ops::unclaimed(g_, dy.of, reverse_body, begin);
+    if (!unclaimed || trips * n > 2 * g_.tensors[op.out[0]].dims.count()) return false;
+    const i32 stack = ops::append_stack(g_, dy.of, reverse_body, trips);
+    tensor& t = g_.tensors[dy.of];
+    t.of = stack;
+    t.base = x.step > 0 ? 0 : (trips - 1) * n;
+    t.step = x.step > 0 ? n : -n;
+    return true;
+  }
+
+  /// Takes the operations out of the body that can come after the loop, in the order in which they
+  /// shall; out[0] is the forward tensor, as the body around sees it, that each makes the gradient
+  /// of.
+  constexpr grow<operation> defer_products(i32 body, i32 reverse_body, i32 begin) {
+    grow<operation> deferred;
+    const loop_body& b = g_.bodies[reverse_body];
+    if (!defers_ || b.trips == 1 || b.depth > 1) return deferred;
+    for (i32 x = 0; x < forward_tensors_; ++x) {
+      const tensor t = g_.tensors[x];
+      if (t.body != body || t.of < 0 || g_.tensors[t.of].body == body || t.step != 0) continue;
+      if (t.of >= forward_tensors_ || is_carried_or_put_out(x, body)) continue;
+      const i32 gradient = a_.of(x);
+      if (gradient < 0 || !a_.wanted(t.of) || is_seen_twice(x, body)) continue;
+      const i32 writer = ops::writer_of(g_, gradient, begin);
+      if (writer < 0 || g_.operations[writer].what != kind::dense_weight_gradient) continue;
+      if (!ops::unclaimed(g_, gradient, reverse_body, begin)) continue;
+      bool read = false;
+      for (i32 i = begin; i < g_.operations.size(); ++i) {
+        read = read || reads(g_.operations[i], gradient);
+      }
+      operation op = g_.operations[writer];
+      if (read || !stack_operands(op, reverse_body, begin)) continue;
+      for (i32 i = writer + 1; i < g_.operations.size(); ++i) {
+        g_.operations[i - 1] = g_.operations[i];
+      }
+      g_.operations.resize(g_.operations.size() - 1);
+      op.attr.last_first = slices_of(op.in[0], reverse_body).step < 0;
+      for (const i32 slot : {0, 1}) op.in[slot] = stack_of_slices(op.in[slot], reverse_body);
+      op.out[0] = t.of;
+      deferred.push(op);
+      deferred_[x] = true;
+    }
+    return deferred;
+  }
+
+  /// True where the body sees what `x` views under another name, too, and wants its gradient.
+  constexpr bool is_seen_twice(i32 x, i32 body) const {
+    for (i32 other = 0; other < forward_tensors_; ++other) {
+      const tensor& t = g_.tensors[other];
+      if (other != x && t.body == body && t.of == g_.tensors[x].of && a_.of(other) >= 0)
+        return true;
+    }
+    return false;
+  }
+
+  /// After the loop.
+  constexpr void append_deferred(operation op) {
+    const i32 of = op.out[0];
+    op.out[0] = a_.make(of, op.layer);
+    g_.add(op);
+    a_.contribute(of, op.out[0]);
+  }
+
   /// At the end of a trip: the gradients of all that the body sees from outside go to where they
   /// are kept. Returns those that are complete after the loop.
   constexpr grow<placed> put_gradients(i32 body, i32 reverse_body, i32 begin, tensor_name layer) {
@@ -273,7 +442,7 @@ class reverse_pass {
       if (t.body != body || t.of < 0 || g_.tensors[t.of].body == body) continue;
       if (t.of >= forward_tensors_ || is_carried_or_put_out(x, body)) continue;
       const i32 gradient = a_.of(x);
-      if (gradient < 0 || !a_.wanted(t.of)) continue;
+      if (gradient < 0 || !a_.wanted(t.of) || deferred_[x]) continue;
       if (t.step == 0) {
         add_to_sum(x, gradient, layer);
       } else {
@@ -387,12 +556,14 @@ class reverse_pass {
   }
 
   graph& g_;
+  bool defers_;
   i32 forward_tensors_;
   i32 forward_operations_;
   grow<loop_span> loops_;
   ops::adjoints a_;
   grow<i32> seen_;        // by forward tensor: the view of its reverse body
   grow<i32> reverse_of_;  // by forward body: the reverse body that is open or was last
+  grow<bool> deferred_;   // by forward tensor: its gradient comes after the loop
   grow<sum> sums_;
   grow<sum> zeros_;
 };
@@ -401,10 +572,13 @@ class reverse_pass {
 
 /// Appends the backward pass for all losses in the graph and for the given seeds. Returns the
 /// gradient of every tensor that was there before, by tensor; -1 where it has none. Gradients of
-/// tensors inside loops are those of a trip, or -1.
-constexpr grow<i32> differentiate(graph& g, const seed* seeds = nullptr, i32 seed_count = 0) {
+/// tensors inside loops are those of a trip, or -1. `defers` off adds up the weight gradients of
+/// loops trip by trip: the same bits, other memory (a stack of gradients less, buffers of the size
+/// of the weights more), for those who drop stacks and compute them again.
+constexpr grow<i32> differentiate(graph& g, const seed* seeds = nullptr, i32 seed_count = 0,
+                                  bool defers = true) {
   const i32 tensors = g.tensors.size();
-  detail::reverse_pass pass(g);
+  detail::reverse_pass pass(g, defers);
   for (i32 i = 0; i < seed_count; ++i)
     pass.gradients().contribute(seeds[i].tensor, seeds[i].gradient);
   pass.run();

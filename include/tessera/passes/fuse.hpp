@@ -87,6 +87,7 @@ constexpr void fuse_updates(graph& g) {
     op.in[1] = source.in[1];
     op.attr.win = source.attr.win;
     op.attr.axis = source.attr.axis;
+    op.attr.last_first = source.attr.last_first;
     op.attr.groups = source.attr.groups;
     op.layer = source.layer;
     source.what = kind::none;

@@ -134,6 +134,14 @@ constexpr void cut_in_turn(mapping& map, const i32* axes, i32 count, i64 parts) 
 
 /// The mapping of `s` on `m`.
 constexpr mapping map(const machine& m, const signature& s) {
+  if (has_slices(s)) {  // each slice as if it were alone
+    signature one = s;
+    one.n[3] = 1;
+    mapping of_slice = map(m, one);
+    of_slice.of = problem_of(s);
+    of_slice.block[axis_h] = of_slice.of.extent[axis_h];
+    return of_slice;
+  }
   mapping best;
   best.of = problem_of(s);
   const problem& p = best.of;

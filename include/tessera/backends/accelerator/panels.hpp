@@ -45,6 +45,7 @@ struct panels {
   alignas(64) float weights[max_weights];
   alignas(64) float sums[max_cols * max_rows];
   alignas(64) float totals[max_cols * max_rows];
+  alignas(64) float slices[max_cols * max_rows];
   run runs[max_k];
   i64 offsets[max_k];     // of each run's cell at the current kernel cell; -1: a zero
   i32 groups[max_k / 4];  // fields 4 i .. 4 i + 3 meet weights groups[i] .. groups[i] + 3

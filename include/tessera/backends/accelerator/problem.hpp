@@ -214,6 +214,12 @@ constexpr cell_span span_of(const problem& p, i32 axis, i32 first, i32 size) {
   return end > begin ? cell_span{begin, end - begin} : cell_span{};
 }
 
+/// True for a weight gradient over a stack of slices.
+constexpr bool has_slices(const signature& s) {
+  const bool weights = s.what == kind::dense_weight_gradient || s.what == kind::dense_weight_update;
+  return weights && dense_sizes::of(s).stack > 1;
+}
+
 /// The problem that `s` states.
 constexpr problem problem_of(const signature& s) {
   problem p;
@@ -238,6 +244,7 @@ constexpr problem problem_of(const signature& s) {
         p.extent[axis_b] = n.batch;
         p.extent[axis_o] = n.out;
         p.extent[axis_c] = n.in;
+        if (p.what == family::weight_gradient) p.extent[axis_h] = p.cells[0] = n.stack;
       } else {
         const auto n = conv_sizes::of(s);
         p.extent[axis_g] = n.groups;
@@ -460,8 +467,7 @@ constexpr problem problem_of(const signature& s) {
     }
     case family::tokens: {
       const auto n = expert_sizes::of(s);
-      const bool slots =
-          s.what == kind::gather_tokens || s.what == kind::combine_experts_gradient;
+      const bool slots = s.what == kind::gather_tokens || s.what == kind::combine_experts_gradient;
       p.extent[axis_b] = slots ? n.experts * n.capacity : n.tokens;
       p.extent[axis_o] = n.features;
       // The gradient of a gate is the product of two whole rows.

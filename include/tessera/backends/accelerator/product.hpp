@@ -8,6 +8,7 @@
 //   forward           kernel row, column, input channel       blocks of input channels
 //   data gradient     kernel row, column, output channel      blocks of output channels
 //   weight gradient   output row, column, sample              blocks of rows, columns, samples
+//                     (of dense over a stack: sample, for each slice by itself)
 //
 // each in rising order. Cells of the padding, and those that a stride leaves out, are zeros that
 // take part; four in a row that are zeros for all rows of a piece are left out, which changes no
@@ -39,6 +40,14 @@ class product {
                           p.cells[1]);
     near_ = image_view::of(last, e[axis_b], groups * (back ? e[axis_c] : e[axis_o]), e[axis_h],
                            e[axis_w]);
+    const kind called = c.sizes->what;
+    if (called == kind::dense_weight_gradient || called == kind::dense_weight_update) {
+      // Slices of a stack in the place of rows: they lie outside of channels.
+      far_ = image_view::of(last, e[axis_b], e[axis_c], 1, 1);
+      near_ = image_view::of(last, e[axis_b], e[axis_o], 1, 1);
+      far_.row = i64{e[axis_b]} * e[axis_c];
+      near_.row = i64{e[axis_b]} * e[axis_o];
+    }
   }
 
   void operator()() {
@@ -340,12 +349,49 @@ class product {
   // --- weight gradient: a piece of output channels x (input channel, kernel cell) ---
 
   void weight_piece(panels& p, recorder& record, i32 g, i32 row, i32 rows, i32 col, i32 cols) {
+    const bool slices = has_slices(*c_.sizes);
+    if (!slices) {
+      const float* const sums = weight_sums(p, record, g, row, rows, col, cols, -1);
+      return write_weights(g, row, rows, col, cols, sums);
+    }
+    const dense_sizes n = dense_sizes::of(*c_.sizes);
+    std::memset(p.slices, 0, static_cast<std::size_t>(cols) * panels::max_rows * sizeof(float));
+    for (i64 k = 0; k < n.stack; ++k) {
+      const i32 slice = static_cast<i32>(n.slice(k));
+      add_slice(p, weight_sums(p, record, g, row, rows, col, cols, slice), cols);
+    }
+    write_weights(g, row, rows, col, cols, p.slices);
+  }
+
+  /// As a loop over slices does it: what a slice gives is stored, and so is the sum.
+  void add_slice(panels& p, const float* sums, i32 cols) const {
+    alignas(64) T stored[panels::max_rows];
+    alignas(64) float line[panels::max_rows];
+    for (i32 j = 0; j < cols; ++j) {
+      float* const total = p.slices + j * panels::max_rows;
+      put(run_.on.matrix.round, sums + j * panels::max_rows, stored, panels::max_rows);
+      fetch(stored, line, panels::max_rows);
+      for (i32 r = 0; r < panels::max_rows; r += lane_count) {
+        store(total + r, load(total + r) + load(line + r));
+      }
+      put(rounding::nearest_even, total, stored, panels::max_rows);
+      fetch(stored, total, panels::max_rows);
+    }
+  }
+
+  /// The sums of a piece, of one slice of a stack or (-1) of all that there is.
+  const float* weight_sums(panels& p, recorder& record, i32 g, i32 row, i32 rows, i32 col, i32 cols,
+                           i32 slice) {
     const i32 wide = static_cast<i32>(padded(rows));
     const i64 partials = map().partials();
     const weight_columns weights{p.weights, weight_stride()};
     vertex v;
     for (i64 i = 0; i < partials; ++i) {
       place_partial(v, i);
+      if (slice >= 0) {
+        v.begin[axis_h] = slice;
+        v.size[axis_h] = 1;
+      }
       clear_sums(p, cols);
       const i64 all = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
       record.counts.macs += all * rows * cols;
@@ -359,7 +405,7 @@ class product {
       }
       if (partials > 1) add_partial(p, i == 0, wide, cols);
     }
-    write_weights(g, row, rows, col, cols, partials > 1 ? p.totals : p.sums);
+    return partials > 1 ? p.totals : p.sums;
   }
 
   /// fields[k][row]: the output gradients of `rows` channels, transposed.

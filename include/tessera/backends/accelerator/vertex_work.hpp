@@ -98,8 +98,7 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     const bool bias = family_of(s.what) == family::forward && s.has_input(2);
     f.cycles_per_vector = (bias ? 2 : 1) * m.vector.simple;
     f.ops = bias ? 2 : 1;
-    f.sram_bytes =
-        4 + (is_of_loss(s.what) ? loss_output_bytes(s) : bytes_of(s.output_type(0)));
+    f.sram_bytes = 4 + (is_of_loss(s.what) ? loss_output_bytes(s) : bytes_of(s.output_type(0)));
   }
   return f;
 }
@@ -162,8 +161,8 @@ constexpr vertex_work loss_work(const machine& m, const signature& s, const prob
     w.cycles = v.supervisor_cycles +
                v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * each.cycles);
     w.outputs = p.reduced[axis_b] ? 1 : elements;
-    w.sram_bytes = w.fixed_bytes + 4 * saved +
-                   (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
+    w.sram_bytes =
+        w.fixed_bytes + 4 * saved + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
     w.sum_bytes = p.reduced[axis_b] ? 4 + 4 * table : 4 * positions * n.room_row();
     return w;
   }
@@ -358,6 +357,11 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
         w.fixed_bytes += s.has_input(6) ? 20 : 8;
       }
       w.sum_bytes = 4 * w.outputs;
+      if (has_slices(s)) {  // added one by one
+        const i64 adds = w.outputs * size[axis_h];
+        w.vector_ops += adds;
+        w.cycles += vector_cost::elementwise(m.vector, adds, type, m.vector.simple);
+      }
       break;
     }
     case family::bias: {
@@ -610,8 +614,8 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.vector_ops = elements * rows;
       w.fixed_bytes = elements * rows * bytes + (routed ? positions * rows * (4 + bytes) : 0);
       w.sram_bytes = w.fixed_bytes + elements * bytes;
-      w.cycles = vector_cost::elementwise(m.vector, elements, s.input_type(0),
-                                          rows * m.vector.simple);
+      w.cycles =
+          vector_cost::elementwise(m.vector, elements, s.input_type(0), rows * m.vector.simple);
       break;
     }
     case family::single: {

@@ -12,37 +12,16 @@
 #include <cstring>
 #include <limits>
 
-#include <tessera/backends/host/product.hpp>
-#include <tessera/backends/host/update_rule.hpp>
+#include <tessera/backends/host/dense_stack.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {
-
-/// Samples [sample, sample + count) of dy for `rows` outputs, as product weights: row step
-/// `count`, tap step 1.
-template <bool BatchLast>
-void widen_outputs(const half* dy, const dense_sizes& n, i64 first, i32 rows, i64 sample, i64 count,
-                   float* to) {
-  for (i32 r = 0; r < rows; ++r) {
-    if constexpr (BatchLast) {
-      widen(dy + (first + r) * n.batch + sample, to + r * count, count);
-    } else {
-      for (i64 s = 0; s < count; ++s) {
-        to[r * count + s] = to_float(dy[(sample + s) * n.out + first + r]);
-      }
-    }
-  }
-}
-
-/// Tiles of dense_weight. (Outside it: g++ 12 fails on local constants as array bounds in a
-/// lambda.)
-inline constexpr i32 tile_floats = 4096;
-inline constexpr i32 most_samples = 128;
 
 /// Delivers dw to `sink`: columns are inputs, in chunks whose samples were transposed to lie beside
 /// each other (batch last) or are floats of their own (batch first); taps are samples.
 template <class T, bool BatchLast>
 void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
+  if (n.stack > 1) return dense_weight_stack<T, BatchLast>(c, n, sink);
   const T* const x = c.input<T>(0);
   const T* const dy = c.input<T>(1);
   const i32 samples = n.batch < most_samples ? n.batch : most_samples;
@@ -165,8 +144,10 @@ float largest_square_sum(const T* p, i64 rows, i64 n) {
 template <class T, bool BatchLast>
 bool dense_weight_bounded(const call& c, const dense_sizes& n) {
   if constexpr (!BatchLast) return false;
-  const float x = largest_square_sum(c.input<T>(0), n.in, n.batch);
-  const float dy = largest_square_sum(c.input<T>(1), n.out, n.batch);
+  // Of a stack: the norms of all slices together are at most those of the largest, times stack.
+  const auto slices = static_cast<float>(n.stack);
+  const float x = slices * largest_square_sum(c.input<T>(0), i64{n.stack} * n.in, n.batch);
+  const float dy = slices * largest_square_sum(c.input<T>(1), i64{n.stack} * n.out, n.batch);
   return x * dy < 60000.0f * 60000.0f;
 }
 
@@ -175,7 +156,7 @@ void dense_weight_update(const call& c) {
   const dense_sizes n = dense_sizes::of(*c.sizes);
   const auto produce = [&](gradient_sink& sink) {
     if constexpr (!BatchLast) {
-      if (n.batch == 1 && sink.applies()) {
+      if (n.batch == 1 && n.stack == 1 && sink.applies()) {
         return sink.take_outer(c.input<T>(1), n.out, c.input<T>(0), n.in);
       }
     }

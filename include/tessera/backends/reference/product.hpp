@@ -7,7 +7,7 @@
 //
 //   dense                  over i                 conv2d                  over c, r, s
 //   dense_data_gradient    over o                 conv2d_data_gradient    over o, r, s
-//   dense_weight_gradient  over n                 conv2d_weight_gradient  over n, p, q
+//   dense_weight_gradient  over n, then slices    conv2d_weight_gradient  over n, p, q
 //   bias_gradient          over n, positions
 //
 // The gradients of parameters are function objects from an element to its value, because the fused
@@ -71,13 +71,24 @@ class dense_weight_gradient {
   Real operator()(i64 e) const {
     const i64 o = e / n_.in;
     const i64 i = e % n_.in;
-    Real sum = 0;
-    for (i64 sample = 0; sample < n_.batch; ++sample)
-      sum += dy_[in_y_.at(sample, o)] * x_[in_x_.at(sample, i)];
-    return sum;
+    if (n_.stack == 1) return of_slice(o, i, 0);
+    Real total = 0;
+    for (i64 k = 0; k < n_.stack; ++k) {
+      total = rounded_to(type(), total + rounded_to(type(), of_slice(o, i, n_.slice(k))));
+    }
+    return total;
   }
 
  private:
+  Real of_slice(i64 o, i64 i, i64 slice) const {
+    const i64 x = slice * n_.batch * n_.in;
+    const i64 dy = slice * n_.batch * n_.out;
+    Real sum = 0;
+    for (i64 sample = 0; sample < n_.batch; ++sample)
+      sum += dy_[dy + in_y_.at(sample, o)] * x_[x + in_x_.at(sample, i)];
+    return sum;
+  }
+
   dense_sizes n_;
   numbers<Real> x_;
   numbers<Real> dy_;
