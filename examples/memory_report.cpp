@@ -3,6 +3,8 @@
 //   memory_report                                      the table of figures, each beside its goal
 //   memory_report --model resnet50 --precision fp16    one network in one precision
 //   memory_report --model all --batch 8                every network of the zoo
+//   memory_report --model lenet5 --draw --table        one plan as letters, tensor by tensor
+//   memory_report --model resnet50 --html plan.html    one plan as a page with names on hover
 //
 // Graphs are made and planned when the program runs, by the very functions that a job's constants
 // come from: nothing here is compiled for one network in particular.
@@ -16,9 +18,11 @@
 #include <tessera/network/make.hpp>
 #include <tessera/optim/optimizer.hpp>
 #include <tessera/passes/locate.hpp>
+#include <tessera/report.hpp>
 
 #include <cstdio>
-#include <optional>
+#include <iostream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,23 +129,33 @@ struct answer {
   double extra_flops_share = 0;     // recomputed, of a forward pass
 };
 
-ts::memory_summary plan(const question& q, ts::i32 batch) {
-  const ts::graph g =
-      network_called(q.model).training(options_of(q, batch), rule_called(q.optimizer));
+ts::i32 batch_of(const question& q) {
+  return q.batch > 0 ? q.batch : network_called(q.model).batch;
+}
+
+ts::graph make_step(const question& q) {
+  ts::graph g =
+      network_called(q.model).training(options_of(q, batch_of(q)), rule_called(q.optimizer));
   if (g.wrong.wrong()) throw ts::error(std::string(spell(g.wrong).view()));
-  return ts::passes::plan_step(g, q.policy != "no_in_place").memory;
+  return g;
+}
+
+bool works_in_place(const question& q) { return q.policy != "no_in_place"; }
+
+ts::memory_summary plan(const question& q) {
+  return ts::passes::plan_step(make_step(q), works_in_place(q)).memory;
 }
 
 answer solve(const question& q) {
   answer a;
-  a.batch = q.batch > 0 ? q.batch : network_called(q.model).batch;
-  a.memory = plan(q, a.batch);
+  a.batch = batch_of(q);
+  a.memory = plan(q);
   // Clipping by norm and skipping of whole steps keep all gradients until they are known.
   if (q.clip > 0 || (q.skip == "step" && q.precision != "fp32")) {
     question freed = q;
     freed.clip = 0;
     freed.skip = "tensor";
-    a.kept_gradient_bytes = a.memory.arena_bytes - plan(freed, a.batch).arena_bytes;
+    a.kept_gradient_bytes = a.memory.arena_bytes - plan(freed).arena_bytes;
   }
   return a;
 }
@@ -200,13 +214,25 @@ constexpr const char* help =
     "  --skip S           what an overflow in fp16 skips: tensor, step\n"
     "  --clip-norm X      limit on the norm of all gradients\n"
     "  --policy P         no_recompute, no_in_place (every tensor in bytes of its own)\n"
+    "  --draw             the arena in letters: time across, bytes up\n"
+    "  --table            tensor by tensor: type, bytes, life, offset, and why there\n"
+    "  --svg FILE         the plan as a drawing (of one model)\n"
+    "  --html FILE        the plan as a page that names what one points at (of one model)\n"
+    "  --json FILE        the plan as data (of one model)\n"
     "  --report FILE      where to put the figures (JSON)\n";
 
 struct command_line {
   std::string models = "figures";
   question asked;
   bool all_figures = true;  // no option that changes them
+  bool draw = false;
+  bool table = false;
+  std::string svg, html, json;  // files of one plan
   std::string report;
+
+  bool shows_plans() const {
+    return draw || table || !svg.empty() || !html.empty() || !json.empty();
+  }
 };
 
 command_line parse(int argc, char** argv) {
@@ -242,9 +268,17 @@ command_line parse(int argc, char** argv) {
       c.all_figures = false;
     } else if (name == "--policy") {
       choice(c.asked.policy, {"no_recompute", "no_in_place"});
-    } else if (name == "--report") {
-      c.report = value();
-      examples::check_folder(name, c.report);
+    } else if (name == "--draw") {
+      c.draw = true;
+    } else if (name == "--table") {
+      c.table = true;
+    } else if (name == "--svg" || name == "--html" || name == "--json" || name == "--report") {
+      std::string& file = name == "--svg"    ? c.svg
+                          : name == "--html" ? c.html
+                          : name == "--json" ? c.json
+                                             : c.report;
+      file = value();
+      examples::check_folder(name, file);
     } else {
       throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
     }
@@ -278,16 +312,42 @@ std::vector<question> questions_of(const command_line& c) {
   return all;
 }
 
+/// What one plan looks like, in the forms asked for.
+void show_plan(const command_line& c, const question& q) {
+  const ts::memory_map map = ts::map_memory(make_step(q), works_in_place(q));
+  if (c.draw) ts::draw_memory(std::cout, map);
+  if (c.table) ts::report_tensors(std::cout, map, false);
+  const auto write = [](const std::string& path, const auto& content) {
+    if (path.empty()) return;
+    std::ostringstream text;
+    content(text);
+    ts::io::write_file(path, text.str());
+  };
+  write(c.svg, [&](std::ostream& out) { ts::write_memory_svg(out, map); });
+  write(c.html, [&](std::ostream& out) {
+    ts::write_memory_html(out, map, q.model + ", " + spell_precision(q) + ", " + q.policy);
+  });
+  if (!c.json.empty()) ts::io::write_json(c.json, to_json(map));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return examples::run("memory_report", [&] {
     const command_line c = parse(argc, argv);
     ts::io::json rows = ts::io::json::array();
+    const std::vector<question> questions = questions_of(c);
+    const bool files = !c.svg.empty() || !c.html.empty() || !c.json.empty();
+    if (files && questions.size() != 1) {
+      throw ts::error("--svg, --html, --json: expected one model, as --model resnet50, got " +
+                      std::to_string(questions.size()));
+    }
     print_header();
-    for (const question& q : questions_of(c)) {
+    for (const question& q : questions) {
       const answer a = solve(q);
       print(q, a);
+      std::fflush(stdout);
+      if (c.shows_plans()) show_plan(c, q);
       rows.push_back(to_json(q, a));
     }
     if (!c.report.empty()) ts::io::write_json(c.report, rows);

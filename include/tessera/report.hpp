@@ -5,6 +5,9 @@
 
 #include <tessera/report/dot.hpp>
 #include <tessera/report/json.hpp>
+#include <tessera/report/memory_map.hpp>
+#include <tessera/report/memory_picture.hpp>
+#include <tessera/report/memory_table.hpp>
 #include <tessera/report/metrics.hpp>
 #include <tessera/report/picture.hpp>
 #include <tessera/report/plan.hpp>

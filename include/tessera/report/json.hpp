@@ -3,6 +3,7 @@
 // Reports as JSON.
 
 #include <tessera/io/json.hpp>
+#include <tessera/report/memory_map.hpp>
 #include <tessera/report/plan.hpp>
 #include <string>
 
@@ -37,6 +38,33 @@ io::json plan_to_json() {
     tensors.push_back(row);
   }
   plan["tensors"] = tensors;
+  return plan;
+}
+
+/// A plan that was mapped: its totals; under "tensors" one object per tensor, with the tensor that
+/// it is in place of or a view of; under "alive" the bytes alive at each operation; under
+/// "operations" their names.
+inline io::json to_json(const memory_map& map) {
+  io::json plan = to_json(map.memory);
+  io::json tensors = io::json::array();
+  for (const mapped_tensor& t : map.tensors) {
+    io::json row{{"name", t.name},
+                 {"shape", std::string(spell_all<48>(t.dims).view())},
+                 {"type", name_of(t.type)},
+                 {"bytes", t.bytes},
+                 {"region", name_of(t.where)},
+                 {"offset", t.offset},
+                 {"why", spell_why(map, t)}};
+    if (t.where == region::arena) {
+      row["born"] = t.born;
+      row["dies"] = t.dies;
+      row["buffer"] = t.buffer;
+    }
+    tensors.push_back(row);
+  }
+  plan["tensors"] = tensors;
+  plan["operations"] = map.operations;
+  plan["alive"] = map.alive;
   return plan;
 }
 

@@ -7,6 +7,7 @@
 //   ..####..............   max_pool1.out
 
 #include <tessera/network/job.hpp>
+#include <tessera/report/memory_map.hpp>
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
@@ -26,20 +27,6 @@ std::vector<placed_tensor> list_plan() {
     if (row.at.where != region::none) rows.push_back(row);
   }
   return rows;
-}
-
-inline const char* name_of(region where) {
-  switch (where) {
-    case region::none: return "-";
-    case region::arena: return "arena";
-    case region::parameters: return "parameters";
-    case region::working: return "working";
-    case region::state: return "state";
-    case region::input: return "input";
-    case region::target: return "target";
-    case region::constant: return "constant";
-  }
-  return "?";
 }
 
 inline void report(std::ostream& out, const memory_summary& m) {

@@ -45,6 +45,33 @@ class svg_writer {
          << "\"" << (dashed ? " stroke-dasharray=\"5 3\"" : "") << "/>\n";
   }
 
+  /// A box that says `title` when pointed at; scripts find it by data-t="number".
+  void titled_box(const rectangle& r, std::string_view fill, std::string_view line,
+                  std::string_view title, i32 number) {
+    const auto precision = out_.precision(2);
+    out_ << "<rect x=\"" << r.x << "\" y=\"" << r.y << "\" width=\"" << r.width << "\" height=\""
+         << r.height << "\" fill=\"" << fill << "\" stroke=\"" << line
+         << "\" stroke-width=\"0.4\" data-t=\"" << number << "\"><title>" << escape_xml(title)
+         << "</title></rect>\n";
+    out_.precision(precision);
+  }
+
+  /// A straight line without heads.
+  void rule(const point& from, const point& to, std::string_view colour, bool dotted) {
+    out_ << "<line x1=\"" << from.x << "\" y1=\"" << from.y << "\" x2=\"" << to.x << "\" y2=\""
+         << to.y << "\" stroke=\"" << colour << "\"" << (dotted ? " stroke-dasharray=\"2 3\"" : "")
+         << "/>\n";
+  }
+
+  /// A filled polygon without an outline.
+  void area(const std::vector<point>& points, std::string_view fill) {
+    out_ << "<polygon fill=\"" << fill << "\" points=\"";
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      out_ << (i > 0 ? " " : "") << points[i].x << "," << points[i].y;
+    }
+    out_ << "\"/>\n";
+  }
+
   /// One line of text, its baseline at `p`. `anchor`: start, middle or end.
   void text(const point& p, std::string_view words, std::string_view anchor,
             std::string_view colour, bool bold = false) {
