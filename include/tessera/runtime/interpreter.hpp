@@ -6,6 +6,7 @@
 #include <tessera/core/error.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/runtime/element_access.hpp>
+#include <tessera/runtime/poison.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <string>
 
@@ -16,6 +17,7 @@ using kernel_finder = kernel (*)(const signature&);
 
 struct interpreter_options {
   bool in_place = true;
+  bool poison = false;  // for debugging: dead bytes hold signalling NaNs (runtime/poison.hpp)
 };
 
 /// Owns a graph, its plan and its memory. Fill inputs and parameters, run, read results; tensors of
@@ -29,9 +31,17 @@ class interpreter {
     plan_ = passes::plan_step(graph_, options.in_place);
     block_ = memory_block(plan_.memory.total_bytes);
     bases_ = cut_regions(block_.data(), plan_.memory);
+    if (options.poison) {  // nothing may count on what is there before the first step
+      fill_with_poison(bases_[region::arena], plan_.memory.arena_bytes, element::f32);
+    }
+    if (options.poison) poison_ = poison_plan(graph_, options.in_place);
     std::vector<sequence_entry> entries;
     signatures_.reserve(static_cast<std::size_t>(graph_.operations.size()));
-    for (const operation& op : graph_.operations) {
+    first_entry_.reserve(static_cast<std::size_t>(graph_.operations.size()) + 1);
+    for (i32 i = 0; i < graph_.operations.size(); ++i) {
+      const operation& op = graph_.operations[i];
+      if (i > 0) poison_.append(i - 1, entries);  // what nobody needs after that operation
+      first_entry_.push_back(entries.size());
       if (op.what == kind::loop || op.what == kind::end_loop) {
         signatures_.emplace_back();
         entries.push_back({nullptr, &signatures_.back(), &op});
@@ -45,10 +55,12 @@ class interpreter {
       }
       entries.push_back({found, &signatures_.back(), &op});
     }
+    if (graph_.operations.size() > 0) poison_.append(graph_.operations.size() - 1, entries);
+    first_entry_.push_back(entries.size());
     const auto tensors = static_cast<std::size_t>(graph_.tensors.size());
-    sequence_ =
-        call_sequence(entries, {plan_.locations.data(), tensors},
-                 {graph_.bodies.data(), static_cast<std::size_t>(graph_.bodies.size())}, bases_);
+    sequence_ = call_sequence(
+        entries, {plan_.locations.data(), tensors},
+        {graph_.bodies.data(), static_cast<std::size_t>(graph_.bodies.size())}, bases_);
     reset_state();
   }
 
@@ -81,9 +93,10 @@ class interpreter {
     }
   }
 
-  void run(const step_values& step) { sequence_.run(step); }
+  void run(const step_values& step) { run(0, graph_.operations.size(), step); }
   void run(i32 begin, i32 end, const step_values& step) {
-    sequence_.run(static_cast<std::size_t>(begin), static_cast<std::size_t>(end), step);
+    sequence_.run(first_entry_[static_cast<std::size_t>(begin)],
+                  first_entry_[static_cast<std::size_t>(end)], step);
   }
 
  private:
@@ -92,6 +105,8 @@ class interpreter {
   memory_block block_;
   region_bases bases_;
   std::vector<signature> signatures_;
+  poison_plan poison_;
+  std::vector<std::size_t> first_entry_;  // by operation, and the end
   call_sequence sequence_;
 };
 
