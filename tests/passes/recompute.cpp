@@ -1,4 +1,5 @@
 #include <tessera/passes/recompute.hpp>
+#include <tessera/passes/split_loops.hpp>
 
 #include <support/catch.hpp>
 #include <support/plan_validator.hpp>
@@ -28,6 +29,7 @@ struct way {
   bool cheap = false;
   bool trips = false;
   i32 route = -1;  // of the chain planner; with cheap
+  bool split = false;
 };
 constexpr way plain_way{};
 constexpr way ways[] = {{.shorter = true},
@@ -37,7 +39,9 @@ constexpr way ways[] = {{.shorter = true},
                         {.shorter = true, .cheap = true, .route = 0},
                         {.cheap = true, .route = 1},
                         {.shorter = true, .cheap = true, .route = 2},
-                        {.shorter = true, .route = 3}};
+                        {.shorter = true, .route = 3},
+                        {.split = true},
+                        {.shorter = true, .cheap = true, .split = true}};
 
 /// `g`, a step before recomputation and slots, finished in a way.
 graph finish(graph g, const way& w) {
@@ -56,6 +60,7 @@ graph finish(graph g, const way& w) {
             .possible;
     if (possible) g = changed;
   }
+  if (w.split) passes::split_loops(g);
   passes::write_into_slots(g);
   return g;
 }
@@ -157,7 +162,7 @@ using small_cnn =
 using small_mlp = network<input<12>, dense<16>, tessera::tanh, layer_norm<>, dense<16>, gelu,
                           dropout<30>, dense<16>, silu, dense<4>>;
 using small_transformer = network<sequence<6, 8>, models::transformer_encoder<3, 2, 16>>;
-using small_lstm = network<sequence<7, 5>, lstm<6, layers<2>, last_output>, dense<4>>;
+using small_lstm = network<sequence<12, 5>, lstm<6, layers<2>, last_output>, dense<4>>;
 
 }  // namespace
 
@@ -175,6 +180,31 @@ TEST_CASE("a transformer with recomputation is the same bit for bit", "[passes]"
 
 TEST_CASE("recurrent layers with recomputation are the same bit for bit", "[passes]") {
   CHECK(check_network<small_lstm>() > 20);
+}
+
+TEST_CASE("recurrences of all kinds are split into pieces, the same bit for bit", "[passes]") {
+  using readers =
+      network<sequence<12, 5>, gru<6, both_directions>, lstm<5>, rnn<4, last_output>, dense<4>>;
+  check_network<readers>();
+  graph g = unfinished<readers>(3, fp32::policy);
+  passes::shorten_lives(g);
+  const i32 before = g.bodies.size();
+  const passes::repeated_work work = passes::split_loops(g);
+  CHECK(work.operations > 8);
+  CHECK(g.bodies.size() ==
+        before + 4 * 3);  // each a loop around, one around the reverse, one again
+}
+
+TEST_CASE("a recurrence over 1,000 steps trains in a sixteenth of its activation memory",
+          "[passes]") {
+  using reader = network<sequence<1000, 8>, lstm<64, last_output>, dense<4>>;
+  graph g = unfinished<reader>(1, fp32::policy);
+  const i64 plain = bound_of(finish(g, {}));
+  const recompute_summary s = passes::recompute(g, {recompute_goal::least, 0});
+  const i64 weights = 2 * 4 * 64 * (64 + 8) * 4;  // gradients of a trip and of all
+  INFO(plain << " " << s.bound_bytes << ", extra " << s.share());
+  CHECK(16 * (s.bound_bytes - weights) <= plain - weights);
+  CHECK(s.share() <= 1.01);
 }
 
 TEST_CASE("random steps with recomputation are the same bit for bit", "[passes]") {

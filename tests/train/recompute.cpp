@@ -67,7 +67,7 @@ using cnn = ts::network<ts::image<2, 8, 8>, ts::conv<8, 3, ts::pad<1>>, ts::batc
                         ts::relu, ts::dropout<30>, ts::max_pool<2>, ts::flatten, ts::dense<4>>;
 using mlp = ts::network<ts::input<12>, ts::dense<24>, ts::layer_norm<>, ts::gelu, ts::dropout<20>,
                         ts::dense<24>, ts::layer_norm<>, ts::silu, ts::dense<4>>;
-using reader = ts::network<ts::sequence<9, 6>, ts::lstm<8, ts::last_output>, ts::dense<4>>;
+using reader = ts::network<ts::sequence<24, 6>, ts::lstm<8, ts::last_output>, ts::dense<4>>;
 
 }  // namespace
 
@@ -81,7 +81,7 @@ TEST_CASE("A perceptron trains to the same bits in fewer bytes", "[train]") {
 }
 
 TEST_CASE("A recurrent network trains to the same bits in fewer bytes", "[train]") {
-  check<reader>(noise<9, 6>{});
+  check<reader>(noise<24, 6>{});
 }
 
 TEST_CASE("A budget is a constant that the arena keeps", "[train]") {

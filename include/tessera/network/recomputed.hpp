@@ -112,8 +112,12 @@ struct recomputed {
     } else {
       graph g = thaw(cheap);
       work = cheap_made.work;
-      const i32 first = routes.routes[Way - passes::first_route].first;
-      work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+      if constexpr (Way == 3) {
+        work += passes::split_loops(g);
+      } else {
+        const i32 first = routes.routes[Way - passes::first_route].first;
+        work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+      }
       return g;
     }
   }

@@ -19,8 +19,8 @@
 // O(operations x operands).
 // Source: Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost.
 
-#include <tessera/ir/loops.hpp>
 #include <tessera/ops/views.hpp>
+#include <tessera/passes/loop_pairs.hpp>
 #include <tessera/passes/repeatable.hpp>
 
 namespace tessera::passes {
@@ -101,33 +101,18 @@ class value_dropper {
   static constexpr i32 most_steps = 4;
   static constexpr i32 impossible = 1 << 20;
 
-  /// Which loop of the backward pass runs back over which of the forward pass: the one that reads
-  /// its stacks slice by slice.
+  /// Loops and their reverses, and whose values lie in the stacks of which loop.
   constexpr void pair_loops() {
-    for (i32& m : mirror_) m = -1;
+    mirror_ = find_reverses(g_);
     mirror_[0] = 0;
-    grow<i32> made_in(g_.tensors.size());  // by storage: the forward loop that puts slices there
     for (i32 i = 0; i < forward_; ++i) {
       const i32 body = bodies_[i];
       if (body == 0 || g_.bodies[body].parent != 0) continue;
       for (const i32 out : g_.operations[i].out) {
-        if (out < 0) continue;
+        if (out < 0 || writer_[out] != i) continue;
         const tensor& t = g_.tensors[out];
         if (t.of < 0 || t.step == 0 || g_.tensors[t.of].body != 0) continue;
-        made_in[storage_of(g_, out)] = body;
-        if (writer_[out] == i && g_.tensors[t.of].of < 0) slice_[t.of] = out;
-      }
-    }
-    for (i32 i = forward_; i < g_.operations.size(); ++i) {
-      const i32 body = bodies_[i];
-      if (body == 0 || g_.bodies[body].parent != 0) continue;
-      for (const i32 in : g_.operations[i].in) {
-        if (in < 0 || g_.tensors[in].step == 0) continue;
-        const i32 forward = made_in[storage_of(g_, in)];
-        if (forward == 0 || mirror_[forward] >= 0) continue;
-        const loop_body& a = g_.bodies[forward];
-        const loop_body& b = g_.bodies[body];
-        if (a.trips == b.trips && a.reversed != b.reversed) mirror_[forward] = body;
+        if (g_.tensors[t.of].of < 0) slice_[t.of] = out;
       }
     }
   }

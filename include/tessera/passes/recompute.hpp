@@ -7,20 +7,22 @@
 //   way 1     lives that end earlier at no cost (passes/shorten.hpp)
 //   way 2     what elementwise operations and normalizations give is computed again from what
 //             convolutions and matrix products gave (passes/drop_values.hpp)
-//   way 3 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
+//   way 3     way 2, and loops over time in pieces, of which the first states are kept
+//             (passes/split_loops.hpp)
+//   way 4 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
 //             what goes from trip to trip only (passes/planned_step.hpp)
 //
-// A budget takes the least work that keeps it among the ways that are tried: the first three, then
-// the route that the planner says and its neighbours. Least memory takes the least of the first
-// routes. What counts is the bound of the finished step, temporaries of the backward pass included.
-// Whatever is chosen, the step computes the same bits.
-// Sources: Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost; chain
-// planner: passes/chain_plan.hpp.
+// A budget takes the least work that keeps it among the ways that are tried: the first four, then
+// the route that the planner says and its neighbours. Least memory takes the least of way 3 and the
+// first routes. What counts is the bound of the finished step, temporaries of the backward pass
+// included. Whatever is chosen, the step computes the same bits. Sources: Chen, Xu, Zhang, Guestrin
+// 2016, Training Deep Nets with Sublinear Memory Cost; chain planner: passes/chain_plan.hpp.
 
 #include <tessera/passes/place.hpp>
 #include <tessera/passes/planned_step.hpp>
 #include <tessera/passes/shorten.hpp>
 #include <tessera/passes/slots.hpp>
+#include <tessera/passes/split_loops.hpp>
 
 namespace tessera {
 
@@ -51,7 +53,7 @@ struct recompute_summary {
 namespace passes {
 
 /// The first way that is a route.
-inline constexpr i32 first_route = 3;
+inline constexpr i32 first_route = 4;
 
 /// Way 1.
 constexpr void shorten_lives(graph& g) {
@@ -91,7 +93,7 @@ class recompute_search {
   constexpr bool done() const { return way_ < 0; }
   constexpr i32 way() const { return way_; }
   /// False where what comes next does not depend on the routes.
-  constexpr bool needs_routes() const { return way_ >= 2 || policy_.goal == recompute_goal::least; }
+  constexpr bool needs_routes() const { return way_ >= first_route - 1; }
   constexpr i32 best_way() const { return best_way_; }
   constexpr const recompute_summary& best() const { return best_; }
 
@@ -104,7 +106,7 @@ class recompute_search {
     const bool keeps = fits(found);
     const i32 routes = plan.routes.size();
     if (policy_.goal == recompute_goal::least) {
-      way_ = way_ == 1 ? first_route : way_ + 1;
+      way_ = way_ == 1 ? 3 : way_ + 1;
       if (way_ >= first_route + (routes < least_tried ? routes : least_tried)) way_ = -1;
       return;
     }
@@ -175,6 +177,7 @@ constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) 
     graph tried = way == 0 ? plain : way == 1 ? shorter : cheap;
     repeated_work work;
     if (way >= 2) work = cheap_work;
+    if (way == 3) work += split_loops(tried);
     if (way >= first_route) {
       work += follow_route(tried, blocks, plan.steps.data() + plan.routes[way - first_route].first);
     }

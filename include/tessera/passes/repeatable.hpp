@@ -20,7 +20,8 @@ struct repeated_work {
   }
 };
 
-/// True for operations that cost about as much as reading their operands.
+/// True for operations that do no more multiply-adds than their values have elements; weights do
+/// not count, so that no product is cheap, whatever the batch.
 constexpr bool cheap_to_repeat(const graph& g, const operation& op) {
   switch (op.what) {
     case kind::max_pool2d:
@@ -28,7 +29,16 @@ constexpr bool cheap_to_repeat(const graph& g, const operation& op) {
     default: break;
   }
   if (is_resize(op.what) || is_loss(op.what)) return false;
-  return ops::macs_of(g, op) <= ops::largest_operand(g, op);
+  i64 largest = 0;
+  for (const i32 id : op.in) {
+    if (id < 0 || !in_arena(g.tensors[storage_of(g, id)].what)) continue;
+    const i64 count = g.tensors[id].dims.count();
+    largest = count > largest ? count : largest;
+  }
+  for (const i32 id : op.out) {
+    if (id >= 0 && g.tensors[id].dims.count() > largest) largest = g.tensors[id].dims.count();
+  }
+  return ops::macs_of(g, op) <= largest;
 }
 
 /// True where an operation changes nothing but its outputs, and may leave out the statistics.
