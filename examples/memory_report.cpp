@@ -10,8 +10,8 @@
 // come from: nothing here is compiled for one network in particular.
 //
 // A row is a whole training step: forward pass, loss, backward pass, update. The arena holds
-// activations, gradients, indices and statistics; parameters, their 16-bit copies, optimizer state
-// and the batch stand outside of it. MB are 10^6 bytes.
+// activations, gradients, indices and statistics; parameters with their 16-bit copies, optimizer
+// state and the batch stand outside of it, in the total with it. MB are 10^6 bytes.
 
 #include <tessera/io/json.hpp>
 #include <tessera/models.hpp>
@@ -37,12 +37,12 @@ namespace {
 
 struct network {
   const char* name;
-  ts::i32 batch;  // where none is asked for
-  ts::graph (*training)(const ts::job_options&, const ts::update_rule&);
+  ts::i32 batch;                                                      // where none is asked for
+  ts::graph (*step)(const ts::job_options&, const ts::update_rule&);  // before recomputation
 };
 
 template <class Input, class Layers, class Loss = ts::softmax_cross_entropy>
-constexpr auto step_of = &ts::make_training<ts::network<Input, Layers>, Loss>;
+constexpr auto step_of = &ts::make_unfinished_training<ts::network<Input, Layers>, Loss>;
 
 using ts::image;
 namespace models = ts::models;
@@ -80,11 +80,12 @@ const network& network_called(const std::string& name) {
 struct question {
   std::string model;
   ts::i32 batch = 0;                   // 0: the network's own
-  std::string precision = "fp32";      // fp32, fp16 (mixed)
+  std::string precision = "fp32";      // fp32, fp16 (mixed), half
   std::string optimizer = "momentum";  // sgd, momentum, adam
   std::string skip = "tensor";         // what an overflow skips: step, tensor
   float clip = 0;                      // limit on the norm of all gradients; 0: none
   std::string policy = "no_recompute";
+  ts::i64 budget = 0;     // bytes of the arena, for the policy of that name
   double goal = 0;        // MB; 0: none stated
   double best_known = 0;  // MB, by an independent planner
 };
@@ -93,6 +94,7 @@ struct question {
 const question figures[] = {
     {.model = "lenet5", .batch = 32, .best_known = 1.39},
     {.model = "lenet5", .best_known = 0.044},
+    {.model = "lenet5", .precision = "half", .optimizer = "sgd", .best_known = 0.022},
     {.model = "vgg16", .goal = 63, .best_known = 62.2},
     {.model = "resnet18", .goal = 21, .best_known = 20.3},
     {.model = "resnet50", .goal = 86, .best_known = 84.5},
@@ -103,15 +105,49 @@ const question figures[] = {
     {.model = "resnet50", .precision = "fp16", .best_known = 42.5},
     {.model = "lstm100", .precision = "fp16", .best_known = 11.9},
     {.model = "transformer12", .precision = "fp16", .best_known = 14.6},
+    {.model = "vgg16",
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 20,
+     .best_known = 19.3},
+    {.model = "resnet18",
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 4.5,
+     .best_known = 4.2},
+    {.model = "resnet50",
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 12.5,
+     .best_known = 12.1},
+    {.model = "lstm100",
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 1.3,
+     .best_known = 1.25},
+    {.model = "transformer12",
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 2.1,
+     .best_known = 1.97},
+    {.model = "resnet50",
+     .batch = 32,
+     .precision = "fp16",
+     .policy = "least_memory",
+     .goal = 400,
+     .best_known = 385},
 };
 
 ts::job_options options_of(const question& q, ts::i32 batch) {
   ts::job_options o;
   o.batch = batch;
-  if (q.precision == "fp16") {
+  if (q.precision != "fp32") {
     o.precision = q.skip == "step" ? ts::mixed<ts::fp16, ts::skip_step>::policy
                                    : ts::mixed<ts::fp16, ts::skip_tensor>::policy;
+    o.precision.masters = q.precision != "half";  // else pure<fp16>
   }
+  if (q.policy == "least_memory") o.recompute = ts::least_memory::recomputation;
+  if (q.policy == "budget") o.recompute = {ts::recompute_goal::budget, q.budget};
   o.limits.norm = q.clip;
   return o;
 }
@@ -133,23 +169,38 @@ ts::i32 batch_of(const question& q) {
   return q.batch > 0 ? q.batch : network_called(q.model).batch;
 }
 
-ts::graph make_step(const question& q) {
-  ts::graph g =
-      network_called(q.model).training(options_of(q, batch_of(q)), rule_called(q.optimizer));
-  if (g.wrong.wrong()) throw ts::error(std::string(spell(g.wrong).view()));
-  return g;
+/// A whole step as a job has it, and what recomputation did to it.
+struct planned_step {
+  ts::graph step;
+  ts::recompute_summary recomputed;
+};
+
+planned_step make_step(const question& q) {
+  const ts::job_options o = options_of(q, batch_of(q));
+  planned_step p{network_called(q.model).step(o, rule_called(q.optimizer)), {}};
+  if (p.step.wrong.wrong()) throw ts::error(std::string(spell(p.step.wrong).view()));
+  p.recomputed = ts::passes::recompute(p.step, o.recompute);
+  ts::passes::write_into_slots(p.step);
+  return p;
 }
 
 bool works_in_place(const question& q) { return q.policy != "no_in_place"; }
 
 ts::memory_summary plan(const question& q) {
-  return ts::passes::plan_step(make_step(q), works_in_place(q)).memory;
+  return ts::passes::plan_step(make_step(q).step, works_in_place(q)).memory;
 }
 
 answer solve(const question& q) {
   answer a;
   a.batch = batch_of(q);
-  a.memory = plan(q);
+  const planned_step p = make_step(q);
+  a.memory = ts::passes::plan_step(p.step, works_in_place(q)).memory;
+  a.extra_flops_share = p.recomputed.share();
+  if (q.policy == "budget" && a.memory.arena_bytes > q.budget) {
+    throw ts::error("--budget: " + q.model + " keeps " + std::to_string(q.budget) +
+                    " bytes by no recomputation that is known; the least is " +
+                    std::to_string(a.memory.arena_bytes));
+  }
   // Clipping by norm and skipping of whole steps keep all gradients until they are known.
   if (q.clip > 0 || (q.skip == "step" && q.precision != "fp32")) {
     question freed = q;
@@ -168,19 +219,19 @@ std::string spell_precision(const question& q) {
 }
 
 void print_header() {
-  std::printf("%-14s %5s %-16s %-9s %-13s %9s %9s %9s %9s %9s %7s %7s %7s\n", "model", "batch",
+  std::printf("%-14s %5s %-16s %-9s %-13s %9s %9s %9s %9s %9s %9s %7s %7s %7s\n", "model", "batch",
               "precision", "optimizer", "policy", "arena MB", "bound", "no reuse", "weights",
-              "state", "flops +", "goal", "known");
+              "state", "total", "flops +", "goal", "known");
 }
 
 void print(const question& q, const answer& a) {
   const auto mb = [](ts::i64 bytes) { return static_cast<double>(bytes) / 1e6; };
   const ts::memory_summary& m = a.memory;
-  std::printf("%-14s %5lld %-16s %-9s %-13s %9.3f %9.3f %9.3f %9.3f %9.3f %6.1f%%", q.model.c_str(),
-              static_cast<long long>(a.batch), spell_precision(q).c_str(), q.optimizer.c_str(),
-              q.policy.c_str(), mb(m.arena_bytes), mb(m.lower_bound_bytes), mb(m.no_reuse_bytes),
-              mb(m.parameter_bytes + m.working_bytes), mb(m.state_bytes),
-              100 * a.extra_flops_share);
+  std::printf("%-14s %5lld %-16s %-9s %-13s %9.3f %9.3f %9.3f %9.3f %9.3f %9.3f %6.1f%%",
+              q.model.c_str(), static_cast<long long>(a.batch), spell_precision(q).c_str(),
+              q.optimizer.c_str(), q.policy.c_str(), mb(m.arena_bytes), mb(m.lower_bound_bytes),
+              mb(m.no_reuse_bytes), mb(m.parameter_bytes + m.working_bytes), mb(m.state_bytes),
+              mb(m.total_bytes), 100 * a.extra_flops_share);
   q.goal > 0 ? std::printf(" %7g", q.goal) : std::printf(" %7s", "");
   q.best_known > 0 ? std::printf(" %7g\n", q.best_known) : std::printf("\n");
   if (a.kept_gradient_bytes > 0) {
@@ -193,7 +244,8 @@ ts::io::json to_json(const question& q, const answer& a) {
   const ts::memory_summary& m = a.memory;
   return {{"model", q.model},
           {"batch", a.batch},
-          {"precision", spell_precision(q)},
+          {"precision", q.precision},
+          {"skip", q.precision == "fp32" ? "" : q.skip},
           {"optimizer", q.optimizer},
           {"policy", q.policy},
           {"arena_bytes", m.arena_bytes},
@@ -202,6 +254,7 @@ ts::io::json to_json(const question& q, const answer& a) {
           {"parameter_bytes", m.parameter_bytes},
           {"working_bytes", m.working_bytes},
           {"state_bytes", m.state_bytes},
+          {"total_bytes", m.total_bytes},
           {"kept_gradient_bytes", a.kept_gradient_bytes},
           {"extra_flops_share", a.extra_flops_share}};
 }
@@ -209,11 +262,13 @@ ts::io::json to_json(const question& q, const answer& a) {
 constexpr const char* help =
     "  --model NAMES      figures (the table, the default), all, or names with commas between\n"
     "  --batch N          samples of a step (default: the network's own)\n"
-    "  --precision P      fp32, fp16 (mixed)\n"
+    "  --precision P      fp32, fp16 (mixed), half (16-bit weights, no masters)\n"
     "  --optimizer O      sgd, momentum, adam\n"
     "  --skip S           what an overflow in fp16 skips: tensor, step\n"
     "  --clip-norm X      limit on the norm of all gradients\n"
-    "  --policy P         no_recompute, no_in_place (every tensor in bytes of its own)\n"
+    "  --policy P         no_recompute, least_memory, no_in_place (every tensor in bytes of its "
+    "own)\n"
+    "  --budget BYTES     recomputes what it must so that the arena takes no more\n"
     "  --draw             the arena in letters: time across, bytes up\n"
     "  --table            tensor by tensor: type, bytes, life, offset, and why there\n"
     "  --svg FILE         the plan as a drawing (of one model)\n"
@@ -258,7 +313,7 @@ command_line parse(int argc, char** argv) {
       c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
       c.all_figures = false;
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16"});
+      choice(c.asked.precision, {"fp32", "fp16", "half"});
     } else if (name == "--optimizer") {
       choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--skip") {
@@ -267,7 +322,11 @@ command_line parse(int argc, char** argv) {
       c.asked.clip = examples::parse_number<float>(name, value(), 0);
       c.all_figures = false;
     } else if (name == "--policy") {
-      choice(c.asked.policy, {"no_recompute", "no_in_place"});
+      choice(c.asked.policy, {"no_recompute", "least_memory", "no_in_place"});
+    } else if (name == "--budget") {
+      c.asked.budget = examples::parse_number<ts::i64>(name, value(), 1);
+      c.asked.policy = "budget";
+      c.all_figures = false;
     } else if (name == "--draw") {
       c.draw = true;
     } else if (name == "--table") {
@@ -314,7 +373,7 @@ std::vector<question> questions_of(const command_line& c) {
 
 /// What one plan looks like, in the forms asked for.
 void show_plan(const command_line& c, const question& q) {
-  const ts::memory_map map = ts::map_memory(make_step(q), works_in_place(q));
+  const ts::memory_map map = ts::map_memory(make_step(q).step, works_in_place(q));
   if (c.draw) ts::draw_memory(std::cout, map);
   if (c.table) ts::report_tensors(std::cout, map, false);
   const auto write = [](const std::string& path, const auto& content) {

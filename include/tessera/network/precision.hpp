@@ -1,6 +1,6 @@
 #pragma once
 
-// Precision as a type: fp32, fp64, mixed<fp16, ...>.
+// Precision as a type: fp32, fp64, mixed<fp16, ...>, pure<fp16, ...>.
 
 #include <tessera/passes/precision.hpp>
 #include <concepts>
@@ -76,11 +76,26 @@ struct mixed {
   }();
 };
 
+/// 16 bits throughout: weights (no f32 masters), activations and gradients; f32 accumulation,
+/// optimizer state, loss, and parameters of normalizations and tables of embeddings. Updates are
+/// rounded stochastically. Options as for mixed. For sgd and adam.
+///
+/// Source   Gupta, Agrawal, Gopalakrishnan, Narayanan 2015
+template <class Storage, mixed_option... Options>
+struct pure {
+  static constexpr precision_policy policy = [] {
+    precision_policy p = mixed<Storage, Options...>::policy;
+    p.masters = false;
+    return p;
+  }();
+};
+
 template <class P>
 concept precision = requires {
   { P::policy } -> std::convertible_to<precision_policy>;
 };
 
-static_assert(precision<fp32> && precision<fp64> && precision<mixed<fp16, skip_tensor>>);
+static_assert(precision<fp32> && precision<fp64> && precision<mixed<fp16, skip_tensor>> &&
+              precision<pure<fp16>>);
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 //   fp32         f32                             f32                           f32
 //   fp64         f64                             f64                           f64
 //   mixed<f16>   f16                             f32 masters, working copies   f32
+//   pure<f16>    f16                             f16, f32 states               f32
 //
 // A working copy is a parameter rounded to 16 bits. It is made by a cast at the start of the step
 // and read in the parameter's place by every forward and backward operation; updates go to the
@@ -24,6 +25,7 @@ struct precision_policy {
   element master = element::f32;   // parameters and their optimizer state
   element loss = element::f32;
   loss_scaling scaling;
+  bool masters = true;  // false: parameters are of the storage type, and there are no copies
 };
 
 namespace passes {
@@ -83,6 +85,8 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
       case role::gradient:
       case role::result: t.type = policy.storage; break;
       case role::parameter:
+        t.type = policy.masters || norm_scale[id] || table[id] ? policy.master : policy.storage;
+        break;
       case role::statistic: t.type = policy.master; break;
       case role::target:
       case role::constant:
@@ -123,7 +127,7 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     if (g.tensors[id].what != role::parameter || norm_scale[id] || table[id]) {
       continue;
     }
-    if (!is_real(g.tensors[id].type)) continue;
+    if (!is_real(g.tensors[id].type) || g.tensors[id].type == policy.storage) continue;
     tensor copy = g.tensors[id];
     copy.what = role::working;
     copy.type = policy.storage;

@@ -21,11 +21,12 @@
 
 namespace tessera::passes {
 
-/// A state tensor of `parameter`, of its shape and master type.
+/// A state tensor of `parameter`, of its shape; f32 where the parameter has 16 bits.
 constexpr i32 append_state(graph& g, i32 parameter, const char* part, float fill = 0) {
   tensor t = g.tensors[parameter];
   t.what = role::state;
   t.differentiable = false;
+  if (bytes_of(t.type) == 2) t.type = element::f32;
   t.fill = fill;
   t.parameter = parameter;
   t.name.of_part = part;
@@ -64,6 +65,7 @@ constexpr operation make_update(graph& g, i32 parameter, i32 gradient, const upd
   }
   op.attr.update = rule;
   op.attr.scaling = scaling;
+  op.attr.salt = parameter;
   op.layer = g.tensors[parameter].name;
   return op;
 }

@@ -89,6 +89,8 @@ template <class T>
 void apply_update(const call& c, const optimizer_step& step, const T* gradient, i64 first,
                   i64 count) {
   const i32 states = step.rule.states();
+  half* const halves = c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr;
+  const ops::rounding_words words(c);
   float* memory[4] = {c.output<float>(0), nullptr, nullptr, nullptr};
   for (i32 i = 0; i < states; ++i) memory[1 + i] = c.output<float>(1 + i);
   alignas(64) float g[strip] = {};
@@ -96,7 +98,8 @@ void apply_update(const call& c, const optimizer_step& step, const T* gradient, 
   for (i64 i = first; i < first + count; i += strip) {
     const i64 n = first + count - i < strip ? first + count - i : strip;
     fetch(gradient + (i - first), g, n);
-    for (i32 k = 0; k <= states; ++k) fetch(memory[k] + i, x[k], n);
+    if (halves != nullptr) fetch(halves + i, x[0], n);
+    for (i32 k = halves == nullptr ? 0 : 1; k <= states; ++k) fetch(memory[k] + i, x[k], n);
     for (i64 j = 0; j < n; j += lane_count) {
       if (step.rule.what == optimizer_kind::adam) {
         step.adam(x[0] + j, x[1] + j, x[2] + j, x[3] + j, g + j);
@@ -104,7 +107,10 @@ void apply_update(const call& c, const optimizer_step& step, const T* gradient, 
         step.sgd(x[0] + j, x[1] + j, g + j);
       }
     }
-    for (i32 k = 0; k <= states; ++k) {
+    for (i64 j = 0; halves != nullptr && j < n; ++j) {
+      halves[i + j] = to_half_stochastic_add(x[0][j], words.of(i + j));
+    }
+    for (i32 k = halves == nullptr ? 0 : 1; k <= states; ++k) {
       put(rounding::nearest_even, x[k], memory[k] + i, n);
     }
   }

@@ -88,7 +88,7 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     const i32 states = states_of(s);
     f.cycles_per_vector = update_cycles(m.vector, s.what, states);
     f.ops = 2 + 2 * states;
-    f.sram_bytes = 4 + 8 * (1 + states);
+    f.sram_bytes = 4 + 2 * bytes_of(s.output_type(0)) + 8 * states;
   } else if (is_quantized_product(s.what)) {  // bias and zero points; two roundings and bounds
     const bool rescaled = s.has_input(5);
     f.cycles_per_vector = (rescaled ? 6 : 2) * m.vector.simple;

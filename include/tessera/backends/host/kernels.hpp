@@ -16,8 +16,8 @@
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/embedding_bag.hpp>
-#include <tessera/backends/host/glu.hpp>
 #include <tessera/backends/host/experts.hpp>
+#include <tessera/backends/host/glu.hpp>
 #include <tessera/backends/host/losses.hpp>
 #include <tessera/backends/host/matmul.hpp>
 #include <tessera/backends/host/move.hpp>
@@ -228,6 +228,12 @@ constexpr kernel_name name_of(const signature& s) {
       break;
     case kind::overflow_test:
     case kind::scaler_update: name.supported = true; break;
+    case kind::update:
+    case kind::dense_weight_update:
+    case kind::conv2d_weight_update:
+    case kind::bias_update:
+      name.supported = absent_or(out, element::f32) || absent_or(out, element::f16);
+      break;
     default: name.supported = ops::is_update(s.what) && absent_or(out, element::f32); break;
   }
   const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;

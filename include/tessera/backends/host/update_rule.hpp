@@ -89,11 +89,17 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   return k;
 }
 
-/// A parameter, its optimizer's states, all f32.
+/// A parameter, its optimizer's states, all f32; or the parameter in halves, and what rounds them.
 struct parameter_block {
   float* weight = nullptr;
   float* state[3] = {nullptr, nullptr, nullptr};
+  half* halves = nullptr;
+  const ops::rounding_words* words = nullptr;
 };
+
+struct update_constants;
+void apply_divided(const update_constants& k, const parameter_block& p, const float* g, i64 at,
+                   i64 n);
 
 namespace detail {
 
@@ -214,9 +220,50 @@ void run_update(const Step step, const parameter_block p, const Gradient gradien
   }
 }
 
+/// Elements [first, first + n) of a parameter of halves become x[0..n), rounded stochastically.
+inline void round_by_chance(const ops::rounding_words& words, i64 first, const float* x, half* to,
+                            i64 n) {
+  random_block block = words(first / 4);
+  for (i64 i = 0; i < n; ++i) {
+    const i64 element = first + i;
+    if (element % 4 == 0) block = words(element / 4);
+    to[i] = to_half_stochastic_add(x[i], block[static_cast<i32>(element % 4)]);
+  }
+}
+
+/// An update of halves: piece by piece in floats.
+template <class Gradient>
+void update_halves(const update_constants& k, const parameter_block& p, const Gradient& gradient,
+                   i64 at, i64 n) {
+  using namespace simd;
+  for (i64 row = 0; row < gradient.rows(); ++row, at += n) {
+    const auto g = gradient.row(row);
+    for (i64 i = 0; i < n; i += 256) {
+      const i64 count = n - i < 256 ? n - i : 256;
+      alignas(64) float piece[256];
+      alignas(64) float weights[256];
+      i64 j = 0;
+      for (; j + lanes <= count; j += lanes) store(piece + j, g.all(i + j));
+      if (j < count) {
+        const i32 rest = static_cast<i32>(count - j);
+        store_partial(piece + j, g.some(i + j, rest), rest);
+      }
+      half* const halves = p.halves + at + i;
+      widen(halves, weights, count);
+      parameter_block floats{weights};
+      for (i32 s = 0; s < 3; ++s) {
+        floats.state[s] = p.state[s] == nullptr ? nullptr : p.state[s] + at + i;
+      }
+      apply_divided(k, floats, piece, 0, count);
+      round_by_chance(*p.words, at + i, weights, halves, count);
+    }
+  }
+}
+
 template <class Gradient>
 void choose_update(const update_constants& k, const parameter_block& p, const Gradient& g, i64 at,
                    i64 n) {
+  if (p.halves != nullptr) return update_halves(k, p, g, at, n);
   if (k.what == optimizer_kind::sgd) {
     if (!k.keeps_velocity) return run_update(sgd_step<false, false>(k), p, g, at, n);
     if (!k.nesterov) return run_update(sgd_step<true, false>(k), p, g, at, n);
@@ -367,8 +414,13 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
   const float factor = c.in[3] == nullptr ? 1.0f : c.input<float>(3)[ops::clip_factor];
   const update_constants k =
       constants_of(c.attr->update, c.step->learning_rate, applied, scale, factor);
-  const parameter_block parameter{c.output<float>(0),
-                                  {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
+  parameter_block parameter{c.output<float>(0),
+                            {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
+  const ops::rounding_words words(c);
+  if (c.sizes->output_type(0) == element::f16) {
+    parameter.halves = c.output<half>(0);
+    parameter.words = &words;
+  }
   if (scaler != nullptr && scaling.skip == skip_rule::tensor) {
     constexpr i64 kept = 8192;
     if (count <= kept) {

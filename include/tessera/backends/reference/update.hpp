@@ -46,6 +46,25 @@ struct as_stored {
   auto operator()(i64 i) const { return rounded_to(gradient.type(), gradient(i)); }
 };
 
+/// The parameter of an update: halves are rounded by chance, to the next one up or down.
+template <class Real>
+struct updated_cells {
+  cells<Real> values;
+  ops::rounding_words words;
+  half* halves;
+
+  explicit updated_cells(const call& c)
+      : values(out<Real>(c, 0)),
+        words(c),
+        halves(c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr) {}
+
+  Real operator[](i64 i) const { return values[i]; }
+  void set(i64 i, Real value) const {
+    if (halves == nullptr) return values.set(i, value);
+    halves[i] = to_half_stochastic_add(static_cast<float>(value), words.of(i));
+  }
+};
+
 /// One step of SGD for element i.
 template <class Real>
 struct sgd_step {
@@ -53,7 +72,7 @@ struct sgd_step {
       : rule(c.attr->update),
         rate(c.step->learning_rate),
         first(applied == 0),
-        w(out<Real>(c, 0)),
+        w(c),
         v(out<Real>(c, 1)) {}
 
   void operator()(i64 i, Real g) const {
@@ -72,7 +91,8 @@ struct sgd_step {
   update_rule rule;
   Real rate;
   bool first;
-  cells<Real> w, v;
+  updated_cells<Real> w;
+  cells<Real> v;
 };
 
 /// One step of Adam for element i.
@@ -85,7 +105,7 @@ struct adam_step {
         root_correction(static_cast<Real>(
             std::sqrt(1 - std::pow(static_cast<double>(rule.beta2), applied + 1)))),
         keep(1 - static_cast<Real>(c.step->learning_rate) * static_cast<Real>(rule.weight_decay)),
-        w(out<Real>(c, 0)),
+        w(c),
         m(out<Real>(c, 1)),
         v(out<Real>(c, 2)),
         largest(out<Real>(c, 3)) {}
@@ -110,7 +130,8 @@ struct adam_step {
   Real rate;
   Real root_correction;
   Real keep;
-  cells<Real> w, m, v, largest;
+  updated_cells<Real> w;
+  cells<Real> m, v, largest;
 };
 
 /// False where the overflow of a scaled gradient forbids the update; marks those found here.
