@@ -285,9 +285,9 @@ struct planned_pair<Network, Loss, false> {
 /// A training step before recomputation and slots.
 template <class Pair, class Optimizer, class... Options>
 struct unfinished_maker {
-  constexpr graph operator()() const {
+  constexpr graph operator()(bool recomputes) const {
     return make_unfinished_training<typename Pair::network, typename Pair::loss>(
-        read_job_options<Options...>(), rule_of<Optimizer>());
+        read_job_options<Options...>(), rule_of<Optimizer>(), recomputes);
   }
 };
 

@@ -39,8 +39,15 @@ constexpr recompute_summary complete_training_graph(graph& g, const precision_po
                                                     const update_rule& rule,
                                                     const gradient_limits& limits = {},
                                                     const recompute_policy& policy = {}) {
-  append_backward(g, precision, rule, limits, policy.used());
-  const recompute_summary summary = passes::recompute(g, policy);
+  recompute_summary summary;
+  if (policy.used()) {
+    graph plain = g;
+    append_backward(plain, precision, rule, limits);
+    append_backward(g, precision, rule, limits, true);
+    summary = passes::recompute(g, policy, plain);
+  } else {
+    append_backward(g, precision, rule, limits);
+  }
   passes::write_into_slots(g);
   return summary;
 }
@@ -70,11 +77,12 @@ constexpr graph make_forward(i32 batch, purpose why) {
   return nothing;
 }
 
-/// A training step before recomputation and slots.
+/// A training step before recomputation and slots; `recomputes` as in append_backward.
 template <network_type Network, loss_function Loss>
-constexpr graph make_unfinished_training(const job_options& o, const update_rule& rule) {
+constexpr graph make_unfinished_training(const job_options& o, const update_rule& rule,
+                                         bool recomputes) {
   graph g = make_forward<Network, Loss>(o.batch, purpose::training);
-  if (!g.wrong.wrong()) append_backward(g, o.precision, rule, o.limits, o.recompute.used());
+  if (!g.wrong.wrong()) append_backward(g, o.precision, rule, o.limits, recomputes);
   return g;
 }
 

@@ -12,11 +12,12 @@
 
 namespace tessera::detail {
 
-/// `Make` is a function object that makes the step before recomputation and slots.
+/// `Make` is a function object that makes the step before recomputation and slots, told whether
+/// anything is to be recomputed.
 template <class Make, recompute_policy Policy>
 struct recomputed {
-  static constexpr graph_size whole_size = size_of(Make{}());
-  static constexpr auto whole = freeze<whole_size>(Make{}());
+  static constexpr graph_size whole_size = size_of(Make{}(true));
+  static constexpr auto whole = freeze<whole_size>(Make{}(true));
 
   static constexpr i64 whole_macs = passes::forward_macs(borrow(whole));
 
@@ -63,84 +64,84 @@ struct recomputed {
         borrow(cheap), borrow(lean),
         grow<passes::repeated_work>::borrow(lean_made.work.items, body_count));
   }
-  static constexpr i32 block_count = find_blocks().chain.size();
   struct frozen_blocks {
-    frozen_array<passes::chain_block, block_count> chain;
-    frozen_array<i32, block_count + 1> cuts;
+    i32 count = 0;
+    frozen_array<passes::chain_block, passes::step_chain::most_blocks> chain;
+    frozen_array<i32, passes::step_chain::most_blocks + 1> cuts;
     frozen_array<i32, body_count> body_block;
   };
   static constexpr frozen_blocks blocks = [] {
     const passes::step_blocks b = find_blocks();
-    return frozen_blocks{freeze<block_count>(b.chain), freeze<block_count + 1>(b.cuts),
-                         freeze<body_count>(b.body_block)};
+    frozen_blocks f;
+    f.count = b.chain.size();
+    for (i32 i = 0; i < f.count; ++i) f.chain[i] = b.chain[i];
+    for (i32 i = 0; i <= f.count; ++i) f.cuts[i] = b.cuts[i];
+    f.body_block = freeze<body_count>(b.body_block);
+    return f;
   }();
   static constexpr passes::step_blocks borrow_blocks() {
-    return {grow<passes::chain_block>::borrow(blocks.chain.items, block_count),
-            grow<i32>::borrow(blocks.cuts.items, block_count + 1),
+    return {grow<passes::chain_block>::borrow(blocks.chain.items, blocks.count),
+            grow<i32>::borrow(blocks.cuts.items, blocks.count + 1),
             grow<i32>::borrow(blocks.body_block.items, body_count)};
   }
 
-  struct plan_size {
-    i32 routes, steps;
-  };
-  static constexpr plan_size planned = [] {
-    const passes::chain_routes r = passes::find_routes(borrow_blocks().chain);
-    return plan_size{r.routes.size(), r.steps.size()};
-  }();
   struct frozen_routes {
-    frozen_array<passes::chain_route, planned.routes> routes;
-    frozen_array<i32, planned.steps> steps;
+    i32 count = 0;
+    i32 steps_count = 0;
+    frozen_array<passes::chain_route, passes::chain_planner::most_points> routes;
+    frozen_array<i32, passes::chain_planner::most_steps> steps;
   };
   static constexpr frozen_routes routes = [] {
     const passes::chain_routes r = passes::find_routes(borrow_blocks().chain);
-    return frozen_routes{freeze<planned.routes>(r.routes), freeze<planned.steps>(r.steps)};
+    frozen_routes f;
+    f.count = r.routes.size();
+    f.steps_count = r.steps.size();
+    for (i32 i = 0; i < f.count; ++i) f.routes[i] = r.routes[i];
+    for (i32 i = 0; i < f.steps_count; ++i) f.steps[i] = r.steps[i];
+    return f;
   }();
   static constexpr passes::chain_routes borrow_routes() {
-    return {grow<passes::chain_route>::borrow(routes.routes.items, planned.routes),
-            grow<i32>::borrow(routes.steps.items, planned.steps)};
+    return {grow<passes::chain_route>::borrow(routes.routes.items, routes.count),
+            grow<i32>::borrow(routes.steps.items, routes.steps_count)};
   }
 
-  /// The step in a way, but for its slots.
+  /// The step gone over by a route, but for its slots.
   template <i32 Way>
-  static constexpr graph make_way(passes::repeated_work& work) {
+  static constexpr graph make_route(passes::repeated_work& work) {
+    graph g = thaw(cheap);
+    work = cheap_made.work;
+    const i32 first = routes.routes[Way - passes::first_route].first;
+    work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+    return g;
+  }
+  template <i32 Way>
+  static constexpr made route_made = [] {
+    passes::repeated_work work;
+    const graph g = make_route<Way>(work);
+    return made{size_of(g), work};
+  }();
+  template <i32 Way>
+  static constexpr auto route_step = [] {
+    passes::repeated_work work;
+    return freeze<route_made<Way>.size>(make_route<Way>(work));
+  }();
+
+  /// The step in a way, but for its slots. Carries, which help with those, are known before
+  /// anything is frozen only.
+  template <i32 Way>
+  static constexpr graph make_way() {
     if constexpr (Way == 0) {
-      return Make{}();
+      return Make{}(false);
     } else if constexpr (Way == 1) {
       graph g = thaw(whole);
       passes::shorten_lives(g);
       return g;
-    } else {
+    } else if constexpr (Way < passes::first_route) {
       graph g = thaw(cheap);
-      work = cheap_made.work;
-      if constexpr (Way == 3) {
-        work += passes::split_loops(g);
-      } else {
-        const i32 first = routes.routes[Way - passes::first_route].first;
-        work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
-      }
+      if constexpr (Way == 3) passes::split_loops(g);
       return g;
-    }
-  }
-  template <i32 Way>
-  static constexpr made way_made = [] {
-    passes::repeated_work work;
-    const graph g = make_way<Way>(work);
-    return made{size_of(g), work};
-  }();
-  template <i32 Way>
-  static constexpr auto way_step = [] {
-    passes::repeated_work work;
-    return freeze<way_made<Way>.size>(make_way<Way>(work));
-  }();
-  /// A copy of it. Carries, which help with slots, are known before anything is frozen only.
-  template <i32 Way>
-  static constexpr graph copy_way() {
-    if constexpr (Way == 0) {
-      return Make{}();
-    } else if constexpr (Way == 2) {
-      return thaw(cheap);
     } else {
-      return thaw(way_step<Way>);
+      return thaw(route_step<Way>);
     }
   }
   template <i32 Way>
@@ -149,19 +150,23 @@ struct recomputed {
       return {};
     } else if constexpr (Way == 2) {
       return cheap_made.work;
+    } else if constexpr (Way == 3) {
+      graph g = thaw(cheap);
+      passes::repeated_work work = cheap_made.work;
+      return work += passes::split_loops(g);
     } else {
-      return way_made<Way>.work;
+      return route_made<Way>.work;
     }
   }
   template <i32 Way>
   static constexpr recompute_summary tried =
-      [] { return passes::summarize(copy_way<Way>(), work_of<Way>(), whole_macs); }();
+      [] { return passes::summarize(make_way<Way>(), work_of<Way>(), whole_macs); }();
 
   /// The search after `Tries` tries.
   template <i32 Tries>
   static constexpr passes::recompute_search search_after() {
     if constexpr (Tries == 0) {
-      return passes::recompute_search(Policy);
+      return passes::recompute_search(Policy, passes::recurs(borrow(whole)));
     } else {
       constexpr passes::recompute_search before = search_after<Tries - 1>();
       passes::recompute_search s = before;
@@ -186,7 +191,7 @@ struct recomputed {
   static constexpr recompute_summary summary = found.best();
 
   static constexpr graph make() {
-    graph g = copy_way<found.best_way()>();
+    graph g = make_way<found.best_way()>();
     passes::write_into_slots(g);
     return g;
   }

@@ -62,9 +62,12 @@ struct chain_choice {
 
 class chain_planner {
  public:
+  static constexpr i32 most_points = 96;
+  static constexpr i32 most_steps = 96 * 78;  // of all routes: each piece of 12 blocks once
+
   /// With at most 12 blocks staircases are as good as whole; with more they stay short.
   constexpr chain_planner(const chain_block* blocks, i32 count)
-      : count_(count), room_(count <= 12 ? 96 : 24), blocks_(count), used_(count * count) {
+      : count_(count), room_(count <= 12 ? most_points : 24), blocks_(count), used_(count * count) {
     for (i32 i = 0; i < count; ++i) blocks_[i] = blocks[i];
     points_.resize(count * count * room_);
     other_.resize(2 * room_);

@@ -84,16 +84,31 @@ constexpr recompute_summary summarize(graph g, const repeated_work& work, i64 ma
   return {work.macs, macs, work.operations, bound};
 }
 
+/// True where a step has loops over time.
+constexpr bool recurs(const graph& g) {
+  for (i32 body = 1; body < g.bodies.size(); ++body) {
+    if (!g.bodies[body].own_weights && !g.bodies[body].reversed) return true;
+  }
+  return false;
+}
+
 /// Which way to try next, and the best so far.
 class recompute_search {
  public:
-  constexpr explicit recompute_search(const recompute_policy& policy)
-      : policy_(policy), way_(policy.goal == recompute_goal::least ? 1 : 0) {}
+  /// `recurs`: there are loops over time. Without them way 3 has nothing to offer, and way 0 is no
+  /// smaller than way 1.
+  constexpr recompute_search(const recompute_policy& policy, bool recurs)
+      : policy_(policy),
+        recurs_(recurs),
+        way_(policy.goal == recompute_goal::least && !recurs ? 1 : 0) {}
 
   constexpr bool done() const { return way_ < 0; }
   constexpr i32 way() const { return way_; }
   /// False where what comes next does not depend on the routes.
-  constexpr bool needs_routes() const { return way_ >= first_route - 1; }
+  constexpr bool needs_routes() const {
+    return way_ >= (recurs_ ? 3 : 2) ||
+           (way_ == 1 && !recurs_ && policy_.goal == recompute_goal::least);
+  }
   constexpr i32 best_way() const { return best_way_; }
   constexpr const recompute_summary& best() const { return best_; }
 
@@ -106,14 +121,17 @@ class recompute_search {
     const bool keeps = fits(found);
     const i32 routes = plan.routes.size();
     if (policy_.goal == recompute_goal::least) {
-      way_ = way_ == 1 ? 3 : way_ + 1;
+      way_ = way_ == 1 ? (recurs_ ? 3 : first_route) : way_ + 1;  // 2 is the last of the routes
       if (way_ >= first_route + (routes < least_tried ? routes : least_tried)) way_ = -1;
       return;
     }
     if (way_ < first_route) {
       if (keeps) {
         way_ = -1;
-      } else if (++way_ == first_route) {
+        return;
+      }
+      if (++way_ == 3 && !recurs_) ++way_;
+      if (way_ == first_route) {
         while (way_ + 1 < first_route + routes &&
                plan.routes[way_ + 1 - first_route].bytes <= policy_.bytes) {
           ++way_;
@@ -149,6 +167,7 @@ class recompute_search {
   }
 
   recompute_policy policy_;
+  bool recurs_;
   i32 way_;  // -1: nothing is left to try
   i32 best_way_ = -1;
   recompute_summary best_;
@@ -158,10 +177,11 @@ class recompute_search {
 };
 
 /// Changes a finished step, but for its slots, by policy: at run time. A job goes through the same
-/// ways one constant at a time (network/recomputed.hpp).
-constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) {
+/// ways one constant at a time (network/recomputed.hpp). `plain`: the same step as it is made where
+/// nothing is to be recomputed, for way 0.
+constexpr recompute_summary recompute(graph& g, const recompute_policy& policy,
+                                      const graph& plain) {
   if (!policy.used()) return {};
-  const graph plain = g;
   graph shorter = g;
   shorten_lives(shorter);
   graph cheap = shorter;
@@ -172,7 +192,7 @@ constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) 
   const chain_routes plan = find_routes(blocks.chain);
   const i64 macs = forward_macs(g);
   graph best;
-  for (recompute_search search(policy);;) {
+  for (recompute_search search(policy, recurs(g));;) {
     const i32 way = search.way();
     graph tried = way == 0 ? plain : way == 1 ? shorter : cheap;
     repeated_work work;
@@ -187,6 +207,11 @@ constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) 
     g = best;
     return search.best();
   }
+}
+
+constexpr recompute_summary recompute(graph& g, const recompute_policy& policy) {
+  const graph plain = g;
+  return recompute(g, policy, plain);
 }
 
 }  // namespace passes

@@ -59,17 +59,34 @@ class segment_writer {
       }
       if (op.what == kind::loop) body = op.body;
     }
+    const auto is_late = [&](const operation& op, i32 here) {
+      return ops::is_update(op.what) && op.out[0] >= 0 && last[storage_of(g_, op.out[0])] > here;
+    };
+    bool any = false;
+    for (i32 i = 0; i < g_.operations.size(); ++i) {
+      const operation& op = g_.operations[i];
+      if (op.what == kind::end_loop) body = g_.bodies[op.body].parent;
+      if (body == 0) at = i;
+      const bool late = is_late(op, at);
+      if (late && body > 0) return false;
+      any = any || late;
+      if (op.what == kind::loop) body = op.body;
+    }
+    if (any) move_updates(last);
+    return true;
+  }
+
+  /// `last`: by parameter, the operation of the step that its update has to follow.
+  constexpr void move_updates(const grow<i32>& last) {
+    i32 body = 0;
     grow<operation> merged;
     merged.reserve(g_.operations.size());
     grow<i32> waiting;
     for (i32 i = 0; i < g_.operations.size(); ++i) {
       const operation& op = g_.operations[i];
       if (op.what == kind::end_loop) body = g_.bodies[op.body].parent;
-      if (body == 0) at = i;
-      const bool late =
-          ops::is_update(op.what) && op.out[0] >= 0 && last[storage_of(g_, op.out[0])] > at;
-      if (late && body > 0) return false;
-      if (late) {
+      if (body == 0 && ops::is_update(op.what) && op.out[0] >= 0 &&
+          last[storage_of(g_, op.out[0])] > i) {
         waiting.push(i);
       } else {
         merged.push(op);
@@ -90,7 +107,6 @@ class segment_writer {
       waiting = later;
     }
     g_.operations = static_cast<grow<operation>&&>(merged);
-    return true;
   }
 
   /// Units that write into the same value run together: by unit, the first of them.
