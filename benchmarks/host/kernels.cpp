@@ -6,67 +6,21 @@
 // multiply-add; the peak is measured first, with 12 independent chains of fused multiply-adds in
 // registers.
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <support/peak.hpp>
 #include <tessera/backends/host.hpp>
 
 namespace {
 
 using namespace tessera;
-using host::simd::vec;
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// Seconds of one run: the lower quartile of 20 rounds of about a millisecond.
-template <class Run>
-double time_of(const Run& run) {
-  run();
-  double start = seconds();
-  i32 count = 0;
-  while (seconds() - start < 1e-3) {
-    run();
-    ++count;
-  }
-  double rounds[20];
-  for (double& round : rounds) {
-    start = seconds();
-    for (i32 i = 0; i < count; ++i) run();
-    round = (seconds() - start) / count;
-  }
-  std::sort(std::begin(rounds), std::end(rounds));
-  return rounds[5];
-}
-
-double peak_flops() {
-  float start[12 * host::simd::lanes];  // chains that differ, or the compiler makes them one
-  for (i32 i = 0; i < 12 * host::simd::lanes; ++i) start[i] = static_cast<float>(i);
-  float result[host::simd::lanes] = {};
-  constexpr i32 repeats = 1000;
-  const double time = time_of([&] {
-    const vec a = host::simd::set(0.5f);
-    vec sum[12];
-    TESSERA_UNROLL
-    for (i32 k = 0; k < 12; ++k) sum[k] = host::simd::load(start + k * host::simd::lanes);
-    for (i32 i = 0; i < repeats; ++i) {
-      TESSERA_UNROLL
-      for (i32 k = 0; k < 12; ++k) sum[k] = host::simd::fma(sum[k], a, a);
-    }
-    vec all = sum[0];
-    TESSERA_UNROLL
-    for (i32 k = 1; k < 12; ++k) all = all + sum[k];
-    host::simd::store(result, all);
-    asm volatile("" : : "r"(result), "r"(start) : "memory");
-  });
-  return 2.0 * 12 * host::simd::lanes * repeats / time;
-}
+using bench::peak_flops;
+using bench::time_of;
 
 /// An operation with operands of its own.
 class operation_run {

@@ -1,6 +1,8 @@
-// Embedding bags on every backend, and what they make of numbers that are no rows.
+// What embeddings and bags of them make of numbers that are no rows, on every backend.
 
-#include <agreement/operation_case.hpp>
+#include <catalogue/catalogue.hpp>
+#include <support/backends.hpp>
+#include <support/catch.hpp>
 
 namespace tessera::testing {
 
@@ -22,46 +24,10 @@ i32 build_list(graph& g, i32 n, bool last, i32 entries, const shape& table, bag_
   return ops::embedding_bag(g, x, add_weight(g, table), weights, starts, mode, -1, layer);
 }
 
-const operation_case cases[] = {
-    {"embedding_bag, sum of 1 row", agreement::sum,
-     [](graph& g, i32 n, bool last) { return build(g, n, last, 3, shape(1, 5), bag_mode::sum); }},
-    {"embedding_bag, mean of 300 rows of 70", agreement::sum,
-     [](graph& g, i32 n, bool last) {
-       return build(g, n, last, 6, shape(300, 70), bag_mode::mean, false, 2);
-     }},
-    {"embedding_bag, max of 9 rows of 70", agreement::sum,  // gradients add up
-     [](graph& g, i32 n, bool last) {
-       return build(g, n, last, 6, shape(9, 70), bag_mode::max, false, 1);
-     }},
-    {"embedding_bag, weighted", agreement::sum,
-     [](graph& g, i32 n, bool last) {
-       return build(g, n, last, 4, shape(40, 19), bag_mode::sum, true);
-     }},
-    {"embedding_bag over time", agreement::sum,
-     [](graph& g, i32 n, bool last) {
-       const i32 x = add_tensor(g, shape(7, n), {.type = element::int32, .batch_last = last});
-       g.tensors[x].stack = 1;
-       return ops::embedding_bag(g, x, add_weight(g, shape(11, 16)), -1, -1, bag_mode::mean, 0,
-                                 layer);
-     }},
-    {"embedding_bag of a list, weighted", agreement::sum,
-     [](graph& g, i32 n, bool last) {
-       return build_list(g, n, last, 50, shape(60, 33), bag_mode::sum, true);
-     }},
-    {"embedding_bag of a list, max", agreement::sum,
-     [](graph& g, i32 n, bool last) {
-       return build_list(g, n, last, 40, shape(50, 7), bag_mode::max);
-     }},
-};
-
 /// Rows 0 and 2 of (3, 2), and the worst numbers that are no rows.
 const std::vector<double> bad_indices{0, -1, 3, -2147483648.0, 2147483647.0, 2};
 
 }  // namespace
-
-TEST_CASE("embedding bags agree on all backends, in both layouts, in f32 and f16", "[agreement]") {
-  for (const operation_case& c : cases) check_agreement(c);
-}
 
 TEST_CASE("numbers that are no rows give zeros and no gradient", "[agreement]") {
   for (const graph_backend& b : backends()) {

@@ -6,6 +6,7 @@
 // of the largest change of a weight in f32.
 
 #include <support/backends.hpp>
+#include <support/reference_kernels.hpp>
 #include <support/catch.hpp>
 #include <support/random_graph.hpp>
 

@@ -4,6 +4,7 @@
 
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
+#include <support/kernel_finders.hpp>
 
 #include <tessera/ops/attention.hpp>
 #include <tessera/passes/precision.hpp>

@@ -5,6 +5,7 @@
 
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
+#include <support/kernel_finders.hpp>
 #include <tessera/passes/precision.hpp>
 #include <tessera/runtime/interpreter.hpp>
 

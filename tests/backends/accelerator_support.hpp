@@ -4,6 +4,8 @@
 
 #include <tessera/backends/accelerator.hpp>
 #include <tessera/backends/reference.hpp>
+#include <support/kernel_finders.hpp>
+#include <support/reference_kernels.hpp>
 #include <tessera/ops/ops.hpp>
 #include <cstring>
 #include <random>

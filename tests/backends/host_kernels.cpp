@@ -2,6 +2,8 @@
 
 #include <tessera/ops/ops.hpp>
 
+#include <support/kernel_finders.hpp>
+
 #include "host_support.hpp"
 
 // Which kernels exist, and that a program's constants name the same ones as a search at run time.

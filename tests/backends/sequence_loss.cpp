@@ -8,6 +8,7 @@
 
 #include <support/catch.hpp>
 #include <support/graphs.hpp>
+#include <support/kernel_finders.hpp>
 
 #include <cmath>
 #include <random>

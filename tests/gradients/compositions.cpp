@@ -5,6 +5,7 @@
 #include <tessera/runtime/gradient_check.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 #include <support/swish.hpp>
 
 namespace {
@@ -95,6 +96,16 @@ struct everything {
     return b.subtract(b.add(left, parts.items[1]), b.multiply(b.sigmoid(left), left));
   }
 };
+
+TEST_CASE("gradients of transformer layers agree with differences", "[gradients]") {
+  using sequence = ts::sequence<4, 4>;
+  check<ts::network<sequence, ts::repeat<2, ts::transformer_encoder_layer<
+                                                2, 5, ts::causal, ts::norm_first, ts::with_gelu>>>>(
+      100);
+  check<ts::network<ts::inputs<sequence, ts::sequence<3, 4>, ts::tokens<>>,
+                    ts::repeat<2, ts::transformer_decoder_layer<2, 5, ts::causal, ts::key_lengths,
+                                                                ts::with_gelu_tanh>>>>(100);
+}
 
 TEST_CASE("gradients of a user's layers agree with differences", "[gradients]") {
   check<ts::network<ts::input<5>, gated, ts::dense<2>>>(12 + 6 + 12 + 6 + 12 + 2);

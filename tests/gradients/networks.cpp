@@ -4,6 +4,7 @@
 #include <tessera/runtime/gradient_check.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 
 namespace {
 

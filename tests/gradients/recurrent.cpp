@@ -55,7 +55,7 @@ TEST_CASE("gradients through a loop with words, dropout and lengths agree with d
       graph g;
       gradient_check options;
       options.outputs = build_over_time(g, last, reversed);
-      options.fill = [](const tensor& t, std::span<double> values) {
+      options.fill = [](i32, const tensor& t, std::span<double> values) {
         if (t.type != element::int32) return;
         const double lengths[] = {2, 4, 1};
         const double words[] = {0, 2, 4, 2, 1, 3, 5, 2, 0, 4, 4, 1};  // 5 is no row, 1 is padding

@@ -1,6 +1,7 @@
 #include <tessera/nn/attention.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 
 #include <tessera/backends/reference.hpp>
 #include <tessera/nn/input.hpp>

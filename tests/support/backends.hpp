@@ -1,9 +1,9 @@
 #pragma once
 
-// The backends that tests run their graphs on. The table itself is compiled once per test program,
-// in the one source that includes backends_table.hpp: it takes all kernels of all backends.
+// The backends that tests run their graphs on. The table takes all kernels of all backends; it is
+// compiled once, for all test programs.
 
-#include <tessera/backends/reference.hpp>
+#include <support/reference_kernels.hpp>
 #include <tessera/runtime/interpreter.hpp>
 
 #include <vector>

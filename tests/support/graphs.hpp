@@ -3,6 +3,8 @@
 // Small graphs for tests: tensors by hand, and the steps from a forward graph to one that can be
 // run and read.
 
+#include <support/reference_kernels.hpp>
+
 #include <tessera/ir/graph.hpp>
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/fuse.hpp>

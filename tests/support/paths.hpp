@@ -10,11 +10,14 @@
 
 namespace tessera::testing {
 
+/// Folder of the golden cases that come with the project.
+inline std::string own_goldens_folder() { return TESSERA_TEST_DATA "/goldens"; }
+
 /// Folder of the golden cases: what the environment variable TESSERA_GOLDENS names, by default
-/// the copy in tests/data/goldens.
+/// the project's own.
 inline std::string goldens_folder() {
   const char* named = std::getenv("TESSERA_GOLDENS");
-  return named && *named ? named : TESSERA_TEST_DATA "/goldens";
+  return named && *named ? named : own_goldens_folder();
 }
 
 /// A file of tests/data: data_file("memory/lenet5.fp16.csv").

@@ -4,6 +4,7 @@
 #include <tessera/tessera.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 #include <support/swish.hpp>
 #include <tessera/backends/reference.hpp>
 

@@ -4,6 +4,7 @@
 #include <tessera/train/trainer.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 
 #include <tessera/backends/reference.hpp>
 #include <tessera/network.hpp>

@@ -1,6 +1,7 @@
 #include <tessera/train/weights_file.hpp>
 
 #include <support/catch.hpp>
+#include <support/reference_kernels.hpp>
 #include <support/paths.hpp>
 
 #include <tessera/backends/reference.hpp>

@@ -15,6 +15,7 @@
 #include <tessera/network/make.hpp>
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/precision.hpp>
+#include <tessera/runtime/draw_values.hpp>
 #include <tessera/runtime/interpreter.hpp>
 #include <cmath>
 #include <functional>
@@ -33,8 +34,8 @@ struct gradient_check {
   i64 most_per_tensor = 0;  // check at most so many elements of a tensor, evenly spread; 0: all
   std::vector<i32> outputs =
       {};  // check the gradient of <random numbers, these>; none: of the losses
-  /// Changes the values that are drawn for a tensor: (tensor, its values in batch-first order).
-  std::function<void(const tensor&, std::span<double>)> fill = {};
+  /// Changes the values that are drawn for a tensor: (id, tensor, values in batch-first order).
+  std::function<void(i32, const tensor&, std::span<double>)> fill = {};
   kernel_finder find = &reference::find_kernel;
 };
 
@@ -59,62 +60,6 @@ struct gradient_report {
 
 namespace detail {
 
-/// Values for a tensor that the caller of a step fills: uniform in [-1, 1), labels from 0 to the
-/// number of classes, rows of tables and places of planes and one more, what losses call for (shares,
-/// signs), 0.5 to 1.5 for weights of classes and running statistics.
-inline std::vector<double> draw_values(const graph& g, i32 id, random_stream& random) {
-  const tensor& t = g.tensors[id];
-  std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
-  whole_values whole{0, 2};
-  operand_values range = operand_values::any;
-  for (const operation& op : g.operations) {
-    if (names_classes(op.what) && storage_of(g, op.in[1]) == id) {
-      whole.count = g.tensors[op.in[0]].dims[1];
-    }
-    if (is_loss(op.what)) {
-      for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
-        if (op.in[slot] < 0 || storage_of(g, op.in[slot]) != id) continue;
-        const operand_values wanted = values_of_operand(op.what, slot);
-        if (wanted != operand_values::any) range = wanted;
-        if (op.what == kind::ctc) {
-          whole = ops::whole_values_of_ctc(ops::sizes_of_ctc(g, op), slot, op.attr.loss.blank);
-        }
-      }
-    }
-    if (op.what == kind::embedding && op.in[0] == id) {  // one of them is no row of the table
-      whole.count = g.tensors[op.in[1]].dims[0] + 1;
-    }
-    if (op.what == kind::embedding_bag && (op.in[0] == id || op.in[4] == id)) {
-      whole.count = g.tensors[op.in[1]].dims[0] + 1;
-    }
-    if (op.what == kind::max_unpool2d && op.in[1] == id) {
-      const shape& y = g.tensors[op.out[0]].dims;
-      whole.count = y[2] * y[3] + 1;
-    }
-  }
-  for (double& v : values) {
-    if (t.type == element::int32) {
-      v = whole.at(static_cast<i32>(random.next_below(static_cast<u32>(whole.draws()))));
-      continue;
-    }
-    // 53 bits: floats would be tied now and then
-    v = static_cast<double>((u64{random.next_u32()} << 21) ^ random.next_u32()) * 0x1p-53;
-    const bool positive = t.what == role::constant || t.what == role::statistic;
-    switch (range) {
-      case operand_values::shares: v = 0.05 + 0.9 * v; break;
-      case operand_values::signs: v = v < 0.5 ? -1 : 1; break;
-      case operand_values::positive: v += 0.5; break;
-      case operand_values::any: v = positive ? v + 0.5 : 2 * v - 1; break;
-    }
-  }
-  return values;
-}
-
-inline bool filled_by_caller(const tensor& t) {
-  return t.of < 0 && (t.what == role::input || t.what == role::target || t.what == role::constant ||
-                      t.what == role::parameter || t.what == role::statistic);
-}
-
 /// A graph with its backward pass in f64, ready to be asked for its objective.
 class gradient_checker {
  public:
@@ -129,7 +74,7 @@ class gradient_checker {
       const tensor& t = net_.network().tensors[id];
       if (!filled_by_caller(t)) continue;
       std::vector<double> values = draw_values(net_.network(), id, random);
-      if (options_.fill) options_.fill(t, values);
+      if (options_.fill) options_.fill(id, t, values);
       net_.write(id, values);
       if (t.batched && batch_ == 0) batch_ = t.batch();
     }

@@ -1,0 +1,3 @@
+#include <support/kernel_finders.hpp>
+
+template tessera::kernel tessera::host::find_kernel<void>(const tessera::signature&);
