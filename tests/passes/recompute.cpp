@@ -157,7 +157,7 @@ using small_cnn =
     network<image<2, 8, 8>, conv<6, 3, pad<1>>, batch_norm, relu,
             residual<chain<conv<6, 3, pad<1>>, batch_norm, gelu, conv<6, 3, pad<1>>, batch_norm>>,
             relu, max_pool<2>, dropout<50>,
-            repeat<3, residual<conv<6, 3, pad<1>>, batch_norm, silu, dropout<25>>>, flatten,
+            repeat<6, residual<conv<6, 3, pad<1>>, batch_norm, silu, dropout<25>>>, flatten,
             dense<5>>;
 using small_mlp = network<input<12>, dense<16>, tessera::tanh, layer_norm<>, dense<16>, gelu,
                           dropout<30>, dense<16>, silu, dense<4>>;
@@ -312,5 +312,5 @@ TEST_CASE("networks of the zoo train in little memory", "[passes]") {
       network<sequence<128, 256>, models::transformer_encoder<12, 4, 1024>, dense<1024>>;
   const recompute_summary transformer = least_of<encoder>(1);
   CHECK(transformer.bound_bytes <= 2'000'000);
-  CHECK(transformer.share() < 1);
+  CHECK(transformer.share() < 2);
 }

@@ -69,7 +69,26 @@ using mlp = ts::network<ts::input<12>, ts::dense<24>, ts::layer_norm<>, ts::gelu
                         ts::dense<24>, ts::layer_norm<>, ts::silu, ts::dense<4>>;
 using reader = ts::network<ts::sequence<24, 6>, ts::lstm<8, ts::last_output>, ts::dense<4>>;
 
+using deep = ts::network<ts::input<12>, ts::dense<16>, ts::relu,
+                         ts::repeat<12, ts::dense<16>, ts::tanh>, ts::dense<4>>;
+
+/// Names of all weights, in order.
+template <class Trainer>
+std::vector<std::string> names_of(const Trainer& t) {
+  std::vector<std::string> names;
+  for (const ts::weight& w : t.weights()) names.push_back(w.name);
+  return names;
+}
+
 }  // namespace
+
+TEST_CASE("Repeated blocks that are gone over in pieces keep their weights and names", "[train]") {
+  check<deep>(noise<12>{});
+  using plain = ts::training<deep, ts::softmax_cross_entropy, ts::adam, ts::batch<16>>;
+  using least =
+      ts::training<deep, ts::softmax_cross_entropy, ts::adam, ts::batch<16>, ts::least_memory>;
+  CHECK(names_of(ts::trainer<plain>{ts::seed{1}}) == names_of(ts::trainer<least>{ts::seed{1}}));
+}
 
 TEST_CASE("A convolutional network trains to the same bits in fewer bytes", "[train]") {
   check<cnn>(noise<2, 8, 8>{});

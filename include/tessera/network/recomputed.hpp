@@ -105,13 +105,17 @@ struct recomputed {
             grow<i32>::borrow(routes.steps.items, routes.steps_count)};
   }
 
-  /// The step gone over by a route, but for its slots.
+  /// The step with its loops split (way 3) or gone over by a route, but for its slots.
   template <i32 Way>
   static constexpr graph make_route(passes::repeated_work& work) {
     graph g = thaw(cheap);
     work = cheap_made.work;
-    const i32 first = routes.routes[Way - passes::first_route].first;
-    work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+    if constexpr (Way == 3) {
+      work += passes::split_loops(g);
+    } else {
+      const i32 first = routes.routes[Way - passes::first_route].first;
+      work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);
+    }
     return g;
   }
   template <i32 Way>
@@ -136,10 +140,8 @@ struct recomputed {
       graph g = thaw(whole);
       passes::shorten_lives(g);
       return g;
-    } else if constexpr (Way < passes::first_route) {
-      graph g = thaw(cheap);
-      if constexpr (Way == 3) passes::split_loops(g);
-      return g;
+    } else if constexpr (Way == 2) {
+      return thaw(cheap);
     } else {
       return thaw(route_step<Way>);
     }
@@ -150,10 +152,6 @@ struct recomputed {
       return {};
     } else if constexpr (Way == 2) {
       return cheap_made.work;
-    } else if constexpr (Way == 3) {
-      graph g = thaw(cheap);
-      passes::repeated_work work = cheap_made.work;
-      return work += passes::split_loops(g);
     } else {
       return route_made<Way>.work;
     }

@@ -7,16 +7,17 @@
 //   way 1     lives that end earlier at no cost (passes/shorten.hpp)
 //   way 2     what elementwise operations and normalizations give is computed again from what
 //             convolutions and matrix products gave (passes/drop_values.hpp)
-//   way 3     way 2, and loops over time in pieces, of which the first states are kept
+//   way 3     way 2, and loops in pieces, of which the first states are kept
 //             (passes/split_loops.hpp)
 //   way 4 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
 //             what goes from trip to trip only (passes/planned_step.hpp)
 //
-// A budget takes the least work that keeps it among the ways that are tried: the first four, then
-// the route that the planner says and its neighbours. Least memory takes the least of way 3 and the
-// first routes. What counts is the bound of the finished step, temporaries of the backward pass
-// included. Whatever is chosen, the step computes the same bits. Sources: Chen, Xu, Zhang, Guestrin
-// 2016, Training Deep Nets with Sublinear Memory Cost; chain planner: passes/chain_plan.hpp.
+// A budget takes the least work that keeps it among the ways that are tried: the first three, then
+// the route that the planner says and its neighbours, at last way 3. Least memory takes the least
+// of way 3 and the first routes. What counts is the bound of the finished step, temporaries of the
+// backward pass included. Whatever is chosen, the step computes the same bits. Sources: Chen, Xu,
+// Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost; chain planner:
+// passes/chain_plan.hpp.
 
 #include <tessera/passes/place.hpp>
 #include <tessera/passes/planned_step.hpp>
@@ -84,10 +85,10 @@ constexpr recompute_summary summarize(graph g, const repeated_work& work, i64 ma
   return {work.macs, macs, work.operations, bound};
 }
 
-/// True where a step has loops over time.
+/// True where a step has loops that can be split.
 constexpr bool recurs(const graph& g) {
   for (i32 body = 1; body < g.bodies.size(); ++body) {
-    if (!g.bodies[body].own_weights && !g.bodies[body].reversed) return true;
+    if (can_be_split(g, body)) return true;
   }
   return false;
 }
@@ -95,8 +96,8 @@ constexpr bool recurs(const graph& g) {
 /// Which way to try next, and the best so far.
 class recompute_search {
  public:
-  /// `recurs`: there are loops over time. Without them way 3 has nothing to offer, and way 0 is no
-  /// smaller than way 1.
+  /// `recurs`: there are loops that can be split. Without them way 3 has nothing to offer, and way
+  /// 0 is no smaller than way 1.
   constexpr recompute_search(const recompute_policy& policy, bool recurs)
       : policy_(policy),
         recurs_(recurs),
@@ -106,8 +107,7 @@ class recompute_search {
   constexpr i32 way() const { return way_; }
   /// False where what comes next does not depend on the routes.
   constexpr bool needs_routes() const {
-    return way_ >= (recurs_ ? 3 : 2) ||
-           (way_ == 1 && !recurs_ && policy_.goal == recompute_goal::least);
+    return way_ >= 2 || (way_ == 1 && policy_.goal == recompute_goal::least);
   }
   constexpr i32 best_way() const { return best_way_; }
   constexpr const recompute_summary& best() const { return best_; }
@@ -118,44 +118,48 @@ class recompute_search {
       best_ = found;
       best_way_ = way_;
     }
-    const bool keeps = fits(found);
-    const i32 routes = plan.routes.size();
-    if (policy_.goal == recompute_goal::least) {
-      way_ = way_ == 1 ? (recurs_ ? 3 : first_route) : way_ + 1;  // 2 is the last of the routes
-      if (way_ >= first_route + (routes < least_tried ? routes : least_tried)) way_ = -1;
-      return;
+    const bool least = policy_.goal == recompute_goal::least;
+    way_ = least ? after_least(plan) : after_budget(fits(found), plan);
+    if (way_ < 0 && !least && !fits(best_) && recurs_ && !split_) {
+      split_ = true;  // the last resort
+      way_ = 3;
     }
-    if (way_ < first_route) {
-      if (keeps) {
-        way_ = -1;
-        return;
-      }
-      if (++way_ == 3 && !recurs_) ++way_;
-      if (way_ == first_route) {
-        while (way_ + 1 < first_route + routes &&
-               plan.routes[way_ + 1 - first_route].bytes <= policy_.bytes) {
-          ++way_;
-        }
-      }
-      return;
-    }
-    // On from the route that the plan says: to cheaper ones while they keep the budget, or to
-    // smaller ones until one does.
-    ++tried_;
-    if (tried_ == 1) upwards_ = keeps;
-    if (keeps != upwards_ || tried_ == most_tried) {
-      const bool found_any = fits(best_);
-      way_ = found_any || way_ == first_route || asked_least_ ? -1 : first_route;
-      asked_least_ = true;
-      return;
-    }
-    way_ += upwards_ ? 1 : -1;
-    if (way_ < first_route || way_ >= first_route + routes) way_ = -1;
   }
 
  private:
   static constexpr i32 least_tried = 2;
   static constexpr i32 most_tried = 4;
+
+  /// What least memory tries next. Way 2 is the last of the routes.
+  constexpr i32 after_least(const chain_routes& plan) const {
+    if (way_ == 0) return 1;
+    if (way_ == 1) return recurs_ ? 3 : first_route;
+    const i32 routes = plan.routes.size();
+    const i32 next = way_ + 1;
+    return next < first_route + (routes < least_tried ? routes : least_tried) ? next : -1;
+  }
+
+  /// What a budget tries next: the first ways, the route that the plan says, and from there cheaper
+  /// ones while they keep the budget, or smaller ones until one does.
+  constexpr i32 after_budget(bool keeps, const chain_routes& plan) {
+    if (split_) return -1;
+    const i32 end = first_route + plan.routes.size();
+    if (way_ < 2) return keeps ? -1 : way_ + 1;
+    if (way_ == 2) {
+      i32 next = first_route;
+      while (next + 1 < end && plan.routes[next + 1 - first_route].bytes <= policy_.bytes) ++next;
+      return keeps ? -1 : next;
+    }
+    ++tried_;
+    if (tried_ == 1) upwards_ = keeps;
+    if (keeps != upwards_ || tried_ == most_tried) {
+      if (fits(best_) || way_ == first_route || asked_least_) return -1;
+      asked_least_ = true;
+      return first_route;
+    }
+    const i32 next = way_ + (upwards_ ? 1 : -1);
+    return next < first_route || next >= end ? -1 : next;
+  }
 
   constexpr bool fits(const recompute_summary& s) const {
     return policy_.goal == recompute_goal::budget && s.bound_bytes <= policy_.bytes;
@@ -174,6 +178,7 @@ class recompute_search {
   i32 tried_ = 0;
   bool upwards_ = false;
   bool asked_least_ = false;
+  bool split_ = false;
 };
 
 /// Changes a finished step, but for its slots, by policy: at run time. A job goes through the same

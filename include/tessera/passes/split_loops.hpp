@@ -15,8 +15,7 @@
 // Sources: Griewank 1992, Achieving logarithmic growth; Chen et al. 2016.
 
 #include <tessera/ops/views.hpp>
-#include <tessera/passes/loop_pairs.hpp>
-#include <tessera/passes/repeatable.hpp>
+#include <tessera/passes/drop_values.hpp>
 
 namespace tessera::passes {
 
@@ -58,7 +57,7 @@ class loop_splitter {
 
   constexpr bool can_split() const {
     const loop_body& b = g_.bodies[forward_];
-    if (b.trips < 4 || b.own_weights || b.depth != 1) return false;
+    if (b.trips < 4 || b.depth != 1) return false;
     for (const i32 body : {forward_, reverse_}) {
       for (i32 i = loops_[body].begin + 1; i < loops_[body].end; ++i) {
         const operation& op = g_.operations[i];
@@ -97,6 +96,7 @@ class loop_splitter {
         if (t.of < 0 || t.step == 0 || t.body != forward_) continue;
         const tensor& root = g_.tensors[t.of];
         if (root.of >= 0 || root.body != 0 || root.what == role::result) continue;
+        if (!in_arena(root.what)) continue;
         stack s;
         s.root = t.of;
         s.count = t.dims.count();
@@ -138,9 +138,9 @@ class loop_splitter {
         } else {
           if (!s.carry || t.body != 0 || t.step != 0) return false;
           const bool before = i < loops_[forward_].begin;
-          if (before != is_slot(t, s, 0) || (!before && (writes || !is_slot(t, s, trips)))) {
-            return false;
-          }
+          const bool start = is_slot(t, s, 0) && (before || !writes);
+          const bool end = is_slot(t, s, trips) && !before && !writes;
+          if (!start && !end) return false;
         }
       }
     }
@@ -218,12 +218,24 @@ class loop_splitter {
     for (i32& i : images_) i = -1;
     repeat_body(steps, pieces);  // reads views as they were
     for (i32 id = 0; id < tensors; ++id) move_view(id, steps, pieces);
+    keep_names();
     for (const i32 body : {forward_, reverse_}) {
       g_.bodies[body].parent = body == forward_ ? outer_ : outer_reverse_;
       g_.bodies[body].depth = 2;
       g_.bodies[body].trips = steps;
     }
     merge(steps, pieces);
+  }
+
+  /// Parameters of repeated blocks are named by trips of a body: one that says so and does nothing
+  /// else.
+  constexpr void keep_names() {
+    i32 named = -1;
+    for (name_scope& scope : g_.scopes) {
+      if (scope.body != forward_ || !g_.bodies[forward_].own_weights) continue;
+      if (named < 0) named = g_.bodies.push(loop_body(g_.bodies[forward_]));
+      scope.body = named;
+    }
   }
 
   /// The operations of the forward body once more, in a body of the outer reverse.
@@ -411,9 +423,25 @@ class loop_splitter {
 
 }  // namespace detail
 
-/// Splits all loops over time of a finished step where that makes stacks smaller.
+/// True for a loop of the step itself with enough trips, in a number that is no prime.
+constexpr bool can_be_split(const graph& g, i32 body) {
+  const loop_body& b = g.bodies[body];
+  if (b.depth != 1 || b.trips < 4) return false;
+  for (i32 k = 2; k * k <= b.trips; ++k) {
+    if (b.trips % k == 0) return true;
+  }
+  return false;
+}
+
+/// Splits all loops of a finished step where that makes stacks smaller; repeated blocks keep what
+/// goes from block to block only.
 constexpr repeated_work split_loops(graph& g) {
+  grow<bool> blocks(g.bodies.size());
+  for (i32 body = 1; body < blocks.size(); ++body) {
+    blocks[body] = g.bodies[body].own_weights && can_be_split(g, body);
+  }
   repeated_work all;
+  for (const repeated_work& w : drop_values(g, drop_rule::all, blocks)) all += w;
   const grow<i32> reverses = find_reverses(g);
   for (i32 body = 1; body < reverses.size(); ++body) {
     if (reverses[body] >= 0) all += detail::loop_splitter(g, body, reverses[body]).run();
