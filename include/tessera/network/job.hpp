@@ -5,14 +5,16 @@
 //   using job = training<lenet, softmax_cross_entropy, adam, batch<64>, mixed<fp16>>;
 //   static_assert(job::memory.total_bytes < 3_MiB);
 //
-// The stages, each a constant of its own: graph -> lives -> places -> locations -> signatures.
-// A network that does not fit together is one error of the compiler, with the builder's words.
+// The stages, each a constant of its own: graph -> lives -> places -> locations -> signatures
+// (network/planned.hpp). With the option plan_at_start the memory is planned when the program
+// starts, and job::memory() is a function. A network that does not fit together is one error of the
+// compiler, with the builder's words.
 
-#include <tessera/network/frozen.hpp>
 #include <tessera/network/make.hpp>
+#include <tessera/network/planned.hpp>
 #include <tessera/network/recomputed.hpp>
+#include <tessera/network/staged.hpp>
 #include <tessera/optim/optimizer.hpp>
-#include <tessera/passes/locate.hpp>
 
 namespace tessera {
 
@@ -31,72 +33,6 @@ struct placed_tensor {
 
 namespace detail {
 
-/// Signatures of the operations, with all sizes, and which of the kernels each needs. Kernel k is
-/// that of operation `first_of[k]`, the first that needs it, with or without fixed sizes.
-template <i32 Operations>
-struct signature_list {
-  frozen_array<signature, Operations> of_operation;
-  frozen_array<i32, Operations> kernel_of;  // -1 for the ends of loops
-  frozen_array<i32, Operations> first_of;
-  frozen_array<bool, Operations> fixed;  // by kernel
-  i32 kernels = 0;
-};
-
-/// At most this many kernels of a program have constant sizes; what comes later runs on the
-/// run-time forms, so that compile time stays in bounds.
-inline constexpr i32 constant_kernels = 64;
-
-constexpr signature specialize(const signature& s, bool may_fix) {
-  signature k = s;
-  k.fixed = may_fix && ops::sizes_pay(s.what);
-  if (!k.fixed) {
-    for (i32& n : k.n) n = 0;
-  }
-  return k;
-}
-
-/// Tells most different signatures apart by one number.
-constexpr u64 digest(const signature& s) {
-  u64 sum = s.types * 0x9E3779B97F4A7C15u + static_cast<u64>(s.what) * 2 + (s.batch_last ? 1 : 0);
-  for (const i32 n : s.n) sum = (sum ^ static_cast<u64>(n)) * 0x100000001B3u;
-  return sum;
-}
-
-template <i32 Operations>
-constexpr signature_list<Operations> list_signatures(const graph& g) {
-  signature_list<Operations> list;
-  grow<u64> digests(Operations);  // of the kernels
-  i32 fixed = 0;
-  for (i32 op = 0; op < Operations; ++op) {
-    const kind what = g.operations[op].what;
-    list.kernel_of[op] = -1;
-    if (what == kind::loop || what == kind::end_loop) continue;
-    const signature s = ops::sign(g, g.operations[op]);
-    list.of_operation[op] = s;
-    i32 found = -1;
-    for (const bool may_fix : {true, false}) {
-      const signature k = specialize(s, may_fix);
-      const u64 wanted = digest(k);
-      const u64* const known = digests.data();
-      for (i32 i = 0; i < list.kernels && found < 0; ++i) {
-        if (known[i] != wanted) continue;
-        if (specialize(list.of_operation[list.first_of[i]], list.fixed[i]) == k) found = i;
-      }
-      if (found >= 0 || !k.fixed) break;
-    }
-    if (found < 0) {
-      const signature k = specialize(s, fixed < constant_kernels);
-      found = list.kernels++;
-      list.first_of[found] = op;
-      list.fixed[found] = k.fixed;
-      fixed += k.fixed ? 1 : 0;
-      digests[found] = digest(k);
-    }
-    list.kernel_of[op] = found;
-  }
-  return list;
-}
-
 constexpr placed_tensor describe(const tensor& t, const location& at, const buffer* b, bool own) {
   placed_tensor p{t.name, t.dims, t.type, t.what, at, t.bytes(), 0, 0, own};
   if (b != nullptr) {
@@ -106,116 +42,19 @@ constexpr placed_tensor describe(const tensor& t, const location& at, const buff
   return p;
 }
 
-/// The stages from a graph to a plan. `Make` is a function object that makes the graph.
-template <class Make>
-struct planned {
-  static constexpr graph_size size = size_of(Make{}());
-  static constexpr auto step_graph = freeze<size>(Make{}());
-
-  /// How often each operation runs in a step.
-  static constexpr auto runs = [] {
-    const graph g = borrow(step_graph);
-    const grow<i32> bodies = bodies_of_operations(g);
-    frozen_array<i64, size.operations> counts;
-    for (i32 i = 0; i < size.operations; ++i) counts[i] = runs_of(g, bodies[i]);
-    return counts;
-  }();
-
-  template <i32 Buffers>
-  struct lives {
-    frozen_array<buffer, Buffers> buffers;
-    frozen_array<i32, size.tensors> buffer_of;
-    i64 no_reuse_bytes = 0;
-    i32 buffer_count = 0;
-  };
-  /// With room for more buffers than there can be: it costs less than to look twice.
-  static constexpr lives<size.tensors> found = [] {
-    const passes::liveness l = passes::find_liveness(borrow(step_graph));
-    lives<size.tensors> all;
-    all.buffer_count = l.buffers.size();
-    for (i32 i = 0; i < all.buffer_count; ++i) all.buffers[i] = l.buffers[i];
-    all.buffer_of = freeze<size.tensors>(l.buffer_of);
-    all.no_reuse_bytes = l.no_reuse_bytes;
-    return all;
-  }();
-  static constexpr i32 buffer_count = found.buffer_count;
-  static constexpr lives<buffer_count> live = [] {
-    lives<buffer_count> l{{}, found.buffer_of, found.no_reuse_bytes, buffer_count};
-    for (i32 i = 0; i < buffer_count; ++i) l.buffers[i] = found.buffers[i];
-    return l;
-  }();
-
-  static constexpr i64 bound = passes::lower_bound(live.buffers.items, buffer_count);
-
-  /// Buffers of the arena with their offsets, placed by one of the tries; -1 bytes: no try.
-  struct attempt {
-    frozen_array<buffer, buffer_count> buffers;
-    passes::placement_tries tries;
-    i64 arena_bytes = -1;
-  };
-  template <i32 Number>
-  struct placed_by {
-    static constexpr attempt made = [] {
-      attempt a{live.buffers, {}, -1};
-      if constexpr (Number > 0) a.tries = placed_by<Number - 1>::made.tries;
-      a.arena_bytes = passes::try_placement(a.tries, a.buffers.items, buffer_count);
-      return a;
-    }();
-  };
-
-  /// The best of the tries: the next is only made where none has reached the bound.
-  template <i32 Next, i32 Best>
-  static constexpr const attempt& best_attempt() {
-    constexpr i64 least = placed_by<Best>::made.arena_bytes;
-    if constexpr (Next == passes::placement_tries::most || least == bound) {
-      return placed_by<Best>::made;
-    } else {
-      constexpr i64 arena = placed_by<Next>::made.arena_bytes;
-      return best_attempt < Next + 1, (arena >= 0 && arena < least) ? Next : Best > ();
-    }
-  }
-  static constexpr const auto& buffers = best_attempt<1, 0>().buffers;
-
-  struct layout {
-    frozen_array<location, size.tensors> locations;
-    memory_summary memory;
-  };
-  static constexpr layout where = [] {
-    const passes::step_plan p = passes::locate(borrow(step_graph), buffers.data(), buffer_count,
-                                               live.buffer_of.data(), live.no_reuse_bytes);
-    return layout{freeze<size.tensors>(p.locations), p.memory};
-  }();
-
-  static constexpr signature_list<size.operations> signatures =
-      list_signatures<size.operations>(borrow(step_graph));
-  static constexpr i32 kernel_count = signatures.kernels;
-
-  /// What kernels are chosen by, as template arguments: sizes where they pay, else zeros.
-  static constexpr auto kernels = [] {
-    frozen_array<signature, kernel_count> all;
-    for (i32 k = 0; k < kernel_count; ++k) {
-      all[k] = specialize(signatures.of_operation[signatures.first_of[k]], signatures.fixed[k]);
-    }
-    return all;
-  }();
-};
-
 }  // namespace detail
 
-/// A planned step, whatever its graph.
-template <class Make>
-struct job_base {
-  using plan = detail::planned<Make>;
-
-  /// Bytes of the whole step.
-  static constexpr memory_summary memory = plan::where.memory;
+/// What a planned step has, whenever it was planned.
+template <class Plan>
+struct job_facts {
+  using plan = Plan;
 
   /// Row `id` of the plan: a tensor of the step's graph.
   static constexpr placed_tensor placement(i32 id) {
     const tensor& t = plan::step_graph.tensors[id];
-    const i32 b = plan::live.buffer_of[id];
-    const bool own = t.of < 0 && (b < 0 || plan::buffers[b].tensor == id);
-    return detail::describe(t, plan::where.locations[id], b < 0 ? nullptr : &plan::buffers[b], own);
+    const buffer* const b = plan::arena().of(id);
+    return detail::describe(t, plan::locations()[id], b,
+                            t.of < 0 && (b == nullptr || b->tensor == id));
   }
   static constexpr i32 tensor_count = plan::size.tensors;
   static constexpr i32 operation_count = plan::size.operations;
@@ -230,14 +69,69 @@ struct job_base {
   }();
 };
 
+/// A step planned while compiling.
+template <class Make, bool AtStart = false>
+struct job_base : job_facts<detail::planned<Make>> {
+  /// Bytes of the whole step.
+  static constexpr memory_summary memory = detail::planned<Make>::where.memory;
+};
+
+/// A step planned when the program starts.
+template <class Make>
+struct job_base<Make, true> : job_facts<detail::planned_at_start<Make>> {
+  /// Bytes of the whole step. The first call plans it.
+  static const memory_summary& memory() { return detail::planned_at_start<Make>::memory(); }
+};
+
+/// Bytes of the whole step of a job, whenever it is planned.
+template <class Job>
+constexpr const memory_summary& memory_of() {
+  return Job::plan::memory();
+}
+
 namespace detail {
 
-/// What is wrong with a network and its loss, empty where they fit together.
+/// What a forward graph says before any step is made of it.
+struct forward_facts {
+  text<360> wrong;  // with the network and its loss, empty where they fit together
+  i32 operations = 0;
+};
 template <class Network, class Loss>
-inline constexpr text<360> mistake = spell(make_forward<Network, Loss>(1, purpose::training).wrong);
+inline constexpr forward_facts forward_of = [] {
+  const graph g = make_forward<Network, Loss>(1, purpose::training);
+  return forward_facts{spell(g.wrong), g.operations.size()};
+}();
+template <class Network, class Loss>
+inline constexpr text<360> mistake = forward_of<Network, Loss>.wrong;
 
 template <class Network, class Loss>
 using mistake_of = network_error<cut<mistake<Network, Loss>.size>(mistake<Network, Loss>)>;
+
+/// Forward passes of more operations (those of a repeated block count once) are planned at start-up
+/// only: with more, the step's lives are more than clang allows one constant by default.
+inline constexpr i32 most_planned_operations = 400;
+/// Of more, the graph of the step is made in stages.
+inline constexpr i32 most_operations_at_once = 128;
+
+template <class Network, class Loss, class... Options>
+inline constexpr bool too_large = forward_of<Network, Loss>.operations > most_planned_operations &&
+                                  !read_job_options<Options...>().at_start;
+
+template <class Network, class Loss, class... Options>
+inline constexpr text<360> excess = [] {
+  text<360> words;
+  if constexpr (too_large<Network, Loss, Options...>) {
+    const i32 operations = forward_of<Network, Loss>.operations;
+    words = spell(diagnostic{"job",
+                             spell_all("at most ", most_planned_operations,
+                                       " operations in a forward pass planned while compiling"),
+                             spell_all<64>(operations), "give the job the option plan_at_start"});
+  }
+  return words;
+}();
+template <class Network, class Loss, class... Options>
+using excess_of =
+    network_error<cut<excess<Network, Loss, Options...>.size>(excess<Network, Loss, Options...>)>;
 
 // Each compiler prints the whole message in a form of its own: g++ beside a failed static_assert,
 // where clang cuts texts at 36 characters; clang beside a constraint that is not met, which takes
@@ -251,6 +145,20 @@ requires(Mistake::ok) struct network_fits {
 template <class Mistake>
 struct network_fits {
   static_assert(Mistake::ok, "this network does not fit together; the note says where");
+  using type = Mistake;
+};
+#endif
+
+/// The same for a network that is too large.
+#if defined(__clang__)
+template <class Mistake>
+requires(Mistake::ok) struct plan_is_feasible {
+  using type = Mistake;
+};
+#else
+template <class Mistake>
+struct plan_is_feasible {
+  static_assert(Mistake::ok, "this network is too large to be planned while compiling");
   using type = Mistake;
 };
 #endif
@@ -271,34 +179,49 @@ struct budget_holds {
 
 /// What is planned: the network and loss asked for, or, after a mistake has been reported, a pair
 /// that fits, so that one mistake stays one error.
-template <class Network, class Loss, bool Fits = mistake<Network, Loss>.empty()>
-struct planned_pair {
+template <class Network, class Loss, bool Fits>
+struct checked_pair {
   using network = Network;
   using loss = Loss;
 };
 template <class Network, class Loss>
-struct planned_pair<Network, Loss, false> {
+struct checked_pair<Network, Loss, false> {
   using network = tessera::network<input<1>, dense<1>>;
   using loss = std::conditional_t<std::same_as<Loss, void>, void, mse>;
 };
+template <class Network, class Loss, class... Options>
+using planned_pair =
+    checked_pair<Network, Loss,
+                 mistake<Network, Loss>.empty() && !too_large<Network, Loss, Options...>>;
 
 /// A training step before recomputation and slots.
 template <class Pair, class Optimizer, class... Options>
 struct unfinished_maker {
+  static constexpr bool staged =
+      forward_of<typename Pair::network, typename Pair::loss>.operations > most_operations_at_once;
+
   constexpr graph operator()(bool recomputes) const {
-    return make_unfinished_training<typename Pair::network, typename Pair::loss>(
-        read_job_options<Options...>(), rule_of<Optimizer>(), recomputes);
+    if constexpr (staged) {
+      return recomputes ? staged_training<true, Pair, Optimizer, Options...>::make_unfinished()
+                        : staged_training<false, Pair, Optimizer, Options...>::make_unfinished();
+    } else {
+      return make_unfinished_training<typename Pair::network, typename Pair::loss>(
+          read_job_options<Options...>(), rule_of<Optimizer>(), recomputes);
+    }
   }
 };
 
 template <class Pair, class Optimizer, class... Options>
 struct training_maker {
   static constexpr recompute_policy policy = read_job_options<Options...>().recompute;
-  using with_recomputation = recomputed<unfinished_maker<Pair, Optimizer, Options...>, policy>;
+  using unfinished = unfinished_maker<Pair, Optimizer, Options...>;
+  using with_recomputation = recomputed<unfinished, policy>;
 
   constexpr graph operator()() const {
     if constexpr (policy.used()) {
       return with_recomputation::make();
+    } else if constexpr (unfinished::staged) {
+      return staged_training<false, Pair, Optimizer, Options...>::make();
     } else {
       return make_training<typename Pair::network, typename Pair::loss>(
           read_job_options<Options...>(), rule_of<Optimizer>());
@@ -319,29 +242,39 @@ struct inference_maker {
 /// Forward pass of a network with its output kept: inference<lenet, batch<1>>.
 template <network_type Network, job_option... Options>
 struct inference
-    : job_base<detail::inference_maker<detail::planned_pair<Network, void>, Options...>> {
+    : job_base<detail::inference_maker<detail::planned_pair<Network, void, Options...>, Options...>,
+               read_job_options<Options...>().at_start> {
   using checked = typename detail::network_fits<detail::mistake_of<Network, void>>::type;
-  using network = typename detail::planned_pair<Network, void>::network;
+  using feasible =
+      typename detail::plan_is_feasible<detail::excess_of<Network, void, Options...>>::type;
+  using network = typename detail::planned_pair<Network, void, Options...>::network;
   static constexpr job_options options = read_job_options<Options...>();
 };
 
 /// Forward pass and loss, nothing else: what a trainer evaluates with.
 template <network_type Network, loss_function Loss, job_option... Options>
 struct evaluation
-    : job_base<detail::inference_maker<detail::planned_pair<Network, Loss>, Options...>> {
+    : job_base<detail::inference_maker<detail::planned_pair<Network, Loss, Options...>, Options...>,
+               read_job_options<Options...>().at_start> {
   using checked = typename detail::network_fits<detail::mistake_of<Network, Loss>>::type;
-  using network = typename detail::planned_pair<Network, Loss>::network;
+  using feasible =
+      typename detail::plan_is_feasible<detail::excess_of<Network, Loss, Options...>>::type;
+  using network = typename detail::planned_pair<Network, Loss, Options...>::network;
   static constexpr job_options options = read_job_options<Options...>();
 };
 
 /// A whole training step: forward, loss, backward, loss scaling, update.
 template <network_type Network, loss_function Loss, optimizer Optimizer, job_option... Options>
-struct training
-    : job_base<detail::training_maker<detail::planned_pair<Network, Loss>, Optimizer, Options...>> {
-  using maker = detail::training_maker<detail::planned_pair<Network, Loss>, Optimizer, Options...>;
+struct training : job_base<detail::training_maker<detail::planned_pair<Network, Loss, Options...>,
+                                                  Optimizer, Options...>,
+                           read_job_options<Options...>().at_start> {
+  using pair = detail::planned_pair<Network, Loss, Options...>;
+  using maker = detail::training_maker<pair, Optimizer, Options...>;
   using checked = typename detail::network_fits<detail::mistake_of<Network, Loss>>::type;
-  using network = typename detail::planned_pair<Network, Loss>::network;
-  using loss = typename detail::planned_pair<Network, Loss>::loss;
+  using feasible =
+      typename detail::plan_is_feasible<detail::excess_of<Network, Loss, Options...>>::type;
+  using network = typename pair::network;
+  using loss = typename pair::loss;
   using evaluation_job = evaluation<network, loss, Options...>;
   static constexpr job_options options = read_job_options<Options...>();
   static constexpr update_rule update = rule_of<Optimizer>();
@@ -352,11 +285,18 @@ struct training
     return recompute_summary{};
   }();
 
- private:
-  static constexpr text<360> over_budget = [] {
+  /// What is wrong with the budget; empty where the arena keeps it.
+  static constexpr text<360> budget_fault() {
     if constexpr (maker::policy.goal == recompute_goal::budget) {
-      return detail::spell_budget(maker::policy, training::memory.arena_bytes);
+      return detail::spell_budget(maker::policy, memory_of<training>().arena_bytes);
     }
+    return {};
+  }
+
+ private:
+  /// Of a step planned at start-up the trainer asks.
+  static constexpr text<360> over_budget = [] {
+    if constexpr (!options.at_start) return budget_fault();
     return text<360>{};
   }();
 

@@ -12,14 +12,14 @@
 
 namespace tessera {
 
-/// Puts the backward pass and the updates behind a forward graph that ends in a loss, and assigns
-/// precisions. `rule.what == none` stops after the gradients, which then live until the end.
-/// `recomputes`: stacks of loops are to be dropped. What is left to do: recomputation, slots.
-constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
-                               const gradient_limits& limits = {}, bool recomputes = false) {
+/// Puts the backward pass behind a forward graph that ends in a loss, and assigns precisions.
+/// Returns the gradients, by tensor. `rule.what == none` stops after them: they live until the end.
+/// `recomputes`: stacks of loops are to be dropped.
+constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision,
+                                     const update_rule& rule, bool recomputes = false) {
   passes::append_scaler(g, precision.scaling);
   const i32 forward = g.operations.size();
-  const grow<i32> gradients = passes::differentiate(g, nullptr, 0, !recomputes);
+  grow<i32> gradients = passes::differentiate(g, nullptr, 0, !recomputes);
   if (rule.what == optimizer_kind::none) {
     for (const i32 gradient : gradients) {
       if (gradient >= 0 && g.tensors[gradient].parameter >= 0) {
@@ -30,6 +30,13 @@ constexpr void append_backward(graph& g, const precision_policy& precision, cons
   const i32 uncast = g.operations.size();
   passes::assign_precision(g, precision);
   g.forward_operations = forward + g.operations.size() - uncast;
+  return gradients;
+}
+
+/// The same and the updates. What is left to do: recomputation, slots.
+constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
+                               const gradient_limits& limits = {}, bool recomputes = false) {
+  const grow<i32> gradients = append_gradients(g, precision, rule, recomputes);
   passes::append_updates(g, gradients, rule, precision.scaling, limits);
   passes::fuse_updates(g);
 }

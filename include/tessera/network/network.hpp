@@ -4,7 +4,8 @@
 //
 //   network<image<1, 28, 28>, flatten, dense<10>>                 one value in, one out
 //   network<inputs<image<3, 32, 32>, input<4>>, parallel<...>,    a bundle goes to the first layer;
-//           concat<...>, branch<dense<10>, dense<4>>>             what the last gives are the outputs
+//           concat<...>, branch<dense<10>, dense<4>>>             what the last gives are the
+//           outputs
 
 #include <tessera/nn.hpp>
 

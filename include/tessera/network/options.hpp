@@ -61,11 +61,19 @@ struct least_memory {
   static constexpr recompute_policy recomputation{recompute_goal::least, 0};
 };
 
+/// The memory of the step is planned once when the program starts, by the functions that else run
+/// while compiling: for networks that are too large for that. `job::memory` is then a function.
+/// Kernels are chosen while compiling all the same, and results are the same bits.
+struct plan_at_start {
+  static constexpr bool planned_at_start = true;
+};
+
 struct job_options {
   i32 batch = 1;
   precision_policy precision;
   gradient_limits limits;
   recompute_policy recompute;
+  bool at_start = false;
 };
 
 template <class O>
@@ -77,6 +85,8 @@ concept job_option = precision<O> || requires {
   O::largest_value;
 } || requires {
   O::recomputation;
+} || requires {
+  O::planned_at_start;
 };
 
 template <job_option... Options>
@@ -94,6 +104,8 @@ constexpr job_options read_job_options() {
       o.limits.value = O::largest_value;
     } else if constexpr (requires { O::recomputation; }) {
       o.recompute = O::recomputation;
+    } else if constexpr (requires { O::planned_at_start; }) {
+      o.at_start = O::planned_at_start;
     } else {
       o.batch = O::batch_size;
     }

@@ -21,7 +21,7 @@ inline io::json to_json(const memory_summary& m) {
 /// The memory plan of a job: its totals, and under "tensors" one object per tensor.
 template <class Job>
 io::json plan_to_json() {
-  io::json plan = to_json(Job::memory);
+  io::json plan = to_json(memory_of<Job>());
   io::json tensors = io::json::array();
   for (const placed_tensor& r : list_plan<Job>()) {
     io::json row{{"name", std::string(spell(r.name).view())},

@@ -211,8 +211,9 @@ inline memory_map map_memory(const graph& g, bool in_place = true) {
 template <class Job>
 memory_map map_memory() {
   using plan = typename Job::plan;
-  return map_memory(graph_of<Job>(), plan::buffers.data(), plan::buffer_count,
-                    plan::live.buffer_of.data(), plan::where.locations.data(), Job::memory);
+  const auto arena = plan::arena();
+  return map_memory(graph_of<Job>(), arena.items, arena.count, arena.of_tensor, plan::locations(),
+                    plan::memory());
 }
 
 /// "in place of conv1.out", "view of gates", "".

@@ -257,7 +257,7 @@ inline void report(std::ostream& out, const network_summary& s) {
 template <class Job>
 void summarize(std::ostream& out) {
   network_summary s = detail::summarizer(graph_of<Job>()).make();
-  s.memory = Job::memory;
+  s.memory = memory_of<Job>();
   report(out, s);
 }
 

@@ -49,8 +49,8 @@ class predictor {
   static constexpr shape output = shape_of_output(0);
 
   explicit predictor(i32 threads = 1)
-      : block_(Job::memory.total_bytes),
-        bases_(cut_regions(block_.data(), Job::memory)),
+      : block_(memory_of<Job>().total_bytes),
+        bases_(cut_regions(block_.data(), memory_of<Job>())),
         forward_(bind<Job, Backend>(bases_)) {
     for (i32 k = 0; k < input_count; ++k) {
       writers_[static_cast<std::size_t>(k)] =
@@ -65,8 +65,7 @@ class predictor {
 
   weight_list weights() const {
     return list_weights(thaw(plan::step_graph),
-                        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-                        bases_);
+                        {plan::locations(), static_cast<std::size_t>(Job::tensor_count)}, bases_);
   }
 
   /// What a network carries from one batch to the next begins again.
@@ -101,13 +100,13 @@ class predictor {
       } else {
         std::copy(samples[k].numbers.begin(), samples[k].numbers.end(), writers_[k].row(0));
       }
-      writers_[k].write(values_.valid, bases_.at(plan::where.locations[id]));
+      writers_[k].write(values_.valid, bases_.at(plan::locations()[id]));
     }
     forward_.run(values_);
     for (std::size_t k = 0; k < output_count; ++k) {
       const i32 id = plan::step_graph.outputs[static_cast<i32>(k)];
       const tensor& about = plan::step_graph.tensors[id];
-      const std::byte* const data = bases_.at(plan::where.locations[id]);
+      const std::byte* const data = bases_.at(plan::locations()[id]);
       const i64 values = about.sample().count();
       for (i64 i = 0; i < static_cast<i64>(outputs[k].size()); ++i) {
         outputs[k][static_cast<std::size_t>(i)] = static_cast<float>(

@@ -38,8 +38,14 @@ inline constexpr accelerator::step_price cost = detail::add_prices<Job, M>(
 namespace detail {
 
 template <class Job, machine M>
-inline constexpr text<360> misfit = accelerator::misfit(Job::memory, cost<Job, M>.peak_tile_bytes,
-                                                        M);
+inline constexpr text<360> misfit = [] {
+  if constexpr (Job::plan::at_start) {
+    return text<360>(
+        "memory: planned at start-up, not known while compiling; leave out plan_at_start");
+  } else {
+    return accelerator::misfit(Job::memory, cost<Job, M>.peak_tile_bytes, M);
+  }
+}();
 
 template <class Job, machine M>
 using misfit_of = network_error<cut<misfit<Job, M>.size>(misfit<Job, M>)>;

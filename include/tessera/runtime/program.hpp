@@ -65,9 +65,9 @@ call_sequence bind(const region_bases& bases) {
         k < 0 ? nullptr : kernel_table<Job, Backend>[static_cast<std::size_t>(k)],
         &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i]};
   }
-  return call_sequence(
-      entries, {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-      {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)}, bases);
+  return call_sequence(entries, {plan::locations(), static_cast<std::size_t>(Job::tensor_count)},
+                       {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)},
+                       bases);
 }
 
 /// First values of a state tensor.
@@ -81,9 +81,9 @@ template <class Job>
 void reset_state(const region_bases& bases) {
   for (i32 id = 0; id < Job::tensor_count; ++id) {
     const tensor& t = Job::plan::step_graph.tensors[id];
-    if (t.what == role::constant) fill_constant(t, bases.at(Job::plan::where.locations[id]));
+    if (t.what == role::constant) fill_constant(t, bases.at(Job::plan::locations()[id]));
     if (t.what != role::state || t.of >= 0) continue;
-    reset_state(t, bases.at(Job::plan::where.locations[id]));
+    reset_state(t, bases.at(Job::plan::locations()[id]));
   }
 }
 

@@ -43,8 +43,8 @@ constexpr bool outlives_step(const tensor& t, const location& at) {
 
 template <class A, class B>
 constexpr bool same_weights() {
-  const memory_summary& m = A::memory;
-  const memory_summary& n = B::memory;
+  const memory_summary& m = memory_of<A>();
+  const memory_summary& n = memory_of<B>();
   if (m.parameter_bytes != n.parameter_bytes || m.working_bytes != n.working_bytes ||
       m.state_bytes != n.state_bytes) {
     return false;
@@ -52,21 +52,31 @@ constexpr bool same_weights() {
   i32 other = 0;
   for (i32 id = 0; id < A::tensor_count; ++id) {
     const tensor& t = A::plan::step_graph.tensors[id];
-    const location& at = A::plan::where.locations[id];
+    const location& at = A::plan::locations()[id];
     if (!outlives_step(t, at)) continue;
     while (other < B::tensor_count &&
-           !outlives_step(B::plan::step_graph.tensors[other], B::plan::where.locations[other])) {
+           !outlives_step(B::plan::step_graph.tensors[other], B::plan::locations()[other])) {
       ++other;
     }
     if (other == B::tensor_count) return false;
     const tensor& u = B::plan::step_graph.tensors[other];
-    const location& place = B::plan::where.locations[other++];
+    const location& place = B::plan::locations()[other++];
     if (t.what != u.what || t.type != u.type || t.dims != u.dims || at.where != place.where ||
         at.offset != place.offset) {
       return false;
     }
   }
   return true;
+}
+
+/// The same while compiling, where both plans are known then.
+template <class A, class B>
+constexpr bool surely_same_weights() {
+  if constexpr (A::plan::at_start || B::plan::at_start) {
+    return true;
+  } else {
+    return same_weights<A, B>();
+  }
 }
 
 /// One job of a bucket trainer, bound to its memory.
@@ -121,7 +131,7 @@ struct bucket_program {
       }
       ++n;
     }
-    const auto at = [&](i32 id) { return bases.at(plan::where.locations[id]); };
+    const auto at = [&](i32 id) { return bases.at(plan::locations()[id]); };
     for (i32 k = 0; k < inputs; ++k) {
       input[static_cast<std::size_t>(k)].write(n, at(plan::step_graph.inputs[k]));
     }
@@ -148,11 +158,11 @@ struct bucket_program {
   double loss(bool evaluated) const {
     if (evaluated) {
       constexpr i32 id = evaluation_plan::step_graph.losses[0];
-      return read_element(bases.at(evaluation_plan::where.locations[id]),
+      return read_element(bases.at(evaluation_plan::locations()[id]),
                           evaluation_plan::step_graph.tensors[id].type, 0);
     }
     constexpr i32 id = plan::step_graph.losses[0];
-    return read_element(bases.at(plan::where.locations[id]), plan::step_graph.tensors[id].type, 0);
+    return read_element(bases.at(plan::locations()[id]), plan::step_graph.tensors[id].type, 0);
   }
 };
 
@@ -165,7 +175,7 @@ struct bucket_program {
 /// Source   of samples as in train/sample_source.hpp, and `bucket(i)`, `buckets_of_samples()`
 template <backend Backend, class First, class... Others>
 class bucket_trainer_on {
-  static_assert((detail::same_weights<First, Others>() && ...),
+  static_assert((detail::surely_same_weights<First, Others>() && ...),
                 "bucket_trainer: expected jobs with the same weights and optimizer state");
   static_assert(((First::options.batch == Others::options.batch) && ...),
                 "bucket_trainer: expected jobs with the same batch");
@@ -176,6 +186,9 @@ class bucket_trainer_on {
 
   explicit bucket_trainer_on(seed start = {}, threads workers = {})
       : block_(memory_bytes()), programs_(cut<First>(), cut<Others>()...) {
+    if (!(detail::same_weights<First, Others>() && ...)) {
+      throw error("bucket_trainer: expected jobs with the same weights and optimizer state");
+    }
     values_.seed = start.value;
     values_.threads = workers.count;
     std::apply([](auto&... each) { (reset(each), ...); }, programs_);
@@ -191,17 +204,16 @@ class bucket_trainer_on {
     for (const i64 each : {arena_of<First>(), arena_of<Others>()...}) arena = std::max(arena, each);
     i64 own = 0;
     for (const i64 each : {own_bytes<First>(), own_bytes<Others>()...}) own += each;
-    return First::memory.parameter_bytes + First::memory.working_bytes + First::memory.state_bytes +
-           arena + own;
+    return memory_of<First>().parameter_bytes + memory_of<First>().working_bytes +
+           memory_of<First>().state_bytes + arena + own;
   }
 
   /// Named views of the parameters (the f32 masters under mixed precision).
   weight_list weights() const {
     using plan = typename First::plan;
-    return list_weights(
-        thaw(plan::step_graph),
-        {plan::where.locations.items, static_cast<std::size_t>(First::tensor_count)},
-        std::get<0>(programs_).bases);
+    return list_weights(thaw(plan::step_graph),
+                        {plan::locations(), static_cast<std::size_t>(First::tensor_count)},
+                        std::get<0>(programs_).bases);
   }
 
   /// Runs one step on up to a batch of samples of one bucket; returns the loss before its update.
@@ -280,11 +292,13 @@ class bucket_trainer_on {
  private:
   template <class Job>
   static constexpr i64 arena_of() {
-    return std::max(Job::memory.arena_bytes, Job::evaluation_job::memory.arena_bytes);
+    return std::max(memory_of<Job>().arena_bytes,
+                    memory_of<typename Job::evaluation_job>().arena_bytes);
   }
   template <class Job>
   static constexpr i64 own_bytes() {
-    return Job::memory.input_bytes + Job::memory.target_bytes + Job::memory.constant_bytes;
+    return memory_of<Job>().input_bytes + memory_of<Job>().target_bytes +
+           memory_of<Job>().constant_bytes;
   }
 
   /// The regions of the next job: what outlives steps in front, then the arena, then its own.
@@ -296,14 +310,14 @@ class bucket_trainer_on {
       bases[where] = at;
       at += bytes;
     };
-    take(region::parameters, First::memory.parameter_bytes);
-    take(region::working, First::memory.working_bytes);
-    take(region::state, First::memory.state_bytes);
+    take(region::parameters, memory_of<First>().parameter_bytes);
+    take(region::working, memory_of<First>().working_bytes);
+    take(region::state, memory_of<First>().state_bytes);
     take(region::arena, std::max({arena_of<First>(), arena_of<Others>()...}));
     at += used_;
-    take(region::input, Job::memory.input_bytes);
-    take(region::target, Job::memory.target_bytes);
-    take(region::constant, Job::memory.constant_bytes);
+    take(region::input, memory_of<Job>().input_bytes);
+    take(region::target, memory_of<Job>().target_bytes);
+    take(region::constant, memory_of<Job>().constant_bytes);
     used_ += own_bytes<Job>();
     return bases;
   }

@@ -54,8 +54,8 @@ auto backend_state_for() {
 }  // namespace detail
 
 /// Trains `Job` on `Backend`, this machine's processor unless another is named. Allocates once, in
-/// its constructor: `Job::memory.total_bytes`, what its evaluation needs beyond that, and room for
-/// one batch of rows of each input and target; a step allocates nothing.
+/// its constructor: the total bytes of the job's memory, what its evaluation needs beyond that, and
+/// room for one batch of rows of each input and target; a step allocates nothing.
 template <class Job, backend Backend = host_backend>
 class trainer {
   using plan = typename Job::plan;
@@ -73,7 +73,7 @@ class trainer {
 
   explicit trainer(seed start = {}, threads workers = {})
       : block_(block_bytes()),
-        bases_(cut_regions(block_.data(), Job::memory)),
+        bases_(cut_regions(block_.data(), memory_of<Job>())),
         step_(bind<Job, Backend>(bases_)),
         evaluation_(bind<evaluation_job, Backend>(bases_)) {
     for (i32 k = 0; k < input_count; ++k) input(k) = batch_writer(input_tensor(k));
@@ -91,8 +91,7 @@ class trainer {
   /// Named views of the parameters (the f32 masters under mixed precision).
   weight_list weights() const {
     return list_weights(thaw(plan::step_graph),
-                        {plan::where.locations.items, static_cast<std::size_t>(Job::tensor_count)},
-                        bases_);
+                        {plan::locations(), static_cast<std::size_t>(Job::tensor_count)}, bases_);
   }
 
   /// What the network carries from step to step begins again; the optimizer's state stays.
@@ -101,7 +100,7 @@ class trainer {
       const tensor& t = plan::step_graph.tensors[id];
       if (t.what != role::state || t.of >= 0 || t.parameter >= 0) continue;
       if (id == plan::step_graph.scaler) continue;
-      tessera::reset_state(t, bases_.at(plan::where.locations[id]));
+      tessera::reset_state(t, bases_.at(plan::locations()[id]));
     }
   }
 
@@ -121,19 +120,19 @@ class trainer {
   }
   /// One of them, with its weight.
   double loss(i32 which) const {
-    return read(plan::step_graph, plan::where.locations, plan::step_graph.losses[which]);
+    return read(plan::step_graph, plan::locations(), plan::step_graph.losses[which]);
   }
 
   /// The loss scale that the next step will use; 1 without loss scaling.
   double loss_scale() const {
     if constexpr (plan::step_graph.scaler < 0) return 1;
-    return read(plan::step_graph, plan::where.locations, plan::step_graph.scaler);
+    return read(plan::step_graph, plan::locations(), plan::step_graph.scaler);
   }
 
   /// The norm over the gradients of all parameters in the last step, before clip_norm has limited
   /// it, without loss scale; infinite or none where a gradient has overflowed.
   double gradient_norm() const requires(plan::step_graph.clip >= 0) {
-    return read(plan::step_graph, plan::where.locations, plan::step_graph.clip);
+    return read(plan::step_graph, plan::locations(), plan::step_graph.clip);
   }
 
   /// Puts up to a batch of samples where the step reads them; the rest of the batch is padding.
@@ -167,10 +166,10 @@ class trainer {
       ++n;
     }
     for (i32 k = 0; k < input_count; ++k) {
-      input(k).write(n, bases_.at(plan::where.locations[plan::step_graph.inputs[k]]));
+      input(k).write(n, bases_.at(plan::locations()[plan::step_graph.inputs[k]]));
     }
     for (i32 k = 0; k < target_count; ++k) {
-      target(k).write(n, bases_.at(plan::where.locations[plan::step_graph.targets[k]]));
+      target(k).write(n, bases_.at(plan::locations()[plan::step_graph.targets[k]]));
     }
   }
 
@@ -215,9 +214,9 @@ class trainer {
       evaluation_.run(values_);
       for (i32 k = 0; k < evaluated; ++k) {
         result.losses[static_cast<std::size_t>(k)] +=
-            samples_of_loss(k, count) *
-            read(evaluation_plan::step_graph, evaluation_plan::where.locations,
-                 evaluation_plan::step_graph.losses[k]);
+            samples_of_loss(k, count) * read(evaluation_plan::step_graph,
+                                             evaluation_plan::locations(),
+                                             evaluation_plan::step_graph.losses[k]);
       }
       result.samples += count;
       for (i32 k = 0; k < output_count; ++k) {
@@ -310,12 +309,14 @@ class trainer {
 
   static constexpr bool counts = requires { typename Backend::state; };
 
-  static constexpr memory_summary evaluation_memory = evaluation_job::memory;
-
   /// The evaluation shares all regions with the step; its arena may be the larger one.
-  static constexpr i64 block_bytes() {
-    const i64 more = evaluation_memory.arena_bytes - Job::memory.arena_bytes;
-    return Job::memory.total_bytes + (more > 0 ? more : 0);
+  static i64 block_bytes() {
+    if constexpr (Job::plan::at_start) {
+      const text<360> wrong = Job::budget_fault();
+      if (!wrong.empty()) throw error(std::string(wrong.view()));
+    }
+    const i64 more = memory_of<evaluation_job>().arena_bytes - memory_of<Job>().arena_bytes;
+    return memory_of<Job>().total_bytes + (more > 0 ? more : 0);
   }
 
   template <class Graph, class Locations>
@@ -425,7 +426,7 @@ class trainer {
   void compare(const Source& source, i64 index, i32 n, i32 output, tally& t, confusion* matrix) {
     const tensor& about = output_tensor(output);
     const std::byte* const data =
-        bases_.at(evaluation_plan::where.locations[evaluation_plan::step_graph.outputs[output]]);
+        bases_.at(evaluation_plan::locations()[evaluation_plan::step_graph.outputs[output]]);
     const i32 classes = classes_of(output);
     const batch_blocks b(about);
     const i64 inner = b.values / classes;  // positions of a block
