@@ -14,7 +14,7 @@
 // the block before a repeated block, which the backward pass of both reads.
 // O(operations x operands).
 
-#include <tessera/passes/liveness.hpp>
+#include <tessera/passes/join_parts.hpp>
 
 namespace tessera::passes {
 
@@ -22,11 +22,14 @@ namespace detail {
 
 /// True where the bytes of view `out`, written by operation `i` of `body`, are free from the
 /// operation on that writes `in`: a slot of its own in each trip, or bytes that nobody has used.
-constexpr bool slot_is_free(const graph& g, const tensor_uses& uses, i32 out, i32 in, i32 i,
-                            i32 body) {
+constexpr bool slot_is_free(const graph& g, const tensor_uses& uses, const grow<bool>& joined,
+                            i32 out, i32 in, i32 i, i32 body) {
   const tensor& t = g.tensors[out];
   if (t.of < 0 || t.body != body || !in_arena(g.tensors[uses.root[out]].what)) return false;
   if (t.step != 0) return true;
+  // A part of a concat, whose bytes are there already.
+  const i32 root = uses.root[out];
+  if (joined[root] && uses.root[in] != root && uses.first[root] <= uses.first[in]) return true;
   // A part of a buffer of the same body: its life would begin earlier, so only at once. (A carry
   // that has been taken over by now belongs to the body around.)
   if (g.tensors[storage_of(g, out)].body != body) return false;
@@ -40,17 +43,6 @@ constexpr grow<bool> find_first_slots(const graph& g) {
     if (c.stacked && c.init >= 0) found[c.init] = true;
   }
   return found;
-}
-
-/// By tensor: how many operations write its bytes.
-constexpr grow<i32> count_writers(const graph& g, const tensor_uses& uses) {
-  grow<i32> writers(g.tensors.size());
-  for (const operation& op : g.operations) {
-    for (const i32 out : op.out) {
-      if (out >= 0) ++writers[uses.root[out]];
-    }
-  }
-  return writers;
 }
 
 /// The same for what a trip leaves of a carry in place: `out`, written by operation `i`, may be
@@ -91,6 +83,7 @@ constexpr bool carry_is_free(const graph& g, const tensor_uses& uses, i32 out, i
 }  // namespace detail
 
 constexpr void write_into_slots(graph& g) {
+  const grow<bool> joined = join_parts(g);
   const tensor_uses uses = find_uses(g);
   const grow<i32> bodies = bodies_of_operations(g);
   const grow<bool> first_slot = detail::find_first_slots(g);
@@ -109,7 +102,7 @@ constexpr void write_into_slots(graph& g) {
       const bool read_on = op.what == kind::copy && first_slot[out] && writers[in] == 1;
       if (uses.last[in] != i && !read_on) continue;
       if (t.type != g.tensors[out].type) continue;
-      if (!detail::slot_is_free(g, uses, out, in, i, bodies[i]) &&
+      if (!detail::slot_is_free(g, uses, joined, out, in, i, bodies[i]) &&
           !detail::carry_is_free(g, uses, out, in, i, bodies[i])) {
         continue;
       }
