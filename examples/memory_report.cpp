@@ -37,33 +37,33 @@ namespace {
 
 struct network {
   const char* name;
-  ts::i32 batch;                                                      // where none is asked for
-  ts::graph (*step)(const ts::job_options&, const ts::update_rule&);  // before recomputation
+  ts::i32 batch;                                         // where none is asked for
+  ts::graph (*forward)(ts::i32 batch, ts::purpose why);  // layers and loss
 };
 
 template <class Input, class Layers, class Loss = ts::softmax_cross_entropy>
-constexpr auto step_of = &ts::make_unfinished_training<ts::network<Input, Layers>, Loss>;
+constexpr auto forward_of = &ts::make_forward<ts::network<Input, Layers>, Loss>;
 
 using ts::image;
 namespace models = ts::models;
 
 const network zoo[] = {
-    {"lenet5", 1, step_of<image<1, 28, 28>, models::lenet5<>>},
-    {"mlp", 32, step_of<image<1, 28, 28>, models::mlp<300, 100, 10>>},
-    {"mlp100", 64, step_of<image<1, 28, 28>, models::deep_mlp<100, 512, 10>>},
-    {"autoencoder", 32, step_of<image<1, 28, 28>, models::conv_autoencoder<1, 4, 6>, ts::mse>},
-    {"alexnet", 1, step_of<image<3, 227, 227>, models::alexnet<>>},
-    {"vgg16", 1, step_of<image<3, 224, 224>, models::vgg16<>>},
-    {"squeezenet", 1, step_of<image<3, 224, 224>, models::squeezenet<>>},
-    {"googlenet", 1, step_of<image<3, 224, 224>, models::googlenet<>>},
-    {"resnet18", 1, step_of<image<3, 224, 224>, models::resnet18<>>},
-    {"resnet34", 1, step_of<image<3, 224, 224>, models::resnet34<>>},
-    {"resnet50", 1, step_of<image<3, 224, 224>, models::resnet50<>>},
-    {"resnet20", 128, step_of<image<3, 32, 32>, models::cifar_resnet<20>>},
-    {"unet", 1, step_of<image<1, 256, 256>, models::unet<2>, ts::pixel_cross_entropy>},
-    {"char_lstm", 32, step_of<ts::tokens<64>, models::char_lstm<65>>},
-    {"lstm100", 16, step_of<ts::sequence<100, 256>, models::lstm_tagger<512, 128>>},
-    {"transformer12", 1, step_of<ts::tokens<128>, models::gpt<1024, 128, 256, 4, 12, false>>},
+    {"lenet5", 1, forward_of<image<1, 28, 28>, models::lenet5<>>},
+    {"mlp", 32, forward_of<image<1, 28, 28>, models::mlp<300, 100, 10>>},
+    {"mlp100", 64, forward_of<image<1, 28, 28>, models::deep_mlp<100, 512, 10>>},
+    {"autoencoder", 32, forward_of<image<1, 28, 28>, models::conv_autoencoder<1, 4, 6>, ts::mse>},
+    {"alexnet", 1, forward_of<image<3, 227, 227>, models::alexnet<>>},
+    {"vgg16", 1, forward_of<image<3, 224, 224>, models::vgg16<>>},
+    {"squeezenet", 1, forward_of<image<3, 224, 224>, models::squeezenet<>>},
+    {"googlenet", 1, forward_of<image<3, 224, 224>, models::googlenet<>>},
+    {"resnet18", 1, forward_of<image<3, 224, 224>, models::resnet18<>>},
+    {"resnet34", 1, forward_of<image<3, 224, 224>, models::resnet34<>>},
+    {"resnet50", 1, forward_of<image<3, 224, 224>, models::resnet50<>>},
+    {"resnet20", 128, forward_of<image<3, 32, 32>, models::cifar_resnet<20>>},
+    {"unet", 1, forward_of<image<1, 256, 256>, models::unet<2>, ts::pixel_cross_entropy>},
+    {"char_lstm", 32, forward_of<ts::tokens<64>, models::char_lstm<65>>},
+    {"lstm100", 16, forward_of<ts::sequence<100, 256>, models::lstm_tagger<512, 128>>},
+    {"transformer12", 1, forward_of<ts::tokens<128>, models::gpt<1024, 128, 256, 4, 12, false>>},
 };
 
 const network& network_called(const std::string& name) {
@@ -177,10 +177,10 @@ struct planned_step {
 
 planned_step make_step(const question& q) {
   const ts::job_options o = options_of(q, batch_of(q));
-  planned_step p{network_called(q.model).step(o, rule_called(q.optimizer)), {}};
+  planned_step p{network_called(q.model).forward(o.batch, ts::purpose::training), {}};
   if (p.step.wrong.wrong()) throw ts::error(std::string(spell(p.step.wrong).view()));
-  p.recomputed = ts::passes::recompute(p.step, o.recompute);
-  ts::passes::write_into_slots(p.step);
+  p.recomputed = ts::complete_training_graph(p.step, o.precision, rule_called(q.optimizer),
+                                             o.limits, o.recompute);
   return p;
 }
 

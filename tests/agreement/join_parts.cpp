@@ -33,7 +33,7 @@ TEST_CASE("parts that lie in their whole give the bits of copies", "[agreement]"
         o.batch = batch;
         if (mixed_precision) o.precision = mixed<fp16, skip_tensor>::policy;
         const graph copied =
-            make_unfinished_training<net, softmax_cross_entropy>(o, rule_of<momentum_sgd>());
+            make_unfinished_training<net, softmax_cross_entropy>(o, rule_of<momentum_sgd>(), false);
         graph joined = copied;
         passes::write_into_slots(joined);
         REQUIRE(joined.operations.size() < copied.operations.size());

@@ -32,7 +32,7 @@ void check(i32 batch, const precision_policy& precision, bool joins) {
   job_options o;
   o.batch = batch;
   o.precision = precision;
-  graph copied = make_unfinished_training<Network, Loss>(o, rule_of<momentum_sgd>());
+  graph copied = make_unfinished_training<Network, Loss>(o, rule_of<momentum_sgd>(), false);
   REQUIRE(spell(copied.wrong).view() == "");
   graph joined = copied;
   passes::write_into_slots(joined);
