@@ -133,6 +133,33 @@ TEST_CASE("kinks are counted and left out", "[gradients]") {
   CHECK(r.ok());
 }
 
+TEST_CASE("elements that are equal share the gradient of a maximum", "[gradients]") {
+  for (const kind what : {kind::maximum, kind::minimum}) {
+    graph g;
+    const i32 a = input(g, shape(1, 3), false);
+    const i32 b = input(g, shape(1, 3), false);
+    const differentiated d = differentiate_from(g, {ops::broadcast(g, what, a, b, layer)});
+    interpreter net(g, &reference::find_kernel);
+    net.write(a, std::vector<double>{1, 2, 3});
+    net.write(b, std::vector<double>{3, 2, 1});
+    net.write(d.seeds[0], std::vector<double>{8, 8, 8});
+    net.run({.valid = 1});
+    const std::vector<double> rising = {0, 4, 8};
+    const std::vector<double> falling = {8, 4, 0};
+    CHECK(net.read(d.gradients[a]) == (what == kind::maximum ? rising : falling));
+    CHECK(net.read(d.gradients[b]) == (what == kind::maximum ? falling : rising));
+  }
+  graph g;
+  const i32 x = input(g, shape(1, 5), false);
+  const differentiated d =
+      differentiate_from(g, {ops::reduce(g, kind::reduce_amax, x, 0b10, false, layer)});
+  interpreter net(g, &reference::find_kernel);
+  net.write(x, std::vector<double>{3, 1, 3, 3, -2});
+  net.write(d.seeds[0], std::vector<double>{6});
+  net.run({.valid = 1});
+  CHECK(net.read(d.gradients[x]) == std::vector<double>{2, 0, 2, 2, 0});
+}
+
 TEST_CASE("nothing to compare is not a passed check", "[gradients]") {
   graph g;
   const i32 x = add_tensor(g, shape(1, 4));
