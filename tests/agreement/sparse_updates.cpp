@@ -1,8 +1,12 @@
 // Updates of tables that touch only the rows that occur, against the dense update and plain loops.
 
+#include <catalogue/catalogue.hpp>
+
+#include <support/backends.hpp>
+#include <support/catch.hpp>
 #include <tessera/passes/fuse.hpp>
+#include <tessera/passes/precision.hpp>
 #include <tessera/passes/updates.hpp>
-#include <agreement/operation_case.hpp>
 
 namespace tessera::testing {
 

@@ -1,13 +1,19 @@
 // Weight gradients over stacks of slices, (time, batch, features), on every backend: against plain
 // loops, in both layouts and storages, stored and fused with their update.
 
+#include <catalogue/catalogue.hpp>
+
+#include <support/backends.hpp>
+#include <support/catch.hpp>
 #include <tessera/passes/fuse.hpp>
+#include <tessera/passes/precision.hpp>
 #include <tessera/passes/updates.hpp>
-#include <agreement/operation_case.hpp>
 
 namespace tessera::testing {
 
 namespace {
+
+constexpr double half_unit = 0x1p-24;  // in the last place of an f32 in [1, 2)
 
 struct stacked {
   i32 time, batch, in, out;
@@ -146,7 +152,7 @@ TEST_CASE(
             // Sums of `rows` products below 1 in another order. Halves are rounded to 2^-11 of a
             // sum twice a slice, while sums are a few times sqrt(rows).
             const auto most = static_cast<double>(rows);
-            const double off = 2 * (most + 2) * place * most;
+            const double off = 2 * (most + 2) * half_unit * most;
             const double half = storage == element::f16 ? 0x1p-10 : 0;
             const double halves = half * s.time * std::sqrt(most);
             bool close = true;
