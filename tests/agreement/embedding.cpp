@@ -8,22 +8,6 @@ namespace tessera::testing {
 
 namespace {
 
-i32 build(graph& g, i32 n, bool last, i32 positions, const shape& table, bag_mode mode,
-          bool weighted = false, i32 padding = -1) {
-  const i32 x = add_tensor(g, shape(n, positions), {.type = element::int32, .batch_last = last});
-  const i32 weights = weighted ? input(g, shape(n, positions), last) : -1;
-  return ops::embedding_bag(g, x, add_weight(g, table), weights, -1, mode, padding, layer);
-}
-
-i32 build_list(graph& g, i32 n, bool last, i32 entries, const shape& table, bag_mode mode,
-               bool weighted = false) {
-  const i32 starts = add_tensor(g, shape(n), {.type = element::int32, .batch_last = last});
-  const i32 x = add_tensor(g, shape(entries), {.type = element::int32, .batched = false});
-  const i32 weights =
-      weighted ? add_tensor(g, shape(entries), {.batched = false, .differentiable = true}) : -1;
-  return ops::embedding_bag(g, x, add_weight(g, table), weights, starts, mode, -1, layer);
-}
-
 /// Rows 0 and 2 of (3, 2), and the worst numbers that are no rows.
 const std::vector<double> bad_indices{0, -1, 3, -2147483648.0, 2147483647.0, 2};
 
