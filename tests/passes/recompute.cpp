@@ -45,7 +45,7 @@ constexpr way ways[] = {{.shorter = true},
 
 /// `g`, a step before recomputation and slots, finished in a way.
 graph finish(graph g, const way& w) {
-  if (w.shorter) passes::shorten_lives(g);
+  if (w.shorter) passes::read_slots(g);
   if (w.cheap) passes::drop_values(g, passes::drop_rule::cheap);
   if (w.trips) passes::drop_values(g, passes::drop_rule::all, true);
   if (w.route >= 0) {
@@ -187,7 +187,7 @@ TEST_CASE("recurrences of all kinds are split into pieces, the same bit for bit"
       network<sequence<12, 5>, gru<6, both_directions>, lstm<5>, rnn<4, last_output>, dense<4>>;
   check_network<readers>();
   graph g = unfinished<readers>(3, fp32::policy);
-  passes::shorten_lives(g);
+  passes::read_slots(g);
   const i32 before = g.bodies.size();
   const passes::repeated_work work = passes::split_loops(g);
   CHECK(work.operations > 8);

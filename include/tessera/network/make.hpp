@@ -7,6 +7,7 @@
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/fuse.hpp>
 #include <tessera/passes/recompute.hpp>
+#include <tessera/passes/shorten.hpp>
 #include <tessera/passes/slots.hpp>
 #include <tessera/passes/updates.hpp>
 
@@ -30,6 +31,7 @@ constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision
   const i32 uncast = g.operations.size();
   passes::assign_precision(g, precision);
   g.forward_operations = forward + g.operations.size() - uncast;
+  passes::mask_before_pools(g);
   return gradients;
 }
 

@@ -29,7 +29,7 @@ struct recomputed {
 
   static constexpr graph make_cheap(passes::repeated_work& work) {
     graph g = thaw(whole);
-    passes::shorten_lives(g);
+    passes::read_slots(g);
     work = passes::drop_values(g, passes::drop_rule::cheap);
     return g;
   }
@@ -138,7 +138,7 @@ struct recomputed {
       return Make{}(false);
     } else if constexpr (Way == 1) {
       graph g = thaw(whole);
-      passes::shorten_lives(g);
+      passes::read_slots(g);
       return g;
     } else if constexpr (Way == 2) {
       return thaw(cheap);

@@ -4,7 +4,7 @@
 // keeps a budget of arena bytes, or takes as few as it can.
 //
 //   way 0     every value that the backward pass reads is kept
-//   way 1     lives that end earlier at no cost (passes/shorten.hpp)
+//   way 1     lives that end earlier at no cost (read_slots, passes/shorten.hpp)
 //   way 2     what elementwise operations and normalizations give is computed again from what
 //             convolutions and matrix products gave (passes/drop_values.hpp)
 //   way 3     way 2, and loops in pieces, of which the first states are kept
@@ -55,12 +55,6 @@ namespace passes {
 
 /// The first way that is a route.
 inline constexpr i32 first_route = 4;
-
-/// Way 1.
-constexpr void shorten_lives(graph& g) {
-  mask_before_pools(g);
-  read_slots(g);
-}
 
 /// Multiply-adds of the forward pass of a step.
 constexpr i64 forward_macs(const graph& g) {
@@ -188,7 +182,7 @@ constexpr recompute_summary recompute(graph& g, const recompute_policy& policy,
                                       const graph& plain) {
   if (!policy.used()) return {};
   graph shorter = g;
-  shorten_lives(shorter);
+  read_slots(shorter);
   graph cheap = shorter;
   const repeated_work cheap_work = drop_values(cheap, drop_rule::cheap);
   graph lean = cheap;
