@@ -85,8 +85,10 @@ TEST_CASE("resident memory of training differs as the plans do", "[train]") {
   const i64 large = resident_while_training<larger>();
   const auto measured = static_cast<double>(large - small);
   const auto expected = static_cast<double>(planned(larger::memory) - planned(smaller::memory));
-  std::printf("resident memory: %.1f and %.1f MB, planned %.1f and %.1f MB\n", small / 1e6,
-              large / 1e6, planned(smaller::memory) / 1e6, planned(larger::memory) / 1e6);
+  const auto megabytes = [](i64 bytes) { return static_cast<double>(bytes) / 1e6; };
+  std::printf("resident memory: %.1f and %.1f MB, planned %.1f and %.1f MB\n", megabytes(small),
+              megabytes(large), megabytes(planned(smaller::memory)),
+              megabytes(planned(larger::memory)));
   CHECK(small > planned(smaller::memory));
   CHECK(measured == Approx(expected).epsilon(0.05));
 }

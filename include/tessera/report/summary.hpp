@@ -10,6 +10,7 @@
 // the forward pass, then of all. Kept are the bytes the layer writes for the backward pass; what a
 // layer hands on under another shape is counted once, where it was written.
 
+#include <tessera/network/job.hpp>
 #include <tessera/ops/work.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/report/flow.hpp>
