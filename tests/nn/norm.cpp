@@ -68,9 +68,10 @@ TEST_CASE("normalizations say what does not fit", "[nn]") {
 using net = network<image<3, 8, 8>, conv<4, 3, no_bias>, batch_norm, relu, flatten, dense<2>>;
 
 TEST_CASE("under mixed precision scales and statistics stay in f32", "[nn]") {
-  constexpr precision_policy half_policy = mixed<fp16>::policy;
-  const graph g = make_training<net, softmax_cross_entropy>({.batch = 16, .precision = half_policy},
-                                                            {.what = optimizer_kind::sgd});
+  job_options o;
+  o.batch = 16;
+  o.precision = mixed<fp16>::policy;
+  const graph g = make_training<net, softmax_cross_entropy>(o, {.what = optimizer_kind::sgd});
   i32 casts = 0;
   for (const operation& op : g.operations) {
     casts += op.what == kind::cast ? 1 : 0;
