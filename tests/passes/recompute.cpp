@@ -4,6 +4,7 @@
 #include <support/catch.hpp>
 #include <support/plan_validator.hpp>
 #include <support/random_graph.hpp>
+#include <support/reference_kernels.hpp>
 
 #include <tessera/backends/reference.hpp>
 #include <tessera/models/mlp.hpp>

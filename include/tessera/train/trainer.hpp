@@ -207,6 +207,7 @@ class trainer {
     if (first >= 0) result.matrix = confusion(classes_of(first));
     data::epoch_order order(source.size(), batch_size, 0, false);
     if constexpr (detail::in_order<Source>) reset_state();
+    const results_of_step left = read_results();
     for (auto indices = order.next(); !indices.empty(); indices = order.next()) {
       const auto count = static_cast<i32>(indices.size());
       load(source, indices);
@@ -228,6 +229,7 @@ class trainer {
         }
       }
     }
+    write_results(left);
     for (double& loss : result.losses) {
       if (result.samples > 0) loss /= static_cast<double>(result.samples);
       result.loss += loss;
@@ -317,6 +319,29 @@ class trainer {
     }
     const i64 more = memory_of<evaluation_job>().arena_bytes - memory_of<Job>().arena_bytes;
     return memory_of<Job>().total_bytes + (more > 0 ? more : 0);
+  }
+
+  /// What the last step has left for loss() and gradient_norm(): the evaluation works in its bytes.
+  using results_of_step = std::array<double, loss_count + 1>;
+  static constexpr i32 step_result(i32 which) {
+    return which < loss_count ? plan::step_graph.losses[which] : plan::step_graph.clip;
+  }
+  results_of_step read_results() const {
+    results_of_step left{};
+    for (i32 k = 0; k <= loss_count; ++k) {
+      if (step_result(k) >= 0)
+        left[static_cast<std::size_t>(k)] =
+            read(plan::step_graph, plan::locations(), step_result(k));
+    }
+    return left;
+  }
+  void write_results(const results_of_step& left) {
+    for (i32 k = 0; k <= loss_count; ++k) {
+      if (step_result(k) < 0) continue;
+      write_element(bases_.at(plan::locations()[step_result(k)]),
+                    plan::step_graph.tensors[step_result(k)].type, 0,
+                    left[static_cast<std::size_t>(k)]);
+    }
   }
 
   template <class Graph, class Locations>

@@ -80,7 +80,9 @@ class dense_weight_gradient {
   }
 
  private:
-  Real of_slice(i64 o, i64 i, i64 slice) const {
+  // Compiled once, so that a stack and its slices one by one give the same bits: whether a product
+  // and its addition are one instruction is the compiler's choice wherever it inlines this.
+  [[gnu::noinline]] Real of_slice(i64 o, i64 i, i64 slice) const {
     const i64 x = slice * n_.batch * n_.in;
     const i64 dy = slice * n_.batch * n_.out;
     Real sum = 0;
