@@ -370,13 +370,13 @@ class trainer {
     return id;
   }
 
-  /// The loss over classes that compares `output` with `target`; null where there is none.
-  static constexpr const operation* loss_over_classes(i32 output, i32 target) {
+  /// True where a loss over classes compares `output` with `target`.
+  static constexpr bool compares_classes(i32 output, i32 target) {
     for (const operation& op : evaluation_plan::step_graph.operations) {
       if (!is_loss(op.what) || !tessera::names_classes(op.what)) continue;
-      if (storage(op.in[0]) == storage(output) && storage(op.in[1]) == storage(target)) return &op;
+      if (storage(op.in[0]) == storage(output) && storage(op.in[1]) == storage(target)) return true;
     }
-    return nullptr;
+    return false;
   }
 
   /// By output: the number of the target with its classes, -1 where it is not compared with any.
@@ -385,8 +385,8 @@ class trainer {
     for (i32 k = 0; k < output_count; ++k) {
       found[static_cast<std::size_t>(k)] = -1;
       for (i32 t = 0; t < target_count; ++t) {
-        const bool compared = loss_over_classes(evaluation_plan::step_graph.outputs[k],
-                                                evaluation_plan::step_graph.targets[t]) != nullptr;
+        const bool compared = compares_classes(evaluation_plan::step_graph.outputs[k],
+                                               evaluation_plan::step_graph.targets[t]);
         if (compared) found[static_cast<std::size_t>(k)] = t;
       }
     }
