@@ -7,6 +7,7 @@
 #include <tessera/runtime/element_access.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 namespace tessera {
@@ -25,13 +26,25 @@ constexpr auto make_kernel_table(std::index_sequence<Index...>) {
       Backend::template kernel_of<Job::plan::kernels.items[Index]>...};
 }
 
-template <std::size_t Count>
-constexpr bool complete(const std::array<kernel, Count>& table) {
-  for (const kernel k : table) {
-    if (k == nullptr) return false;
+/// Whether all kernels exist. Types are compared: under the undefined-behaviour sanitizer of g++ 12
+/// no comparison of a function's address with null is a constant.
+template <class Job, class Backend, std::size_t... Index>
+constexpr bool complete(std::index_sequence<Index...>) {
+  using missing = std::integral_constant<kernel, nullptr>;
+  constexpr bool there[] = {
+      !std::is_same_v<std::integral_constant<
+                          kernel, Backend::template kernel_of<Job::plan::kernels.items[Index]>>,
+                      missing>...,
+      true};
+  for (const bool one : there) {
+    if (!one) return false;
   }
   return true;
 }
+
+/// A number for each kernel of a job.
+template <class Job>
+using kernel_numbers = std::make_index_sequence<static_cast<std::size_t>(Job::plan::kernel_count)>;
 
 /// Whether the operations that users have written know the types in which the job stores values.
 template <class Job>
@@ -46,15 +59,16 @@ constexpr bool users_kernels_fit() {
 
 /// Kernels of a job, by number.
 template <class Job, class Backend>
-inline constexpr auto kernel_table = detail::make_kernel_table<Job, Backend>(
-    std::make_index_sequence<static_cast<std::size_t>(Job::plan::kernel_count)>{});
+inline constexpr auto kernel_table =
+    detail::make_kernel_table<Job, Backend>(detail::kernel_numbers<Job>{});
 
 /// The calls of one step of `Job`, bound to memory. Build once, run often.
 template <class Job, class Backend>
 call_sequence bind(const region_bases& bases) {
   static_assert(detail::users_kernels_fit<Job>(),
                 "an operation written by a user has no kernels for the job's precision; fp32 has");
-  static_assert(!detail::users_kernels_fit<Job>() || detail::complete(kernel_table<Job, Backend>),
+  static_assert(!detail::users_kernels_fit<Job>() ||
+                    detail::complete<Job, Backend>(detail::kernel_numbers<Job>{}),
                 "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
                 "backend");
   using plan = typename Job::plan;
