@@ -7,6 +7,7 @@
 #include <tessera/runtime/element_access.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <array>
+#include <initializer_list>
 #include <type_traits>
 #include <utility>
 
@@ -26,17 +27,22 @@ constexpr auto make_kernel_table(std::index_sequence<Index...>) {
       Backend::template kernel_of<Job::plan::kernels.items[Index]>...};
 }
 
-/// Whether all kernels exist. Types are compared: under the undefined-behaviour sanitizer of g++ 12
-/// no comparison of a function's address with null is a constant.
+/// Whether the kernel of a signature exists. Types are compared: under the undefined-behaviour
+/// sanitizer of g++ 12 no comparison of a function's address with null is a constant. Operations of
+/// users: users_kernels_fit.
+template <class Backend, signature S>
+constexpr bool exists() {
+  if constexpr (is_user(S.what)) {
+    return true;
+  } else {
+    using missing = std::integral_constant<kernel, nullptr>;
+    return !std::is_same_v<std::integral_constant<kernel, Backend::template kernel_of<S>>, missing>;
+  }
+}
+
 template <class Job, class Backend, std::size_t... Index>
 constexpr bool complete(std::index_sequence<Index...>) {
-  using missing = std::integral_constant<kernel, nullptr>;
-  constexpr bool there[] = {
-      !std::is_same_v<std::integral_constant<
-                          kernel, Backend::template kernel_of<Job::plan::kernels.items[Index]>>,
-                      missing>...,
-      true};
-  for (const bool one : there) {
+  for (const bool one : {true, exists<Backend, Job::plan::kernels.items[Index]>()...}) {
     if (!one) return false;
   }
   return true;
