@@ -58,7 +58,7 @@ struct learner {
 };
 
 TEST_CASE("The weight of a transposed convolution is updated where its gradient is made",
-          "[passes]") {
+          "[agreement]") {
   for (const bool last : {false, true}) {
     const learner apart(false, last);
     const learner fused(true, last);
