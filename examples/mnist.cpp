@@ -7,7 +7,9 @@
 //   mnist --data DIR --epochs 5                      98.9 % or better
 //   mnist --precision fp16                           half the memory, the same accuracy
 //   mnist --picture step.svg                         the layers as a table, the step as a picture
+//   mnist --precision half                           no 32-bit weights: updates rounded by chance
 //   mnist --backend model --epochs 1                 on a model of an accelerator, priced in cycles
+//   mnist --backend model --precision half           both
 
 #include <tessera/data.hpp>
 #include <tessera/report.hpp>
@@ -37,6 +39,7 @@ template <class Network, class Precision>
 using job = ts::training<Network, ts::softmax_cross_entropy, ts::adam, ts::batch<32>, Precision>;
 
 using mixed = ts::mixed<ts::fp16, ts::skip_tensor>;
+using half = ts::pure<ts::fp16, ts::skip_tensor>;
 
 static_assert(job<lenet5, ts::fp32>::memory.total_bytes < 3_MiB);  // all that training needs
 static_assert(job<lenet5, mixed>::memory.arena_bytes < 720_KiB);
@@ -73,8 +76,12 @@ template <class Network>
 void choose(const ts::data::split& digits, const std::string& model, const std::string& picture,
             const examples::options& o) {
   if (o.backend == "model") {
-    return run<job<Network, mixed>, ts::on<ts::accelerator::ipu_mk1>>(digits, model, picture, o);
+    using machine = ts::on<ts::accelerator::ipu_mk1>;
+    if (o.precision == "half") return run<job<Network, half>, machine>(digits, model, picture, o);
+    return run<job<Network, mixed>, machine>(digits, model, picture, o);
   }
+  if (o.precision == "half")
+    return run<job<Network, half>, ts::host_backend>(digits, model, picture, o);
   if (o.precision == "fp16")
     return run<job<Network, mixed>, ts::host_backend>(digits, model, picture, o);
   return run<job<Network, ts::fp32>, ts::host_backend>(digits, model, picture, o);
@@ -93,7 +100,7 @@ int main(int argc, char** argv) {
                          {"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
                           [&](const std::string& value) { model = value; }}});
     examples::check_choice("--model", model, {"lenet5", "mlp"});
-    examples::check_job(o, {"fp32", "fp16"}, {"fp16"});
+    examples::check_job(o, {"fp32", "fp16", "half"}, {"fp16", "half"});
     const ts::data::split digits =
         o.data.empty() ? ts::data::drawn_digits(std::min<ts::i64>(60000, samples),
                                                 std::min<ts::i64>(10000, samples), 1)

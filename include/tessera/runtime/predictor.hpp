@@ -57,6 +57,7 @@ class predictor {
           batch_writer(plan::step_graph.tensors[plan::step_graph.inputs[k]]);
     }
     values_.threads = threads;
+    if constexpr (counting<Backend>) values_.backend = &counters_;
     reset_state();
   }
 
@@ -67,6 +68,9 @@ class predictor {
     return list_weights(thaw(plan::step_graph),
                         {plan::locations(), static_cast<std::size_t>(Job::tensor_count)}, bases_);
   }
+
+  /// What the backend has counted, on backends that count.
+  auto& counters() requires(counting<Backend>) { return counters_; }
 
   /// What a network carries from one batch to the next begins again.
   void reset_state() { tessera::reset_state<Job>(bases_); }
@@ -164,6 +168,8 @@ class predictor {
   call_sequence forward_;
   std::array<batch_writer, static_cast<std::size_t>(input_count)> writers_;
   step_values values_;
+  decltype(detail::backend_state_for<Backend, Job>()) counters_ =
+      detail::backend_state_for<Backend, Job>();
 };
 
 }  // namespace tessera

@@ -19,7 +19,25 @@ concept backend = requires {
   { B::template kernel_of<signature{}> } -> std::convertible_to<kernel>;
 };
 
+/// A backend that counts what its machine would have spent.
+template <class B>
+concept counting = requires {
+  typename B::state;
+};
+
 namespace detail {
+
+struct no_state {};
+
+/// What a backend keeps beside the memory of a program: counters, where it counts.
+template <class Backend, class Job>
+auto backend_state_for() {
+  if constexpr (counting<Backend>) {
+    return Backend::make_state(Job::plan::signatures.of_operation.data(), Job::operation_count);
+  } else {
+    return no_state{};
+  }
+}
 
 template <class Job, class Backend, std::size_t... Index>
 constexpr auto make_kernel_table(std::index_sequence<Index...>) {

@@ -37,22 +37,6 @@ struct fit_options {
   early_stopping stop = {};
 };
 
-namespace detail {
-
-struct no_state {};
-
-/// What a backend keeps beside the memory of a program: counters, where it counts.
-template <class Backend, class Job>
-auto backend_state_for() {
-  if constexpr (requires { typename Backend::state; }) {
-    return Backend::make_state(Job::plan::signatures.of_operation.data(), Job::operation_count);
-  } else {
-    return no_state{};
-  }
-}
-
-}  // namespace detail
-
 /// Trains `Job` on `Backend`, this machine's processor unless another is named. Allocates once, in
 /// its constructor: the total bytes of the job's memory, what its evaluation needs beyond that, and
 /// room for one batch of rows of each input and target; a step allocates nothing.
@@ -245,7 +229,7 @@ class trainer {
   }
 
   /// What the backend has counted, on backends that count.
-  auto& counters() requires(requires { typename Backend::state; }) { return counters_; }
+  auto& counters() requires(counting<Backend>) { return counters_; }
 
  private:
   /// The loop of a fit. `validate()` gives the metrics that the end of an epoch shows, if it
@@ -309,7 +293,7 @@ class trainer {
     return p.loss;
   }
 
-  static constexpr bool counts = requires { typename Backend::state; };
+  static constexpr bool counts = counting<Backend>;
 
   /// The evaluation shares all regions with the step; its arena may be the larger one.
   static i64 block_bytes() {
