@@ -14,9 +14,6 @@
 // state and the batch stand outside of it, in the total with it. MB are 10^6 bytes.
 
 #include <tessera/io/json.hpp>
-#include <tessera/models.hpp>
-#include <tessera/network/make.hpp>
-#include <tessera/optim/optimizer.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/report.hpp>
 
@@ -28,52 +25,11 @@
 #include <vector>
 
 #include "support/options.hpp"
+#include "support/zoo.hpp"
 
 namespace ts = tessera;
 
 namespace {
-
-// ---- the zoo -----------------------------------------------------------------------------------
-
-struct network {
-  const char* name;
-  ts::i32 batch;                                         // where none is asked for
-  ts::graph (*forward)(ts::i32 batch, ts::purpose why);  // layers and loss
-};
-
-template <class Input, class Layers, class Loss = ts::softmax_cross_entropy>
-constexpr auto forward_of = &ts::make_forward<ts::network<Input, Layers>, Loss>;
-
-using ts::image;
-namespace models = ts::models;
-
-const network zoo[] = {
-    {"lenet5", 1, forward_of<image<1, 28, 28>, models::lenet5<>>},
-    {"mlp", 32, forward_of<image<1, 28, 28>, models::mlp<300, 100, 10>>},
-    {"mlp100", 64, forward_of<image<1, 28, 28>, models::deep_mlp<100, 512, 10>>},
-    {"autoencoder", 32, forward_of<image<1, 28, 28>, models::conv_autoencoder<1, 4, 6>, ts::mse>},
-    {"alexnet", 1, forward_of<image<3, 227, 227>, models::alexnet<>>},
-    {"vgg16", 1, forward_of<image<3, 224, 224>, models::vgg16<>>},
-    {"squeezenet", 1, forward_of<image<3, 224, 224>, models::squeezenet<>>},
-    {"googlenet", 1, forward_of<image<3, 224, 224>, models::googlenet<>>},
-    {"resnet18", 1, forward_of<image<3, 224, 224>, models::resnet18<>>},
-    {"resnet34", 1, forward_of<image<3, 224, 224>, models::resnet34<>>},
-    {"resnet50", 1, forward_of<image<3, 224, 224>, models::resnet50<>>},
-    {"resnet20", 128, forward_of<image<3, 32, 32>, models::cifar_resnet<20>>},
-    {"unet", 1, forward_of<image<1, 256, 256>, models::unet<2>, ts::pixel_cross_entropy>},
-    {"char_lstm", 32, forward_of<ts::tokens<64>, models::char_lstm<65>>},
-    {"lstm100", 16, forward_of<ts::sequence<100, 256>, models::lstm_tagger<512, 128>>},
-    {"transformer12", 1, forward_of<ts::tokens<128>, models::gpt<1024, 128, 256, 4, 12, false>>},
-};
-
-const network& network_called(const std::string& name) {
-  std::string known;
-  for (const network& n : zoo) {
-    if (n.name == name) return n;
-    known += std::string(known.empty() ? "" : ", ") + n.name;
-  }
-  throw ts::error("--model: expected figures, all, or some of " + known + ", got \"" + name + "\"");
-}
 
 // ---- what is planned ---------------------------------------------------------------------------
 
@@ -152,12 +108,6 @@ ts::job_options options_of(const question& q, ts::i32 batch) {
   return o;
 }
 
-ts::update_rule rule_called(const std::string& optimizer) {
-  if (optimizer == "sgd") return ts::rule_of<ts::sgd>();
-  if (optimizer == "adam") return ts::rule_of<ts::adam>();
-  return ts::rule_of<ts::momentum_sgd>();
-}
-
 struct answer {
   ts::i32 batch = 0;
   ts::memory_summary memory;
@@ -166,7 +116,7 @@ struct answer {
 };
 
 ts::i32 batch_of(const question& q) {
-  return q.batch > 0 ? q.batch : network_called(q.model).batch;
+  return q.batch > 0 ? q.batch : examples::network_called(q.model, "figures, all").batch;
 }
 
 /// A whole step as a job has it, and what recomputation did to it.
@@ -177,9 +127,9 @@ struct planned_step {
 
 planned_step make_step(const question& q) {
   const ts::job_options o = options_of(q, batch_of(q));
-  planned_step p{network_called(q.model).forward(o.batch, ts::purpose::training), {}};
+  planned_step p{examples::network_called(q.model, "figures, all").forward(o.batch, ts::purpose::training), {}};
   if (p.step.wrong.wrong()) throw ts::error(std::string(spell(p.step.wrong).view()));
-  p.recomputed = ts::complete_training_graph(p.step, o.precision, rule_called(q.optimizer),
+  p.recomputed = ts::complete_training_graph(p.step, o.precision, examples::rule_called(q.optimizer),
                                              o.limits, o.recompute);
   return p;
 }
@@ -350,7 +300,7 @@ std::vector<question> questions_of(const command_line& c) {
   std::vector<question> all;
   const auto ask = [&](const std::string& model) {
     question q = c.asked;
-    q.model = network_called(model).name;
+    q.model = examples::network_called(model, "figures, all").name;
     all.push_back(q);
   };
   if (c.models == "figures") {
@@ -360,7 +310,7 @@ std::vector<question> questions_of(const command_line& c) {
       ask(name);
     }
   } else if (c.models == "all") {
-    for (const network& n : zoo) ask(n.name);
+    for (const examples::zoo_network& n : examples::zoo) ask(n.name);
   } else {
     for (std::size_t begin = 0; begin <= c.models.size();) {
       const std::size_t end = std::min(c.models.find(',', begin), c.models.size());

@@ -11,4 +11,8 @@
 #include <tessera/report/metrics.hpp>
 #include <tessera/report/picture.hpp>
 #include <tessera/report/plan.hpp>
+#include <tessera/report/price_comparison.hpp>
+#include <tessera/report/price_json.hpp>
+#include <tessera/report/price_list.hpp>
+#include <tessera/report/price_table.hpp>
 #include <tessera/report/summary.hpp>

@@ -102,11 +102,8 @@ constexpr graph make_training(const job_options& o, const update_rule& rule) {
   return g;
 }
 
-/// Forward pass with the output kept; with a loss, that of the samples at hand.
-template <network_type Network, class Loss>
-constexpr graph make_inference(const job_options& o) {
-  graph g = make_forward<Network, Loss>(o.batch, purpose::inference);
-  if (g.wrong.wrong()) return g;
+/// Makes a forward graph an inference step: the output is kept, values for a backward pass are not.
+constexpr void complete_inference_graph(graph& g, const precision_policy& precision) {
   for (i32 i = 0; i < g.outputs.size(); ++i) {
     const i32 storage = storage_of(g, g.outputs[i]);
     if (!in_arena(g.tensors[storage].what)) continue;  // an input handed through
@@ -115,8 +112,15 @@ constexpr graph make_inference(const job_options& o) {
     output.name = g.tensors[storage].name = {"output", i > 0 ? i + 1 : 0, ""};
   }
   ops::drop_saved(g);
-  passes::assign_precision(g, o.precision);
+  passes::assign_precision(g, precision);
   passes::write_into_slots(g);
+}
+
+/// Forward pass with the output kept; with a loss, that of the samples at hand.
+template <network_type Network, class Loss>
+constexpr graph make_inference(const job_options& o) {
+  graph g = make_forward<Network, Loss>(o.batch, purpose::inference);
+  if (!g.wrong.wrong()) complete_inference_graph(g, o.precision);
   return g;
 }
 

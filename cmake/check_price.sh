@@ -1,0 +1,49 @@
+#!/bin/sh
+# What price promises.
+#
+#   check_price.sh PROGRAM
+#
+# Checks that a step is priced and the report is whole, that comparisons have a row for each machine
+# and batch, and that wrong input is one line on stderr and exit code 2, with nothing written.
+set -eu
+program=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+fail() {
+  echo "check_price: $1" >&2
+  exit 1
+}
+
+"$program" --model lenet5 --batch 16 --machines ipu_mk1,ipu_mk2 --batches 1,4,16 \
+  --report a.json > a.txt
+for field in example model mode precision machine batch total operations machines batches; do
+  grep -q "\"$field\": *[^ ]" a.json || fail "the report lacks $field"
+done
+[ "$(grep -c '^ipu_mk1 ' a.txt)" = 4 ] || fail "not a row for each batch: $(cat a.txt)"
+"$program" --model lenet5 --mode inference --precision fp32 --table layers > b.txt
+grep -q '^fits' b.txt || fail "does not say that it fits"
+if grep -q 'gradient' b.txt; then fail "inference has gradients"; fi
+
+# Expects one line on stderr that holds $1, and exit code 2.
+refuses() {
+  words=$1
+  shift
+  code=0
+  "$program" "$@" > out.txt 2> err.txt || code=$?
+  [ $code = 2 ] || fail "exit code $code for: $*"
+  [ "$(wc -l < err.txt)" = 1 ] || fail "not one line for: $*: $(cat err.txt)"
+  grep -q -e "$words" err.txt || fail "does not say \"$words\" for: $*: $(cat err.txt)"
+  [ ! -s out.txt ] || fail "says something before it has read all: $*"
+}
+refuses 'no-such-option' --no-such-option
+refuses 'expected a value' --batch
+refuses 'whole number' --batch 0
+refuses 'whole number' --batches 1,x
+refuses '"abacus"' --machine abacus
+refuses '"abacus"' --machines ipu_mk1,abacus
+refuses '"lenet6"' --model lenet6
+refuses '"fp7"' --precision fp7
+refuses 'nowhere' --report nowhere/a.json
+echo "check_price: $(sed -n 's/^cycles *//p' a.txt)"

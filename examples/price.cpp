@@ -1,0 +1,150 @@
+// What a step of a well-known network costs on a machine: cycles, traffic, energy, operation by
+// operation.
+//
+//   price --model lenet5 --machine ipu_mk1 --batch 64                    a table, then the totals
+//   price --model resnet50 --table layers --report price.json            the same as data
+//   price --model alexnet --mode inference --machines all                machines side by side
+//   price --model resnet50 --table none --batches 1,4,16,64              batch sizes side by side
+//
+// The graph is made and priced when the program runs, by the very functions that cost<job, machine>
+// is a constant of: nothing here is compiled for one network or machine in particular. Cycles are
+// those of well-tuned codelets: a bound that compiled C++ on the real machine seldom reaches.
+
+#include <tessera/report.hpp>
+
+#include <cstdio>
+#include <iostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/options.hpp"
+#include "support/priced_step.hpp"
+
+namespace ts = tessera;
+
+namespace {
+
+constexpr const char* help =
+    "  --model NAME       a network of the zoo (default: lenet5)\n"
+    "  --machine NAME     a machine by its name (default: ipu_mk1)\n"
+    "  --mode M           training (the whole step, the default), inference\n"
+    "  --batch N          samples of a step (default: the network's own)\n"
+    "  --precision P      fp32, fp16 (mixed, the default), half (16-bit weights, no masters)\n"
+    "  --optimizer O      sgd, momentum, adam\n"
+    "  --table T          operations (the default), layers, none\n"
+    "  --machines NAMES   the step on several machines side by side: all, or names with commas\n"
+    "  --batches N,N,...  the step at several batch sizes side by side\n"
+    "  --report FILE      all figures (JSON)\n";
+
+struct command_line {
+  examples::step_question asked{.model = "lenet5"};
+  std::string machine = "ipu_mk1";
+  std::string table = "operations";
+  std::vector<std::string> machines;
+  std::vector<ts::i32> batches;
+  std::string report;
+};
+
+command_line parse(int argc, char** argv) {
+  command_line c;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (name == "--help") {
+      std::printf("%s\n%s", argv[0], help);
+      std::exit(0);
+    }
+    const auto value = [&]() -> std::string {
+      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
+      return argv[++i];
+    };
+    const auto choice = [&](std::string& to, std::initializer_list<std::string_view> known) {
+      to = value();
+      examples::check_choice(name, to, known);
+    };
+    const auto file = [&](std::string& to) {
+      to = value();
+      examples::check_folder(name, to);
+    };
+    if (name == "--model") {
+      c.asked.model = examples::network_called(value()).name;
+    } else if (name == "--machine") {
+      c.machine = value();
+    } else if (name == "--mode") {
+      choice(c.asked.mode, {"training", "inference"});
+    } else if (name == "--batch") {
+      c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
+    } else if (name == "--precision") {
+      choice(c.asked.precision, {"fp32", "fp16", "half"});
+    } else if (name == "--optimizer") {
+      choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
+    } else if (name == "--table") {
+      choice(c.table, {"operations", "layers", "none"});
+    } else if (name == "--machines") {
+      c.machines = examples::split_list(value());
+    } else if (name == "--batches") {
+      c.batches = examples::parse_list<ts::i32>(name, value(), 1);
+    } else if (name == "--report") {
+      file(c.report);
+    } else {
+      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+    }
+  }
+  return c;
+}
+
+std::vector<ts::machine> machines_of(const command_line& c) {
+  std::vector<ts::machine> all;
+  if (c.machines == std::vector<std::string>{"all"}) {
+    for (const ts::machine* m : examples::machines) all.push_back(*m);
+  } else {
+    for (const std::string& name : c.machines) all.push_back(examples::machine_called(name));
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return examples::run("price", [&] {
+    const command_line c = parse(argc, argv);
+    const ts::machine machine = examples::machine_called(c.machine);
+    const std::vector<ts::machine> others = machines_of(c);
+    const examples::made_step made = examples::make_step(c.asked);
+    const ts::price_list list = ts::list_prices(made.step, machine, made.memory);
+    std::cout << c.asked.model << ", " << c.asked.mode << " in " << c.asked.precision << ", batch "
+              << list.batch << " on " << machine.name << "\n\n";
+    if (c.table != "none") ts::report_operations(std::cout, list, c.table == "operations");
+    if (c.table != "none") std::cout << "\n";
+    ts::report_total(std::cout, list);
+    ts::io::json report{{"example", "price"},
+                        {"model", c.asked.model},
+                        {"mode", c.asked.mode},
+                        {"precision", c.asked.precision},
+                        {"optimizer", c.asked.mode == "training" ? c.asked.optimizer : ""}};
+    report.update(ts::to_json(list));
+
+    if (!others.empty()) {
+      std::vector<ts::step_row> rows;
+      for (const ts::machine& m : others) {
+        rows.push_back(ts::row_of(ts::list_prices(made.step, m, made.memory)));
+      }
+      std::cout << "\n";
+      ts::report_comparison(std::cout, rows);
+      report["machines"] = ts::to_json(rows);
+    }
+    if (!c.batches.empty()) {
+      std::vector<ts::step_row> rows;
+      for (const ts::i32 batch : c.batches) {
+        examples::step_question q = c.asked;
+        q.batch = batch;
+        const examples::made_step other = examples::make_step(q);
+        rows.push_back(ts::row_of(ts::list_prices(other.step, machine, other.memory)));
+      }
+      std::cout << "\n";
+      ts::report_comparison(std::cout, rows);
+      report["batches"] = ts::to_json(rows);
+    }
+    if (!c.report.empty()) ts::io::write_json(c.report, report);
+  });
+}

@@ -1,0 +1,85 @@
+#pragma once
+
+// A step of a network of the zoo, as examples about prices ask for it, and machines by name.
+
+#include <tessera/machine/presets.hpp>
+#include <tessera/passes/locate.hpp>
+#include <tessera/report/price_list.hpp>
+#include <string>
+#include <vector>
+
+#include "options.hpp"
+#include "zoo.hpp"
+
+namespace examples {
+
+/// What is priced.
+struct step_question {
+  std::string model = "resnet50";
+  std::string mode = "training";       // training, inference
+  std::string precision = "fp16";      // fp32, fp16 (mixed), half
+  std::string optimizer = "momentum";  // sgd, momentum, adam
+  tessera::i32 batch = 0;              // 0: the network's own
+
+  tessera::i32 batch_size() const { return batch > 0 ? batch : network_called(model).batch; }
+};
+
+/// The graph of a step and the memory that it needs.
+struct made_step {
+  tessera::graph step;
+  tessera::memory_summary memory;
+};
+
+inline made_step make_step(const step_question& q) {
+  namespace ts = tessera;
+  const zoo_network& network = network_called(q.model);
+  const bool trains = q.mode == "training";
+  made_step made;
+  made.step = trains ? network.forward(q.batch_size(), ts::purpose::training)
+                     : network.predict(q.batch_size(), ts::purpose::inference);
+  if (made.step.wrong.wrong()) throw ts::error(std::string(spell(made.step.wrong).view()));
+  const ts::precision_policy precision = precision_called(q.precision);
+  if (trains) {
+    ts::complete_training_graph(made.step, precision, rule_called(q.optimizer));
+  } else {
+    ts::complete_inference_graph(made.step, precision);
+  }
+  made.memory = ts::passes::plan_step(made.step).memory;
+  return made;
+}
+
+inline const tessera::machine* const machines[] = {&tessera::accelerator::ipu_mk1,
+                                                   &tessera::accelerator::ipu_mk2,
+                                                   &tessera::accelerator::small_array};
+
+inline const tessera::machine& machine_called(const std::string& name) {
+  std::string known;
+  for (const tessera::machine* m : machines) {
+    if (name == m->name) return *m;
+    known += (known.empty() ? "" : ", ") + std::string(m->name);
+  }
+  throw tessera::error("--machine: expected one of " + known + ", got \"" + name + "\"");
+}
+
+/// The parts of a list with commas between.
+inline std::vector<std::string> split_list(const std::string& list) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    parts.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+/// Numbers with commas between.
+template <class Number>
+std::vector<Number> parse_list(const std::string& option, const std::string& list, Number least) {
+  std::vector<Number> numbers;
+  for (const std::string& part : split_list(list)) {
+    numbers.push_back(parse_number<Number>(option, part, least));
+  }
+  return numbers;
+}
+
+}  // namespace examples
