@@ -5,6 +5,7 @@
 //   price --model resnet50 --table layers --report price.json            the same as data
 //   price --model alexnet --mode inference --machines all                machines side by side
 //   price --model resnet50 --table none --batches 1,4,16,64              batch sizes side by side
+//   price --model lenet5 --trace trace.json --roofline roofline.svg      timeline and roofline
 //
 // The graph is made and priced when the program runs, by the very functions that cost<job, machine>
 // is a constant of: nothing here is compiled for one network or machine in particular. Cycles are
@@ -35,7 +36,9 @@ constexpr const char* help =
     "  --table T          operations (the default), layers, none\n"
     "  --machines NAMES   the step on several machines side by side: all, or names with commas\n"
     "  --batches N,N,...  the step at several batch sizes side by side\n"
-    "  --report FILE      all figures (JSON)\n";
+    "  --report FILE      all figures (JSON)\n"
+    "  --trace FILE       the step's timeline, for ui.perfetto.dev (JSON)\n"
+    "  --roofline FILE    its products below the machine's rates (SVG)\n";
 
 struct command_line {
   examples::step_question asked{.model = "lenet5"};
@@ -43,7 +46,7 @@ struct command_line {
   std::string table = "operations";
   std::vector<std::string> machines;
   std::vector<ts::i32> batches;
-  std::string report;
+  std::string report, trace, roofline;
 };
 
 command_line parse(int argc, char** argv) {
@@ -86,6 +89,10 @@ command_line parse(int argc, char** argv) {
       c.batches = examples::parse_list<ts::i32>(name, value(), 1);
     } else if (name == "--report") {
       file(c.report);
+    } else if (name == "--trace") {
+      file(c.trace);
+    } else if (name == "--roofline") {
+      file(c.roofline);
     } else {
       throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
     }
@@ -103,6 +110,15 @@ std::vector<ts::machine> machines_of(const command_line& c) {
   return all;
 }
 
+/// A file whole or not at all; none where no path is given.
+template <class Content>
+void write(const std::string& path, const Content& content) {
+  if (path.empty()) return;
+  std::ostringstream text;
+  content(text);
+  ts::io::write_file(path, text.str());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -112,8 +128,9 @@ int main(int argc, char** argv) {
     const std::vector<ts::machine> others = machines_of(c);
     const examples::made_step made = examples::make_step(c.asked);
     const ts::price_list list = ts::list_prices(made.step, machine, made.memory);
-    std::cout << c.asked.model << ", " << c.asked.mode << " in " << c.asked.precision << ", batch "
-              << list.batch << " on " << machine.name << "\n\n";
+    const std::string title = c.asked.model + ", " + c.asked.mode + " in " + c.asked.precision +
+                              ", batch " + std::to_string(list.batch);
+    std::cout << title << " on " << machine.name << "\n\n";
     if (c.table != "none") ts::report_operations(std::cout, list, c.table == "operations");
     if (c.table != "none") std::cout << "\n";
     ts::report_total(std::cout, list);
@@ -145,6 +162,8 @@ int main(int argc, char** argv) {
       ts::report_comparison(std::cout, rows);
       report["batches"] = ts::to_json(rows);
     }
+    write(c.trace, [&](std::ostream& out) { ts::write_trace(out, list, title); });
+    write(c.roofline, [&](std::ostream& out) { ts::write_roofline_svg(out, list, title); });
     if (!c.report.empty()) ts::io::write_json(c.report, report);
   });
 }

@@ -15,4 +15,6 @@
 #include <tessera/report/price_json.hpp>
 #include <tessera/report/price_list.hpp>
 #include <tessera/report/price_table.hpp>
+#include <tessera/report/roofline.hpp>
 #include <tessera/report/summary.hpp>
+#include <tessera/report/trace.hpp>

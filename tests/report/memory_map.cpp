@@ -2,6 +2,7 @@
 
 #include <support/catch.hpp>
 #include <support/pictured_graphs.hpp>
+#include <support/well_formed.hpp>
 
 #include <tessera/network/job.hpp>
 #include <tessera/report/json.hpp>
@@ -36,30 +37,6 @@ const mapped_tensor& called(const memory_map& map, const std::string& name) {
   }
   FAIL("no tensor " << name);
   return map.tensors[0];
-}
-
-/// Every tag is closed in its turn, and nothing but tags has a "<".
-bool well_formed(const std::string& text) {
-  std::vector<std::string> open;
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] != '<') {
-      if (text[at++] == '>') return false;
-      continue;
-    }
-    const std::size_t end = text.find('>', at);
-    if (end == std::string::npos) return false;
-    const std::string tag = text.substr(at + 1, end - at - 1);
-    at = end + 1;
-    if (tag.find('<') != std::string::npos) return false;
-    if (tag.ends_with("/")) continue;
-    if (tag[0] == '/') {
-      if (open.empty() || open.back() != tag.substr(1)) return false;
-      open.pop_back();
-    } else {
-      open.push_back(tag.substr(0, tag.find(' ')));
-    }
-  }
-  return open.empty();
 }
 
 std::vector<graph> pictured_steps() {

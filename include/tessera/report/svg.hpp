@@ -56,6 +56,13 @@ class svg_writer {
     out_.precision(precision);
   }
 
+  /// A translucent dot that says `title` when pointed at.
+  void titled_dot(const point& p, double radius, std::string_view fill, std::string_view title) {
+    out_ << "<circle cx=\"" << p.x << "\" cy=\"" << p.y << "\" r=\"" << radius << "\" fill=\""
+         << fill << "\" fill-opacity=\"0.55\" stroke=\"" << fill
+         << "\" stroke-width=\"0.6\"><title>" << escape_xml(title) << "</title></circle>\n";
+  }
+
   /// A straight line without heads.
   void rule(const point& from, const point& to, std::string_view colour, bool dotted) {
     out_ << "<line x1=\"" << from.x << "\" y1=\"" << from.y << "\" x2=\"" << to.x << "\" y2=\""
