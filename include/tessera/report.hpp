@@ -9,6 +9,7 @@
 #include <tessera/report/memory_picture.hpp>
 #include <tessera/report/memory_table.hpp>
 #include <tessera/report/metrics.hpp>
+#include <tessera/report/pareto.hpp>
 #include <tessera/report/picture.hpp>
 #include <tessera/report/plan.hpp>
 #include <tessera/report/price_comparison.hpp>
