@@ -12,7 +12,13 @@
 // Mode `pipelined`: a fold starts as soon as the array takes it. It occupies the array for
 // max(T, R) cycles: outputs drain R rows while the next fold fills; weights and inputs load R rows
 // of the next fold's operand under the T of this one. The last fold takes its own time:
-// cycles = (folds - 1) x max(T, R) + per fold.
+// cycles = (folds - 1) x distance + per fold, distance = max(T, R).
+// Between the two: `hidden_load`, where only the load is hidden, so that a fold follows when the
+// last result has left (distance = T + R + C - 2), and `hidden_drain`, where the array loads alone
+// (distance = R + T). Outputs in place are loaded with nothing; there only the drain matters.
+//
+// R cycles load R rows. Where weights come more slowly than a row a cycle, that time takes R's
+// place in the load: 2 R + C + T - 2 is load + R + C + T - 2.
 //
 // Writes with stationary weights or inputs are partial sums: all but the first of the rf folds over
 // K read them back, which is `partial_reads`.
@@ -51,9 +57,26 @@ struct cost {
 
 constexpr i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
 
-/// What `p` costs on an array of rows x cols.
-constexpr cost price(const product& p, i64 rows, i64 cols, dataflow flow, fold_mode mode) {
+/// Cycles from the start of a fold to the start of the next.
+constexpr i64 fold_distance(const cost& c, i64 rows, i64 cols, bool outputs, fold_mode mode,
+                            i64 load) {
+  const i64 drained = c.time + rows + cols - 2;
+  const auto most = [](i64 a, i64 b) { return a > b ? a : b; };
+  switch (mode) {
+    case fold_mode::scalesim: return c.cycles_per_fold;
+    case fold_mode::pipelined: return most(c.time, outputs ? rows : load);
+    case fold_mode::hidden_load: return outputs ? drained : most(drained, load);
+    case fold_mode::hidden_drain: return outputs ? most(c.time, rows) : load + c.time;
+  }
+  return c.cycles_per_fold;
+}
+
+/// What `p` costs on an array of rows x cols. `load_cycles`: to load the operand that stays in
+/// place, 0 for a row a cycle.
+constexpr cost price(const product& p, i64 rows, i64 cols, dataflow flow, fold_mode mode,
+                     i64 load_cycles = 0) {
   cost c;
+  if (p.m <= 0 || p.n <= 0 || p.k <= 0) return c;
   const bool outputs = flow == dataflow::output_stationary;
   const bool weights = flow == dataflow::weight_stationary;
   c.spatial_rows = outputs ? p.m : p.k;
@@ -61,13 +84,10 @@ constexpr cost price(const product& p, i64 rows, i64 cols, dataflow flow, fold_m
   c.time = outputs ? p.k : weights ? p.m : p.n;
   c.row_folds = ceil_div(c.spatial_rows, rows);
   c.col_folds = ceil_div(c.spatial_cols, cols);
-  c.cycles_per_fold = c.time + rows + cols - 2 + (outputs ? 0 : rows);
-  if (mode == fold_mode::scalesim) {
-    c.cycles = c.folds() * c.cycles_per_fold;
-  } else {
-    const i64 distance = c.time > rows ? c.time : rows;
-    c.cycles = (c.folds() - 1) * distance + c.cycles_per_fold;
-  }
+  const i64 load = load_cycles > rows ? load_cycles : rows;
+  c.cycles_per_fold = c.time + rows + cols - 2 + (outputs ? 0 : load);
+  c.cycles =
+      (c.folds() - 1) * fold_distance(c, rows, cols, outputs, mode, load) + c.cycles_per_fold;
   const i64 a = p.m * p.k;
   const i64 b = p.k * p.n;
   const i64 out = p.m * p.n;

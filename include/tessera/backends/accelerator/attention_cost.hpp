@@ -77,7 +77,7 @@ constexpr row_cost softmax_cost(const machine& m, const signature& s, i64 rows) 
   c.ops = elements * ops;
   c.written = elements * bytes_of(s.output_type(0));
   c.cycles =
-      v.supervisor_cycles + v.threads * (v.worker_cycles + vector_cost::ceil_div(rows, v.threads) *
+      v.supervisor_cycles + v.turns() * (v.worker_cycles + vector_cost::ceil_div(rows, v.threads) *
                                                                (per_row + vectors * per_vector));
   return c;
 }

@@ -121,10 +121,10 @@ constexpr operation_price settle(const machine& m, const signature& s, const tal
   p.exchange_bytes = t.exchange_bytes;
   p.vertices = t.vertices;
   p.peak_tile_bytes = t.most_bytes;
-  const bool narrow = s.has_input(1) && bytes_of(s.input_type(1)) <= 2;
-  p.energy_fJ = t.macs * (narrow ? m.energy.mac_f16 : m.energy.mac_f32) +
-                t.vector_ops * m.energy.vector_op + t.sram_bytes * m.energy.sram_byte +
-                t.exchange_bytes * m.energy.exchange_byte;
+  const element type = s.has_input(1) ? s.input_type(1) : element::f32;
+  p.energy_fJ = t.macs * m.energy.mac(type) + t.vector_ops * m.energy.vector(type) +
+                t.sram_bytes * m.energy.sram_byte + t.exchange_bytes * m.energy.exchange_byte +
+                m.energy.leaked(p.cycles(), m.clock_hz);
   return p;
 }
 

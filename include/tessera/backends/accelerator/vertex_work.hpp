@@ -159,7 +159,7 @@ constexpr vertex_work loss_work(const machine& m, const signature& s, const prob
     const i64 saved = is_loss(s.what) ? table + positions * (n.time + 1) : positions * n.room_row();
     w.vector_ops = positions * each.ops;
     w.cycles = v.supervisor_cycles +
-               v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * each.cycles);
+               v.turns() * (v.worker_cycles + ceil_div(positions, v.threads) * each.cycles);
     w.outputs = p.reduced[axis_b] ? 1 : elements;
     w.sram_bytes =
         w.fixed_bytes + 4 * saved + (p.reduced[axis_b] ? 4 : elements * bytes_of(s.output_type(0)));
@@ -177,7 +177,7 @@ constexpr vertex_work loss_work(const machine& m, const signature& s, const prob
     const row_loss_work row = row_loss_work_of(v, s.what, p.classes);
     w.vector_ops = elements * row.ops;
     w.cycles = v.supervisor_cycles +
-               v.threads * (v.worker_cycles + ceil_div(positions, v.threads) * row.cycles);
+               v.turns() * (v.worker_cycles + ceil_div(positions, v.threads) * row.cycles);
     // Every vertex counts the targets of the whole batch: the mean divides by their number.
     if (names_classes(s.what)) {
       w.fixed_bytes += i64{4} * p.extent[axis_b];
@@ -344,7 +344,10 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const i64 in = p.what == family::forward ? c * p.taps : weights ? positions : o * p.taps;
       w.outputs = g * rows * cols;
       w.macs = w.outputs * in;
-      w.cycles = g * matrix_cost::product(m, rows, in, cols, type);
+      matrix_cost::window window;
+      if (!weights) window = {p.kernel[0], p.kernel[1], p.stride[0], p.stride[1]};
+      if (p.transposed) window.stride_h = window.stride_w = 1;  // a filter over spread cells
+      w.cycles = g * matrix_cost::product(m, rows, in, cols, type, window);
       w.sram_bytes = g * matrix_cost::sram_bytes(m, rows, in, cols, type);
       const i64 fetched = p.what == family::data_gradient ? o : c;  // channels of the image
       w.cell_bytes = g * size[axis_b] * fetched * bytes;
