@@ -24,7 +24,8 @@ struct parameters {
 
   parameters(const update_rule& rule, const loss_scaling& scaling, const gradient_limits& limits,
              element type,
-             std::vector<shape> dims = {shape(5), shape(7, 9), shape(130, 71), shape(3, 40, 6)}) {
+             std::vector<shape> dims = {shape(5), shape(7, 9), shape(130, 71), shape(3, 40, 6)},
+             element weight_type = element::f32) {
     passes::append_scaler(g, scaling);
     std::vector<i32> computed;
     for (const shape& d : dims) {
@@ -35,7 +36,7 @@ struct parameters {
       copy.out[0] = add_tensor(g, d, {.what = role::gradient, .type = type, .batched = false});
       computed.push_back(copy.out[0]);
       g.add(copy);
-      weights.push_back(add_weight(g, d));
+      weights.push_back(add_weight(g, d, weight_type));
       if (d.rank == 3) g.tensors[weights.back()].stack = 1;
     }
     grow<i32> by_tensor(g.tensors.size());
@@ -53,7 +54,12 @@ struct parameters {
       for (double& x : v) x = to * (2 * static_cast<double>(random.next_uniform()) - 1);
       net.write(id, v);
     };
-    for (const i32 w : weights) draw(w, 1);
+    for (const i32 w : weights) {  // halves, so that all types of parameters start alike
+      draw(w, 1);
+      values v = net.read(w);
+      for (double& x : v) x = to_float(to_half(static_cast<float>(x)));
+      net.write(w, v);
+    }
     for (i32 step = 0; step < steps; ++step) {
       for (const i32 id : gradients) draw(id, size);
       net.run({.learning_rate = 0.05f, .step = static_cast<u64>(step), .threads = threads});
@@ -137,6 +143,43 @@ TEST_CASE("limits and penalties give the same on all backends and for any number
         const auto got = p.train(b, 1, scale);
         CHECK(difference(got, want) < 2e-5);
         for (const i32 threads : {2, 5}) CHECK(p.train(b, threads, scale) == got);
+      }
+    }
+  }
+}
+
+TEST_CASE("every rule updates halves to one of the two halves around the result in 32 bits",
+          "[agreement]") {
+  const auto around = [](double found, double exact) {
+    const half cut = to_half_toward_zero(static_cast<float>(exact));
+    const half next{static_cast<u16>(cut.bits + 1)};
+    return found == static_cast<double>(to_float(cut)) ||
+           (static_cast<double>(to_float(cut)) != exact &&
+            found == static_cast<double>(to_float(next)));
+  };
+  const std::vector<shape> dims = {shape(7, 9), shape(130, 71), shape(3, 40, 6)};
+  for (named_rule r : all_update_rules()) {
+    for (const gradient_limits& limits : {gradient_limits{}, gradient_limits{.norm = 3}}) {
+      r.rule.l1 = limits.norm > 0 ? 0.25f : 0;
+      const loss_scaling scaling{.skip = skip_rule::step, .initial = 64};
+      const parameters wide(r.rule, scaling, limits, element::f16, dims);
+      const parameters narrow(r.rule, scaling, limits, element::f16, dims, element::f16);
+      for (const graph_backend& b : backends()) {
+        INFO(r.name << ", " << b.name << ", limit " << limits.norm);
+        const auto exact = wide.train(b, 1, 64, 1);
+        const auto found = narrow.train(b, 1, 64, 1);
+        i32 wrong = 0;
+        i32 up = 0;
+        for (std::size_t k = 0; k < wide.weights.size(); ++k) {
+          for (std::size_t i = 0; i < found[k].size(); ++i) {
+            wrong += around(found[k][i], exact[k][i]) ? 0 : 1;
+            up += std::abs(found[k][i]) > std::abs(exact[k][i]) ? 1 : 0;
+          }
+        }
+        CHECK(wrong == 0);
+        CHECK(up > 2000);  // of 10,013
+        const auto later = narrow.train(b, 1, 64, 3);
+        CHECK(narrow.train(b, 3, 64, 3) == later);
       }
     }
   }

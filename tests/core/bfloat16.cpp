@@ -167,3 +167,18 @@ TEST_CASE("bfloat16 numbers know whether they are finite, infinite or NaN", "[co
   CHECK(infinite == 2);
   CHECK(nan == 2 * 127);
 }
+
+TEST_CASE("bfloat16 numbers saturate and flush, keeping their signs", "[core]") {
+  STATIC_REQUIRE(saturated(bfloat16{0x7f80}) == bfloat16{0x7f7f});
+  STATIC_REQUIRE(saturated(bfloat16{0xff80}) == bfloat16{0xff7f});
+  STATIC_REQUIRE(saturated(bfloat16{0x7fc0}) == bfloat16{0x7fc0});
+  STATIC_REQUIRE(flushed(bfloat16{0x807f}) == bfloat16{0x8000});
+  STATIC_REQUIRE(flushed(bfloat16{0x0080}) == bfloat16{0x0080});
+  i32 subnormal = 0;
+  for (u32 bits = 0; bits < 0x10000; ++bits) {
+    const bfloat16 x{static_cast<u16>(bits)};
+    subnormal += is_subnormal(x);
+    if ((flushed(x) == x) == is_subnormal(x)) FAIL("bits " << bits);
+  }
+  CHECK(subnormal == 2 * 127);
+}

@@ -338,3 +338,21 @@ TEST_CASE("equality of halves is equality of their bits", "[core]") {
   STATIC_REQUIRE(half{0x0000} != half{0x8000});
   CHECK(negative(half{0x3c00}) == to_half(-1.0f));
 }
+
+TEST_CASE("halves saturate and flush, keeping their signs", "[core]") {
+  STATIC_REQUIRE(saturated(half{0x7c00}) == half{0x7bff});
+  STATIC_REQUIRE(saturated(half{0xfc00}) == half{0xfbff});
+  STATIC_REQUIRE(flushed(half{0x83ff}) == half{0x8000});
+  STATIC_REQUIRE(flushed(half{0x0400}) == half{0x0400});
+  i32 subnormal = 0;
+  for (u32 bits = 0; bits < 0x10000; ++bits) {
+    const half x{static_cast<u16>(bits)};
+    const float value = std::fabs(to_float(x));
+    const bool small = value > 0 && value < 0x1p-14f;
+    subnormal += is_subnormal(x);
+    if (is_subnormal(x) != small || (flushed(x) == x) == small ||
+        (saturated(x) == x) == is_infinite(x))
+      FAIL("bits " << bits);
+  }
+  CHECK(subnormal == 2 * 1023);
+}

@@ -31,6 +31,16 @@ constexpr bool is_nan(bfloat16 x) { return (x.bits & 0x7fff) > 0x7f80; }
 constexpr bool is_infinite(bfloat16 x) { return (x.bits & 0x7fff) == 0x7f80; }
 /// Neither infinite nor NaN.
 constexpr bool is_finite(bfloat16 x) { return (x.bits & 0x7f80) != 0x7f80; }
+constexpr bool is_subnormal(bfloat16 x) { return (x.bits & 0x7f80) == 0 && (x.bits & 0x7f) != 0; }
+
+/// Infinities become the largest finite numbers of their sign; others, NaN too, stay.
+constexpr bfloat16 saturated(bfloat16 x) {
+  return is_infinite(x) ? bfloat16{static_cast<u16>(x.bits - 1)} : x;
+}
+/// Subnormal numbers become zeros of their sign.
+constexpr bfloat16 flushed(bfloat16 x) {
+  return is_subnormal(x) ? bfloat16{static_cast<u16>(x.bits & 0x8000)} : x;
+}
 
 namespace detail {
 

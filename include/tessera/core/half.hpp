@@ -49,6 +49,14 @@ constexpr bool is_nan(half x) { return (x.bits & 0x7fff) > 0x7c00; }
 constexpr bool is_infinite(half x) { return (x.bits & 0x7fff) == 0x7c00; }
 /// Neither infinite nor NaN.
 constexpr bool is_finite(half x) { return (x.bits & 0x7c00) != 0x7c00; }
+constexpr bool is_subnormal(half x) { return (x.bits & 0x7c00) == 0 && (x.bits & 0x3ff) != 0; }
+
+/// Infinities become the largest finite numbers of their sign; others, NaN too, stay.
+constexpr half saturated(half x) { return is_infinite(x) ? half{static_cast<u16>(x.bits - 1)} : x; }
+/// Subnormal numbers become zeros of their sign.
+constexpr half flushed(half x) {
+  return is_subnormal(x) ? half{static_cast<u16>(x.bits & 0x8000)} : x;
+}
 
 namespace detail {
 

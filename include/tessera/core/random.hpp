@@ -63,6 +63,17 @@ struct philox {
   }
 };
 
+/// A random word for each element: those of 4 i to 4 i + 3 are block first + i.
+struct element_words {
+  philox generator;
+  u64 first = 0;
+
+  constexpr random_block operator()(i64 i) const { return generator(first + static_cast<u64>(i)); }
+  constexpr u32 of(i64 element) const {
+    return (*this)(element / 4)[static_cast<i32>(element % 4)];
+  }
+};
+
 /// A float in [0, 1): one of the 2^24 multiples of 2^-24, all equally likely.
 constexpr float uniform(u32 random) { return static_cast<float>(random >> 8) * 0x1p-24f; }
 

@@ -78,7 +78,7 @@ struct mixed {
 
 /// 16 bits throughout: weights (no f32 masters), activations and gradients; f32 accumulation,
 /// optimizer state, loss, and parameters of normalizations and tables of embeddings. Updates are
-/// rounded stochastically. Options as for mixed. For sgd and adam.
+/// rounded stochastically. Options as for mixed.
 ///
 /// Source   Gupta, Agrawal, Gopalakrishnan, Narayanan 2015
 template <class Storage, mixed_option... Options>

@@ -22,10 +22,10 @@
 // The fused forms compute the gradient piece by piece and apply it at once, so that it never has a
 // buffer. `applied` (i32) counts the updates this parameter has had: Adam's t.
 //
-// A parameter of f16 (precision_policy::masters off) is widened, updated in f32 and rounded
+// A parameter of 16 bits (precision_policy::masters off) is widened, updated in f32 and rounded
 // stochastically: up or down by chance, so that its expectation is the exact result and updates
-// below half a unit in the last place are not lost (rounding_words; Gupta et al. 2015). sgd and
-// adam know such parameters, and only they.
+// below half a unit in the last place are not lost (rounding_words; Gupta et al. 2015). lamb and
+// lars take the norm of the parameter as it was stored.
 //
 // Arithmetic is f32 on f32 parameters and states. A gradient stored in 16 bits is rounded to them
 // first, also where it is fused and never stored; then g = float(gradient) / scale, times the
@@ -54,21 +54,11 @@ namespace tessera::ops {
 
 /// The random words that round a 16-bit parameter which has no 32-bit master: another one for every
 /// element, parameter, slice of a stack, and step.
-struct rounding_words {
-  philox generator;
-  u64 first;
-
-  constexpr explicit rounding_words(const call& c)
-      : generator{c.step->seed, (u64{1} << 63) + static_cast<u64>(c.attr->salt) +
-                                    (static_cast<u64>(c.trip) << 32)},
-        first(c.step->step << 32) {}
-
-  /// Those of elements 4 i to 4 i + 3.
-  constexpr random_block operator()(i64 i) const { return generator(first + static_cast<u64>(i)); }
-  constexpr u32 of(i64 element) const {
-    return (*this)(element / 4)[static_cast<i32>(element % 4)];
-  }
-};
+constexpr element_words rounding_words(const call& c) {
+  return {{c.step->seed, (u64{1} << 63) + static_cast<u64>(c.attr->salt) +
+                             (static_cast<u64>(c.trip) << 32)},
+          c.step->step << 32};
+}
 
 enum scaler_slot : i32 { scaler_scale, scaler_good_steps, scaler_overflow, scaler_skipped };
 enum clip_slot : i32 { clip_norm, clip_factor, clip_count };

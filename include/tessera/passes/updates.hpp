@@ -231,6 +231,7 @@ constexpr grow<operation> clip_norm_of(graph& g, grow<operation>& updates,
   tensor t;
   t.what = role::gradient;
   t.type = g.tensors[updates[0].out[0]].type;
+  if (bytes_of(t.type) == 2) t.type = element::f32;  // sums of gradients, also of 16-bit parameters
   t.name = {"gradients", 0, "norms"};
   t.dims = shape(updates.size());
   const i32 norms = g.add(t);

@@ -114,7 +114,8 @@ inline void run_clip_factor(const machine& m, const call& c) {
 template <class T>
 void run_adjust_gradient(const machine& m, const call& c) {
   const T* g = c.input<T>(0);
-  const float* w = c.sizes->has_input(1) ? c.input<float>(1) : nullptr;
+  const bool pulled = c.sizes->has_input(1);  // by a penalty on the parameter, which has T or f32
+  const bool wide = pulled && c.sizes->input_type(1) == element::f32;
   T* to = c.output<T>(0);
   const bool scaled = c.sizes->has_input(2);
   const float scale = scaled ? c.input<float>(2)[ops::scaler_scale] : 1.0f;
@@ -128,7 +129,8 @@ void run_adjust_gradient(const machine& m, const call& c) {
     for (i64 i = first; i < first + count; i += strip) {
       const i64 n = first + count - i < strip ? first + count - i : strip;
       fetch(g + i, x, n);
-      if (w != nullptr) fetch(w + i, weight, n);
+      if (wide) fetch(c.input<float>(1) + i, weight, n);
+      if (pulled && !wide) fetch(c.input<T>(1) + i, weight, n);
       for (i64 j = 0; j < n; j += lane_count) {
         const lanes at = load(weight + j);
         const lanes old = load(x + j);

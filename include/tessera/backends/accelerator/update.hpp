@@ -84,22 +84,48 @@ struct optimizer_step {
   }
 };
 
+/// The parameter of an update: in f32, or in 16 bits and rounded by chance.
+class parameter_cells {
+ public:
+  explicit parameter_cells(const call& c)
+      : type_(c.sizes->output_type(0)), bytes_(c.out[0]), words_(ops::rounding_words(c)) {}
+
+  void fetch(i64 i, float* to, i64 n) const {
+    if (type_ == element::f16) return accelerator::fetch(at<half>(i), to, n);
+    if (type_ == element::bf16) return accelerator::fetch(at<bfloat16>(i), to, n);
+    accelerator::fetch(at<float>(i), to, n);
+  }
+  void put(const float* from, i64 i, i64 n) const {
+    if (type_ == element::f16) return narrow_by_chance(from, at<half>(i), n, words_, i);
+    if (type_ == element::bf16) return narrow_by_chance(from, at<bfloat16>(i), n, words_, i);
+    store_floats(from, at<float>(i), n);
+  }
+
+ private:
+  template <class T>
+  T* at(i64 i) const {
+    return reinterpret_cast<T*>(bytes_) + i;
+  }
+
+  element type_;
+  std::byte* bytes_;
+  element_words words_;
+};
+
 /// Elements [first, first + count) of a parameter: their gradient as stored, from gradient[0] on.
 template <class T>
 void apply_update(const call& c, const optimizer_step& step, const T* gradient, i64 first,
                   i64 count) {
   const i32 states = step.rule.states();
-  half* const halves = c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr;
-  const ops::rounding_words words(c);
-  float* memory[4] = {c.output<float>(0), nullptr, nullptr, nullptr};
-  for (i32 i = 0; i < states; ++i) memory[1 + i] = c.output<float>(1 + i);
+  const parameter_cells parameter(c);
+  float* const memory[4] = {nullptr, c.output<float>(1), c.output<float>(2), c.output<float>(3)};
   alignas(64) float g[strip] = {};
   alignas(64) float x[4][strip] = {};
   for (i64 i = first; i < first + count; i += strip) {
     const i64 n = first + count - i < strip ? first + count - i : strip;
     fetch(gradient + (i - first), g, n);
-    if (halves != nullptr) fetch(halves + i, x[0], n);
-    for (i32 k = halves == nullptr ? 0 : 1; k <= states; ++k) fetch(memory[k] + i, x[k], n);
+    parameter.fetch(i, x[0], n);
+    for (i32 k = 1; k <= states; ++k) fetch(memory[k] + i, x[k], n);
     for (i64 j = 0; j < n; j += lane_count) {
       if (step.rule.what == optimizer_kind::adam) {
         step.adam(x[0] + j, x[1] + j, x[2] + j, x[3] + j, g + j);
@@ -107,12 +133,8 @@ void apply_update(const call& c, const optimizer_step& step, const T* gradient, 
         step.sgd(x[0] + j, x[1] + j, g + j);
       }
     }
-    for (i64 j = 0; halves != nullptr && j < n; ++j) {
-      halves[i + j] = to_half_stochastic_add(x[0][j], words.of(i + j));
-    }
-    for (i32 k = halves == nullptr ? 0 : 1; k <= states; ++k) {
-      put(rounding::nearest_even, x[k], memory[k] + i, n);
-    }
+    parameter.put(x[0], i, n);
+    for (i32 k = 1; k <= states; ++k) store_floats(x[k], memory[k] + i, n);
   }
 }
 

@@ -124,6 +124,7 @@ struct rule_operands {
   const T* gradient;
   update_rule rule;
   i32 states;
+  parameter_cells parameter;
   float* memory[4];
   float scale = 1;
   float factor = 1;
@@ -132,7 +133,8 @@ struct rule_operands {
       : gradient(c.input<T>(0)),
         rule(c.attr->update),
         states(rule.states()),
-        memory{c.output<float>(0), c.output<float>(1), c.output<float>(2), c.output<float>(3)} {
+        parameter(c),
+        memory{nullptr, c.output<float>(1), c.output<float>(2), c.output<float>(3)} {
     if (c.sizes->has_input(2)) scale = c.input<float>(2)[ops::scaler_scale];
     if (c.sizes->has_input(3)) factor = c.input<float>(3)[ops::clip_factor];
   }
@@ -149,10 +151,12 @@ struct rule_operands {
       for (i64 j = 0; j < n; j += lane_count) {
         store(g + j, (load(g + j) / set(scale)) * set(factor));
       }
-      for (i32 k = 0; k <= states; ++k) fetch(memory[k] + i, x[k], n);
+      parameter.fetch(i, x[0], n);
+      for (i32 k = 1; k <= states; ++k) fetch(memory[k] + i, x[k], n);
       work(g, x, n);
       if (!Stores) continue;
-      for (i32 k = 0; k <= states; ++k) put(rounding::nearest_even, x[k], memory[k] + i, n);
+      parameter.put(x[0], i, n);
+      for (i32 k = 1; k <= states; ++k) store_floats(x[k], memory[k] + i, n);
     }
   }
 

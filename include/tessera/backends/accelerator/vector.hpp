@@ -8,6 +8,7 @@
 // so that no compiler flag decides about its rounding; plain products feed no sum.
 
 #include <tessera/core/convert.hpp>
+#include <tessera/core/convert_by_chance.hpp>
 #include <tessera/machine/machine.hpp>
 #include <bit>
 #include <cmath>
@@ -66,12 +67,16 @@ inline lanes square_root(lanes a) {
 
 inline lanes select(whole_lanes mask, lanes yes, lanes no) { return mask ? yes : no; }
 
-// Bulk conversions under one name for all storage types.
-inline void fetch(const half* from, float* to, i64 n) { widen(from, to, n); }
-inline void fetch(const float* from, float* to, i64 n) {
+inline void store_floats(const float* from, float* to, i64 n) {
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
 }
+
+// Bulk conversions under one name for all storage types.
+inline void fetch(const half* from, float* to, i64 n) { widen(from, to, n); }
+inline void fetch(const bfloat16* from, float* to, i64 n) { widen(from, to, n); }
+inline void fetch(const float* from, float* to, i64 n) { store_floats(from, to, n); }
 inline float fetch(half x) { return to_float(x); }
+inline float fetch(bfloat16 x) { return to_float(x); }
 inline float fetch(float x) { return x; }
 
 /// fetch() for the short runs of which panels are made: usually 16 or 32 values.

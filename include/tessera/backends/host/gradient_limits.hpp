@@ -161,7 +161,6 @@ inline void clip_factor(const call& c) {
 template <class T>
 void adjust_gradient(const call& c) {
   const T* const g = c.input<T>(0);
-  const float* const w = c.input<float>(1);
   T* const to = c.output<T>(0);
   const bool scaled = c.in[2] != nullptr;
   const float scale = scaled ? c.input<float>(2)[ops::scaler_scale] : 1.0f;
@@ -177,16 +176,24 @@ void adjust_gradient(const call& c) {
     if (!scaled) return limited;
     return simd::select(simd::absolute(x) <= std::numeric_limits<float>::max(), limited, x);
   };
-  parallel_ranges(c.step->threads, elementwise_sizes::of(*c.sizes).count, [&](i64 i, i64 last) {
-    using namespace simd;
-    for (; i + lanes <= last; i += lanes) {
-      store(to + i, adjust(load(g + i), w == nullptr ? zero() : load(w + i)));
+  const auto adjust_all = [&](const auto* w) {
+    parallel_ranges(c.step->threads, elementwise_sizes::of(*c.sizes).count, [&](i64 i, i64 last) {
+      using namespace simd;
+      for (; i + lanes <= last; i += lanes) {
+        store(to + i, adjust(load(g + i), w == nullptr ? zero() : load(w + i)));
+      }
+      const i32 rest = static_cast<i32>(last - i);
+      if (rest == 0) return;
+      const vec weight = w == nullptr ? zero() : load_partial(w + i, rest);
+      store_partial(to + i, adjust(load_partial(g + i, rest), weight), rest);
+    });
+  };
+  if constexpr (sizeof(T) == 2) {  // a parameter of 16 bits has gradients of 16
+    if (c.sizes->has_input(1) && c.sizes->input_type(1) == element::f16) {
+      return adjust_all(c.input<half>(1));
     }
-    const i32 rest = static_cast<i32>(last - i);
-    if (rest == 0) return;
-    const vec weight = w == nullptr ? zero() : load_partial(w + i, rest);
-    store_partial(to + i, adjust(load_partial(g + i, rest), weight), rest);
-  });
+  }
+  adjust_all(c.input<float>(1));
 }
 
 }  // namespace tessera::host

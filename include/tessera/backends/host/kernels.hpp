@@ -217,7 +217,7 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::max_pool2d: name.supported = absent_or(out, t); break;
     case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
     case kind::adjust_gradient:
-      name.supported = absent_or(1, element::f32) && absent_or(out, t);
+      name.supported = (absent_or(1, element::f32) || absent_or(1, t)) && absent_or(out, t);
       break;
     case kind::gradient_norm:
     case kind::clip_factor: name.supported = absent_or(out, element::f32); break;
@@ -234,7 +234,11 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::bias_update:
       name.supported = absent_or(out, element::f32) || absent_or(out, element::f16);
       break;
-    default: name.supported = ops::is_update(s.what) && absent_or(out, element::f32); break;
+    default:
+      name.supported =
+          ops::is_update(s.what) && (absent_or(out, element::f32) ||
+                                     (ops::is_rule_update(s.what) && absent_or(out, element::f16)));
+      break;
   }
   const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;
   if (conv && t == element::f16) {  // 16-bit weights of one channel are widened into a panel

@@ -18,6 +18,7 @@
 #include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/core/convert.hpp>
+#include <tessera/core/convert_by_chance.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/update.hpp>
 
@@ -94,7 +95,7 @@ struct parameter_block {
   float* weight = nullptr;
   float* state[3] = {nullptr, nullptr, nullptr};
   half* halves = nullptr;
-  const ops::rounding_words* words = nullptr;
+  const element_words* words = nullptr;
 };
 
 struct update_constants;
@@ -220,17 +221,6 @@ void run_update(const Step step, const parameter_block p, const Gradient gradien
   }
 }
 
-/// Elements [first, first + n) of a parameter of halves become x[0..n), rounded stochastically.
-inline void round_by_chance(const ops::rounding_words& words, i64 first, const float* x, half* to,
-                            i64 n) {
-  random_block block = words(first / 4);
-  for (i64 i = 0; i < n; ++i) {
-    const i64 element = first + i;
-    if (element % 4 == 0) block = words(element / 4);
-    to[i] = to_half_stochastic_add(x[i], block[static_cast<i32>(element % 4)]);
-  }
-}
-
 /// An update of halves: piece by piece in floats.
 template <class Gradient>
 void update_halves(const update_constants& k, const parameter_block& p, const Gradient& gradient,
@@ -255,7 +245,7 @@ void update_halves(const update_constants& k, const parameter_block& p, const Gr
         floats.state[s] = p.state[s] == nullptr ? nullptr : p.state[s] + at + i;
       }
       apply_divided(k, floats, piece, 0, count);
-      round_by_chance(*p.words, at + i, weights, halves, count);
+      narrow_by_chance(weights, halves, count, *p.words, at + i);
     }
   }
 }
@@ -416,7 +406,7 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
       constants_of(c.attr->update, c.step->learning_rate, applied, scale, factor);
   parameter_block parameter{c.output<float>(0),
                             {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  const ops::rounding_words words(c);
+  const element_words words = ops::rounding_words(c);
   if (c.sizes->output_type(0) == element::f16) {
     parameter.halves = c.output<half>(0);
     parameter.words = &words;

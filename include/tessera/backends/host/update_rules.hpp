@@ -239,6 +239,8 @@ class stored_update {
   explicit stored_update(const call& c)
       : rule(c.attr->update),
         weight(c.output<float>(0)),
+        halves(c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr),
+        words(ops::rounding_words(c)),
         applied(*c.output<i32>(4)),
         gradient_(c.input<T>(0)) {
     const float* const scaler = c.input<float>(2);
@@ -273,9 +275,22 @@ class stored_update {
     return buffer;
   }
 
+  /// Weights [i, i + n) as floats: where they lie, or halves in `buffer`.
+  float* weights(i64 i, i64 n, float* buffer) const {
+    if (halves == nullptr) return weight + i;
+    widen(halves + i, buffer, n);
+    return buffer;
+  }
+  /// Puts changed weights back where they belong.
+  void put_weights(const float* x, i64 i, i64 n) const {
+    if (halves != nullptr) narrow_by_chance(x, halves + i, n, words, i);
+  }
+
   update_rule rule;
   update_constants scale{};
   float* weight;
+  half* halves;  // or null: the parameter has 16 bits, and is rounded by chance
+  element_words words;
   i32& applied;
 
  private:
@@ -286,15 +301,19 @@ class stored_update {
 template <class T, class Step>
 void run_rule(const call& c, const stored_update<T>& u, const Step& step, i64 first, i64 last) {
   const parameter_block p{u.weight, {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  if (sizeof(T) == 4 && !u.scale.divides) {
+  if (sizeof(T) == 4 && !u.scale.divides && u.halves == nullptr) {
     detail::run_update(step, p, detail::gradient_in_memory{u.floats(first, 0, nullptr)}, first,
                        last - first);
     return;
   }
   float buffer[sum_blocks::piece];
+  float wide[sum_blocks::piece];
   for (i64 i = first; i < last; i += sum_blocks::piece) {
     const i64 n = last - i < sum_blocks::piece ? last - i : sum_blocks::piece;
-    detail::run_update(step, p, detail::gradient_in_memory{u.floats(i, n, buffer)}, i, n);
+    parameter_block piece{u.weights(i, n, wide)};
+    for (i32 s = 0; s < 3; ++s) piece.state[s] = p.state[s] == nullptr ? nullptr : p.state[s] + i;
+    detail::run_update(step, piece, detail::gradient_in_memory{u.floats(i, n, buffer)}, 0, n);
+    u.put_weights(wide, i, n);
   }
 }
 
@@ -348,7 +367,7 @@ two_sums sum_pieces(i32 threads, i64 first, i64 count, const Piece& piece) {
   const sum_blocks blocks(count);
   two_sums all[sum_blocks::most];
   parallel_for(threads, blocks.blocks(), [&](i32 b) {
-    float buffer[2][sum_blocks::piece];
+    float buffer[3][sum_blocks::piece];
     blocks.pieces(b, [&](i64 i, i64 n) { piece(first + i, n, buffer, all[b]); });
   });
   two_sums total;
@@ -407,23 +426,30 @@ inline double squares_of(const float* x, i64 n) {
 
 template <class T>
 void lamb_slice(const call& c, const stored_update<T>& u, i64 first, i64 count) {
-  float* const w = u.weight;
   float* const m = c.output<float>(1);
   float* const v = c.output<float>(2);
   const float lr = c.step->learning_rate;
   const lamb_direction how(u.rule, ops::rule_numbers(u.rule, lr, u.applied, 1));
   const two_sums sums =
       sum_pieces(c.step->threads, first, count,
-                 [&](i64 i, i64 n, float(&buffer)[2][sum_blocks::piece], two_sums& sum) {
+                 [&](i64 i, i64 n, float(&buffer)[3][sum_blocks::piece], two_sums& sum) {
                    const float* const g = u.floats(i, n, buffer[0]);
-                   take_moments(how, u.scale.inverse_scale, g, w + i, m + i, v + i, buffer[1], n);
-                   sum.weight += squares_of(w + i, n);
+                   const float* const w = u.weights(i, n, buffer[2]);
+                   take_moments(how, u.scale.inverse_scale, g, w, m + i, v + i, buffer[1], n);
+                   sum.weight += squares_of(w, n);
                    sum.other += squares_of(buffer[1], n);
                  });
   const float rate = ops::lamb_rate(u.rule, lr, sums.weight, sums.other);
   parallel_ranges(c.step->threads, count, [&](i64 from, i64 last) {
-    const i64 at = first + from;
-    apply_direction(how, rate, w + at, m + at, v + at, last - from);
+    const i64 whole = u.halves == nullptr ? last - from : sum_blocks::piece;
+    float wide[sum_blocks::piece];
+    for (i64 i = from; i < last; i += whole) {
+      const i64 at = first + i;
+      const i64 n = last - i < whole ? last - i : whole;
+      float* const w = u.weights(at, n, wide);
+      apply_direction(how, rate, w, m + at, v + at, n);
+      u.put_weights(w, at, n);
+    }
   });
 }
 
@@ -431,8 +457,8 @@ template <class T>
 void lars_slice(const call& c, const stored_update<T>& u, i64 first, i64 count) {
   const two_sums sums =
       sum_pieces(c.step->threads, first, count,
-                 [&](i64 i, i64 n, float(&buffer)[2][sum_blocks::piece], two_sums& sum) {
-                   sum.weight += squares_of(u.weight + i, n);
+                 [&](i64 i, i64 n, float(&buffer)[3][sum_blocks::piece], two_sums& sum) {
+                   sum.weight += squares_of(u.weights(i, n, buffer[2]), n);
                    sum.other += squares_of(u.floats(i, n, buffer[0]), n);
                  });
   const double factor = u.scale.inverse_scale;

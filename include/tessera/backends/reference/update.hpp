@@ -46,22 +46,26 @@ struct as_stored {
   auto operator()(i64 i) const { return rounded_to(gradient.type(), gradient(i)); }
 };
 
-/// The parameter of an update: halves are rounded by chance, to the next one up or down.
+/// The parameter of an update: 16-bit ones are rounded by chance, to the next one up or down.
 template <class Real>
 struct updated_cells {
   cells<Real> values;
-  ops::rounding_words words;
-  half* halves;
+  element_words words;
+  std::byte* bytes;
 
   explicit updated_cells(const call& c)
-      : values(out<Real>(c, 0)),
-        words(c),
-        halves(c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr) {}
+      : values(out<Real>(c, 0)), words(ops::rounding_words(c)), bytes(c.out[0]) {}
 
   Real operator[](i64 i) const { return values[i]; }
   void set(i64 i, Real value) const {
-    if (halves == nullptr) return values.set(i, value);
-    halves[i] = to_half_stochastic_add(static_cast<float>(value), words.of(i));
+    const float x = static_cast<float>(value);
+    if (values.type() == element::f16) {
+      reinterpret_cast<half*>(bytes)[i] = to_half_stochastic_add(x, words.of(i));
+    } else if (values.type() == element::bf16) {
+      reinterpret_cast<bfloat16*>(bytes)[i] = to_bfloat16_stochastic(x, words.of(i));
+    } else {
+      values.set(i, value);
+    }
   }
 };
 

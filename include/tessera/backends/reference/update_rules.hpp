@@ -21,7 +21,7 @@ class rule_step {
         t_(applied + 1),
         lr_(c.step->learning_rate),
         carried_(carried),
-        w_(out<Real>(c, 0)),
+        w_(c),
         a_(out<Real>(c, 1)),
         b_(out<Real>(c, 2)),
         c_(out<Real>(c, 3)) {}
@@ -156,7 +156,8 @@ class rule_step {
   i32 t_;
   double lr_;
   Real carried_;
-  cells<Real> w_, a_, b_, c_;
+  updated_cells<Real> w_;
+  cells<Real> a_, b_, c_;
 };
 
 /// lamb and lars on one slice: norms first, then the step.
