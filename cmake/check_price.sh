@@ -17,12 +17,14 @@ fail() {
 }
 
 "$program" --model lenet5 --batch 16 --machines ipu_mk1,ipu_mk2 --batches 1,4,16 \
-  --report a.json --trace trace.json --roofline roofline.svg > a.txt
+  --report a.json --trace trace.json --roofline roofline.svg \
+  --heat tiles.html > a.txt
 for field in example model mode precision machine batch total operations machines batches; do
   grep -q "\"$field\": *[^ ]" a.json || fail "the report lacks $field"
 done
 [ "$(grep -c '^ipu_mk1 ' a.txt)" = 4 ] || fail "not a row for each batch: $(cat a.txt)"
 grep -q '"ph":"X"' trace.json || fail "the trace has no events"
+tail -n 1 tiles.html | grep -qx '</body></html>' || fail "the heat map is not whole"
 tail -n 1 roofline.svg | grep -qx '</svg>' || fail "the roofline is not whole"
 "$program" --model lenet5 --mode inference --precision fp32 --table layers > b.txt
 grep -q '^fits' b.txt || fail "does not say that it fits"

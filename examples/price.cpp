@@ -6,6 +6,7 @@
 //   price --model alexnet --mode inference --machines all                machines side by side
 //   price --model resnet50 --table none --batches 1,4,16,64              batch sizes side by side
 //   price --model lenet5 --trace trace.json --roofline roofline.svg      timeline and roofline
+//   price --model resnet50 --table none --heat tiles.html                tile by tile
 //
 // The graph is made and priced when the program runs, by the very functions that cost<job, machine>
 // is a constant of: nothing here is compiled for one network or machine in particular. Cycles are
@@ -38,6 +39,7 @@ constexpr const char* help =
     "  --batches N,N,...  the step at several batch sizes side by side\n"
     "  --report FILE      all figures (JSON)\n"
     "  --trace FILE       the step's timeline, for ui.perfetto.dev (JSON)\n"
+    "  --heat FILE        how busy and how full every tile is (HTML, or SVG by its name)\n"
     "  --roofline FILE    its products below the machine's rates (SVG)\n";
 
 struct command_line {
@@ -46,7 +48,7 @@ struct command_line {
   std::string table = "operations";
   std::vector<std::string> machines;
   std::vector<ts::i32> batches;
-  std::string report, trace, roofline;
+  std::string report, trace, roofline, heat;
 };
 
 command_line parse(int argc, char** argv) {
@@ -91,6 +93,8 @@ command_line parse(int argc, char** argv) {
       file(c.report);
     } else if (name == "--trace") {
       file(c.trace);
+    } else if (name == "--heat") {
+      file(c.heat);
     } else if (name == "--roofline") {
       file(c.roofline);
     } else {
@@ -164,6 +168,11 @@ int main(int argc, char** argv) {
     }
     write(c.trace, [&](std::ostream& out) { ts::write_trace(out, list, title); });
     write(c.roofline, [&](std::ostream& out) { ts::write_roofline_svg(out, list, title); });
+    write(c.heat, [&](std::ostream& out) {
+      const ts::tile_heat heat = ts::find_tile_heat(list);
+      if (c.heat.ends_with(".svg")) return ts::write_tile_heat_svg(out, heat, list, title);
+      ts::write_tile_heat_html(out, heat, list, title);
+    });
     if (!c.report.empty()) ts::io::write_json(c.report, report);
   });
 }

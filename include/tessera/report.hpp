@@ -18,4 +18,5 @@
 #include <tessera/report/price_table.hpp>
 #include <tessera/report/roofline.hpp>
 #include <tessera/report/summary.hpp>
+#include <tessera/report/tile_heat.hpp>
 #include <tessera/report/trace.hpp>
