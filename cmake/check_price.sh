@@ -26,6 +26,9 @@ done
 grep -q '"ph":"X"' trace.json || fail "the trace has no events"
 tail -n 1 tiles.html | grep -qx '</body></html>' || fail "the heat map is not whole"
 tail -n 1 roofline.svg | grep -qx '</svg>' || fail "the roofline is not whole"
+"$program" --model lenet5 --table none --batches 4,16 --devices 1,2,8 --scaling scaling.svg > c.txt
+[ "$(grep -c '^weak' c.txt) $(grep -c '^strong' c.txt)" = "2 2" ] || fail "lacks curves"
+tail -n 1 scaling.svg | grep -qx '</svg>' || fail "the curves are not whole"
 "$program" --model lenet5 --mode inference --precision fp32 --table layers > b.txt
 grep -q '^fits' b.txt || fail "does not say that it fits"
 if grep -q 'gradient' b.txt; then fail "inference has gradients"; fi
@@ -49,6 +52,9 @@ refuses '"abacus"' --machine abacus
 refuses '"abacus"' --machines ipu_mk1,abacus
 refuses '"lenet6"' --model lenet6
 refuses '"fp7"' --precision fp7
+refuses 'no links' --machine tpu_v1 --devices 1,2
+refuses 'gradients' --mode inference --devices 1,2
+refuses 'with it' --scaling a.svg
 refuses 'nowhere' --report nowhere/a.json
 refuses 'nowhere' --trace nowhere/a.json
 refuses 'nowhere' --roofline nowhere/a.svg

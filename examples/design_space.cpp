@@ -52,6 +52,15 @@ struct array_shape {
   ts::i32 cols = 0;
 };
 
+array_shape own_array(const ts::matrix_unit& u) {
+  switch (u.form) {
+    case ts::matrix_form::amp: return {u.f16.in_group, u.f16.out_group};
+    case ts::matrix_form::systolic: return {u.rows, u.cols};
+    case ts::matrix_form::dots: return {u.dots.in_group, u.dots.out_group};
+  }
+  return {};
+}
+
 struct command_line {
   std::vector<std::string> models{"resnet50", "lstm100"};
   examples::step_question asked;
@@ -146,9 +155,7 @@ command_line parse(int argc, char** argv) {
   around(c.sram, m.tile_bytes / 1024, false);
   if (c.clocks.empty()) c.clocks.push_back(static_cast<ts::i32>(m.clock_hz / 1'000'000));
   if (c.arrays.empty()) {
-    const bool amp = m.matrix.form == ts::matrix_form::amp;
-    const array_shape own = amp ? array_shape{m.matrix.f16.in_group, m.matrix.f16.out_group}
-                                : array_shape{m.matrix.rows, m.matrix.cols};
+    const array_shape own = own_array(m.matrix);
     for (const auto& [rows, cols] :
          {std::pair{1, 2}, {2, 1}, {2, 2}, {2, 4}, {4, 2}, {4, 4}, {4, 8}, {8, 8}}) {
       const array_shape shape{std::max(1, own.rows * rows / 2), std::max(1, own.cols * cols / 2)};
@@ -188,9 +195,18 @@ design make_design(const command_line& c, ts::i32 tiles, ts::i32 kib, array_shap
     m.matrix.f32.out_group = in_ratio(array.cols, own.f16.out_group, own.f32.out_group);
     m.matrix.f16.in_group = array.rows;
     m.matrix.f16.out_group = array.cols;
-  } else {
+  } else if (m.matrix.form == ts::matrix_form::systolic) {
     m.matrix.rows = array.rows;
     m.matrix.cols = array.cols;
+  } else {  // as many more multiplications a cycle as the micro-block is larger
+    ts::dot_units& dots = m.matrix.dots;
+    const ts::i64 was = ts::i64{dots.in_group} * dots.out_group;
+    const ts::i64 now = ts::i64{array.rows} * array.cols;
+    for (ts::i32* macs : {&dots.macs_i8, &dots.macs_f16, &dots.macs_f32}) {
+      if (*macs > 0) *macs = static_cast<ts::i32>(std::max<ts::i64>(1, *macs * now / was));
+    }
+    dots.in_group = array.rows;
+    dots.out_group = array.cols;
   }
   return d;
 }

@@ -127,10 +127,12 @@ struct planned_step {
 
 planned_step make_step(const question& q) {
   const ts::job_options o = options_of(q, batch_of(q));
-  planned_step p{examples::network_called(q.model, "figures, all").forward(o.batch, ts::purpose::training), {}};
+  planned_step p{
+      examples::network_called(q.model, "figures, all").forward(o.batch, ts::purpose::training),
+      {}};
   if (p.step.wrong.wrong()) throw ts::error(std::string(spell(p.step.wrong).view()));
-  p.recomputed = ts::complete_training_graph(p.step, o.precision, examples::rule_called(q.optimizer),
-                                             o.limits, o.recompute);
+  p.recomputed = ts::complete_training_graph(
+      p.step, o.precision, examples::rule_called(q.optimizer), o.limits, o.recompute);
   return p;
 }
 

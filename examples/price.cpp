@@ -7,6 +7,7 @@
 //   price --model resnet50 --table none --batches 1,4,16,64              batch sizes side by side
 //   price --model lenet5 --trace trace.json --roofline roofline.svg      timeline and roofline
 //   price --model resnet50 --table none --heat tiles.html                tile by tile
+//   price --model resnet50 --table none --machine ipu_mk2 --devices 1,2,4,8,16,32,64 --batch 16
 //
 // The graph is made and priced when the program runs, by the very functions that cost<job, machine>
 // is a constant of: nothing here is compiled for one network or machine in particular. Cycles are
@@ -16,6 +17,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -37,6 +39,9 @@ constexpr const char* help =
     "  --table T          operations (the default), layers, none\n"
     "  --machines NAMES   the step on several machines side by side: all, or names with commas\n"
     "  --batches N,N,...  the step at several batch sizes side by side\n"
+    "  --devices N,N,...  data parallel training on so many chips: all-reduce, weak and strong\n"
+    "                     scaling of the batch, and of each of --batches\n"
+    "  --scaling FILE     their curves (SVG)\n"
     "  --report FILE      all figures (JSON)\n"
     "  --trace FILE       the step's timeline, for ui.perfetto.dev (JSON)\n"
     "  --heat FILE        how busy and how full every tile is (HTML, or SVG by its name)\n"
@@ -48,7 +53,8 @@ struct command_line {
   std::string table = "operations";
   std::vector<std::string> machines;
   std::vector<ts::i32> batches;
-  std::string report, trace, roofline, heat;
+  std::vector<ts::i32> devices;
+  std::string report, trace, roofline, heat, scaling;
 };
 
 command_line parse(int argc, char** argv) {
@@ -89,6 +95,10 @@ command_line parse(int argc, char** argv) {
       c.machines = examples::split_list(value());
     } else if (name == "--batches") {
       c.batches = examples::parse_list<ts::i32>(name, value(), 1);
+    } else if (name == "--devices") {
+      c.devices = examples::parse_list<ts::i32>(name, value(), 1);
+    } else if (name == "--scaling") {
+      file(c.scaling);
     } else if (name == "--report") {
       file(c.report);
     } else if (name == "--trace") {
@@ -107,11 +117,47 @@ command_line parse(int argc, char** argv) {
 std::vector<ts::machine> machines_of(const command_line& c) {
   std::vector<ts::machine> all;
   if (c.machines == std::vector<std::string>{"all"}) {
-    for (const ts::machine* m : examples::machines) all.push_back(*m);
+    for (const ts::machine* m : ts::accelerator::machines) all.push_back(*m);
   } else {
     for (const std::string& name : c.machines) all.push_back(examples::machine_called(name));
   }
   return all;
+}
+
+void check_devices(const command_line& c, const ts::machine& m) {
+  if (c.devices.empty()) {
+    if (!c.scaling.empty()) throw ts::error("--scaling: expected --devices with it");
+    return;
+  }
+  if (c.asked.mode != "training") {
+    throw ts::error("--devices: expected --mode training: it is gradients that are summed");
+  }
+  if (!m.links.exists()) {
+    throw ts::error("--devices: " + std::string(m.name) + " has no links to others of its kind");
+  }
+}
+
+/// Weak and strong scaling of the batch, and of the other batches asked for.
+std::vector<ts::scaling_curve> scaling_of(const command_line& c, const ts::machine& m) {
+  std::map<ts::i32, ts::accelerator::step_price> known;
+  ts::accelerator::gradient_volume gradients;
+  const auto price = [&](ts::i32 batch) {
+    if (const auto found = known.find(batch); found != known.end()) return found->second;
+    examples::step_question q = c.asked;
+    q.batch = batch;
+    const ts::graph step = examples::make_graph(q);
+    gradients = ts::accelerator::gradients_of(step);
+    return known[batch] = ts::accelerator::price(m, ts::accelerator::sign_step(step));
+  };
+  std::vector<ts::i32> batches = c.batches;
+  if (batches.empty()) batches.push_back(c.asked.batch_size());
+  price(batches[0]);
+  std::vector<ts::scaling_curve> curves;
+  for (const ts::i32 batch : batches) {
+    curves.push_back(ts::scale_weakly(m, c.devices, batch, price, gradients));
+    curves.push_back(ts::scale_strongly(m, c.devices, batch, price, gradients));
+  }
+  return curves;
 }
 
 /// A file whole or not at all; none where no path is given.
@@ -130,6 +176,7 @@ int main(int argc, char** argv) {
     const command_line c = parse(argc, argv);
     const ts::machine machine = examples::machine_called(c.machine);
     const std::vector<ts::machine> others = machines_of(c);
+    check_devices(c, machine);
     const examples::made_step made = examples::make_step(c.asked);
     const ts::price_list list = ts::list_prices(made.step, machine, made.memory);
     const std::string title = c.asked.model + ", " + c.asked.mode + " in " + c.asked.precision +
@@ -165,6 +212,17 @@ int main(int argc, char** argv) {
       std::cout << "\n";
       ts::report_comparison(std::cout, rows);
       report["batches"] = ts::to_json(rows);
+    }
+    if (!c.devices.empty()) {
+      const std::vector<ts::scaling_curve> curves = scaling_of(c, machine);
+      for (const ts::scaling_curve& curve : curves) {
+        std::cout << "\n";
+        ts::report_scaling(std::cout, curve);
+        report["devices"].push_back(ts::to_json(curve));
+      }
+      write(c.scaling, [&](std::ostream& out) {
+        ts::write_scaling_svg(out, curves, title + " on " + machine.name);
+      });
     }
     write(c.trace, [&](std::ostream& out) { ts::write_trace(out, list, title); });
     write(c.roofline, [&](std::ostream& out) { ts::write_roofline_svg(out, list, title); });

@@ -30,32 +30,32 @@ struct made_step {
   tessera::memory_summary memory;
 };
 
-inline made_step make_step(const step_question& q) {
+inline tessera::graph make_graph(const step_question& q) {
   namespace ts = tessera;
   const zoo_network& network = network_called(q.model);
   const bool trains = q.mode == "training";
-  made_step made;
-  made.step = trains ? network.forward(q.batch_size(), ts::purpose::training)
-                     : network.predict(q.batch_size(), ts::purpose::inference);
-  if (made.step.wrong.wrong()) throw ts::error(std::string(spell(made.step.wrong).view()));
+  ts::graph step = trains ? network.forward(q.batch_size(), ts::purpose::training)
+                          : network.predict(q.batch_size(), ts::purpose::inference);
+  if (step.wrong.wrong()) throw ts::error(std::string(spell(step.wrong).view()));
   const ts::precision_policy precision = precision_called(q.precision);
   if (trains) {
-    ts::complete_training_graph(made.step, precision, rule_called(q.optimizer));
+    ts::complete_training_graph(step, precision, rule_called(q.optimizer));
   } else {
-    ts::complete_inference_graph(made.step, precision);
+    ts::complete_inference_graph(step, precision);
   }
-  made.memory = ts::passes::plan_step(made.step).memory;
+  return step;
+}
+
+inline made_step make_step(const step_question& q) {
+  made_step made{make_graph(q), {}};
+  made.memory = tessera::passes::plan_step(made.step).memory;
   return made;
 }
 
-inline const tessera::machine* const machines[] = {&tessera::accelerator::ipu_mk1,
-                                                   &tessera::accelerator::ipu_mk2,
-                                                   &tessera::accelerator::small_array};
-
-inline const tessera::machine& machine_called(const std::string& name) {
+inline tessera::machine machine_called(const std::string& name) {
+  if (const tessera::machine* m = tessera::accelerator::find_machine(name)) return *m;
   std::string known;
-  for (const tessera::machine* m : machines) {
-    if (name == m->name) return *m;
+  for (const tessera::machine* m : tessera::accelerator::machines) {
     known += (known.empty() ? "" : ", ") + std::string(m->name);
   }
   throw tessera::error("--machine: expected one of " + known + ", got \"" + name + "\"");

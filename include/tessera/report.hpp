@@ -17,6 +17,7 @@
 #include <tessera/report/price_list.hpp>
 #include <tessera/report/price_table.hpp>
 #include <tessera/report/roofline.hpp>
+#include <tessera/report/scaling.hpp>
 #include <tessera/report/summary.hpp>
 #include <tessera/report/tile_heat.hpp>
 #include <tessera/report/trace.hpp>

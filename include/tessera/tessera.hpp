@@ -9,4 +9,5 @@
 #include <tessera/runtime.hpp>
 #include <tessera/runtime/backends.hpp>
 #include <tessera/runtime/price.hpp>
+#include <tessera/runtime/price_on.hpp>
 #include <tessera/train.hpp>

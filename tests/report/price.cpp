@@ -100,7 +100,8 @@ TEST_CASE("prices in JSON are those of the list, and add up", "[report][price]")
   CHECK(total.at("microseconds") == Approx(static_cast<double>(list.total.cycles()) / 1.6e9 * 1e6));
   CHECK(total.at("samples_per_second") == Approx(8e6 / total.at("microseconds").get<double>()));
   CHECK(total.at("arithmetic_energy_fJ").get<i64>() + total.at("sram_energy_fJ").get<i64>() +
-            total.at("exchange_energy_fJ").get<i64>() ==
+            total.at("exchange_energy_fJ").get<i64>() +
+            total.at("leakage_energy_fJ").get<i64>() ==
         list.total.energy_fJ);
   CHECK(total.at("fits") == true);
 }

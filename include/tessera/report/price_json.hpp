@@ -29,6 +29,7 @@ inline io::json total_to_json(const price_list& list) {
   total["arithmetic_energy_fJ"] = energy.arithmetic;
   total["sram_energy_fJ"] = energy.memory;
   total["exchange_energy_fJ"] = energy.exchange;
+  total["leakage_energy_fJ"] = energy.leakage;
   total["microseconds"] = 1e6 * list.seconds();
   total["samples_per_second"] = list.samples_per_second();
   total["utilization"] = utilization(list);

@@ -105,13 +105,15 @@ struct energy_split {
   i64 arithmetic = 0;
   i64 memory = 0;  // on chip
   i64 exchange = 0;
+  i64 leakage = 0;
 };
 
 constexpr energy_split split_energy(const machine& m, const accelerator::operation_price& p) {
   energy_split e;
   e.memory = p.sram_bytes * m.energy.sram_byte;
   e.exchange = p.exchange_bytes * m.energy.exchange_byte;
-  e.arithmetic = p.energy_fJ - e.memory - e.exchange;
+  e.leakage = m.energy.leaked(p.cycles(), m.clock_hz);
+  e.arithmetic = p.energy_fJ - e.memory - e.exchange - e.leakage;
   return e;
 }
 

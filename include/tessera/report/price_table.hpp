@@ -120,7 +120,9 @@ inline void report_total(std::ostream& out, const price_list& list) {
   out << "utilization      " << detail::spell_share(utilization(list))
       << " of the matrix units' rate\n";
   out << "energy           " << energy(p.energy_fJ) << ": arithmetic " << energy(e.arithmetic)
-      << ", SRAM " << energy(e.memory) << ", exchange " << energy(e.exchange) << "\n";
+      << ", SRAM " << energy(e.memory) << ", exchange " << energy(e.exchange);
+  if (e.leakage > 0) out << ", leakage " << energy(e.leakage);
+  out << "\n";
   out << "vertices         " << detail::with_commas(p.vertices) << " on "
       << detail::with_commas(list.on.tiles) << " tiles\n";
   out << "tile             " << detail::with_commas(list.tile_bytes()) << " bytes of "

@@ -2,7 +2,8 @@
 
 // The price of a job on a machine, as constants.
 
-#include <tessera/backends/accelerator.hpp>
+#include <tessera/backends/accelerator/fits.hpp>
+#include <tessera/machine/presets.hpp>
 #include <tessera/network/job.hpp>
 #include <utility>
 
