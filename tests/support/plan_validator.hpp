@@ -116,6 +116,7 @@ class plan_validator {
     size(region::input, memory.input_bytes);
     size(region::target, memory.target_bytes);
     size(region::constant, memory.constant_bytes);
+    size(region::scratchpad, memory.scratchpad_bytes);
   }
 
   /// Replays the step. Empty where the plan is right, else the first thing that is wrong.

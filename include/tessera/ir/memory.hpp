@@ -16,8 +16,18 @@ constexpr i64 aligned(i64 bytes) {
 
 /// Which block of memory an offset counts from. Parameters outlive a program and are shared by the
 /// training and the inference program of a network.
-enum class region : u8 { none, arena, parameters, working, state, input, target, constant };
-inline constexpr i32 region_count = 8;
+enum class region : u8 {
+  none,
+  arena,
+  parameters,
+  working,
+  state,
+  input,
+  target,
+  constant,
+  scratchpad
+};
+inline constexpr i32 region_count = 9;
 
 struct location {
   static constexpr i32 max_depth = 3;
@@ -37,6 +47,7 @@ struct buffer {
   i32 born = 0;
   i32 dies = 0;
   i64 offset = 0;
+  i32 pool = 0;  // the memory it lies in: 0 the arena, 1 the scratchpad
 };
 
 /// What a step needs, in bytes. All are multiples of the alignment.
@@ -50,7 +61,23 @@ struct memory_summary {
   i64 input_bytes = 0;    // one batch, as the network reads it
   i64 target_bytes = 0;
   i64 constant_bytes = 0;
+  i64 scratchpad_bytes = 0;    // a fast memory for a part of what else is in the arena
+  i64 scratchpad_traffic = 0;  // bytes that a step reads and writes there,
+  i64 arena_traffic = 0;       // and in the arena beside it; 0 where there is no scratchpad
   i64 total_bytes = 0;  // all of the above that exist: what a trainer allocates, once
 };
+
+/// What a program needs that shares all regions with another: `m`, with the larger arena and the
+/// larger scratchpad of both.
+constexpr memory_summary together(memory_summary m, const memory_summary& other) {
+  const auto raise = [&](i64& mine, i64 theirs) {
+    if (theirs <= mine) return;
+    m.total_bytes += theirs - mine;
+    mine = theirs;
+  };
+  raise(m.arena_bytes, other.arena_bytes);
+  raise(m.scratchpad_bytes, other.scratchpad_bytes);
+  return m;
+}
 
 }  // namespace tessera

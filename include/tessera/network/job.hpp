@@ -213,6 +213,7 @@ struct unfinished_maker {
 
 template <class Pair, class Optimizer, class... Options>
 struct training_maker {
+  static constexpr i64 scratchpad_bytes = read_job_options<Options...>().scratchpad_bytes;
   static constexpr recompute_policy policy = read_job_options<Options...>().recompute;
   using unfinished = unfinished_maker<Pair, Optimizer, Options...>;
   using with_recomputation = recomputed<unfinished, policy>;
@@ -231,6 +232,8 @@ struct training_maker {
 
 template <class Pair, class... Options>
 struct inference_maker {
+  static constexpr i64 scratchpad_bytes = read_job_options<Options...>().scratchpad_bytes;
+
   constexpr graph operator()() const {
     return make_inference<typename Pair::network, typename Pair::loss>(
         read_job_options<Options...>());

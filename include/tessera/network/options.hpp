@@ -68,12 +68,22 @@ struct plan_at_start {
   static constexpr bool planned_at_start = true;
 };
 
+/// `Bytes` of a fast memory beside the arena: what a step reads and writes most for its size and
+/// life lies there. The trainer takes it as a part of its block, or from the caller, who knows
+/// where such memory is: trainer(seed, threads, scratchpad_memory). Results are the same bits.
+template <i64 Bytes>
+struct scratchpad {
+  static_assert(Bytes > 0, "scratchpad: expected a positive number of bytes");
+  static constexpr i64 scratchpad_bytes = Bytes / tensor_alignment * tensor_alignment;
+};
+
 struct job_options {
   i32 batch = 1;
   precision_policy precision;
   gradient_limits limits;
   recompute_policy recompute;
   bool at_start = false;
+  i64 scratchpad_bytes = 0;
 };
 
 template <class O>
@@ -87,6 +97,8 @@ concept job_option = precision<O> || requires {
   O::recomputation;
 } || requires {
   O::planned_at_start;
+} || requires {
+  O::scratchpad_bytes;
 };
 
 template <job_option... Options>
@@ -106,6 +118,8 @@ constexpr job_options read_job_options() {
       o.recompute = O::recomputation;
     } else if constexpr (requires { O::planned_at_start; }) {
       o.at_start = O::planned_at_start;
+    } else if constexpr (requires { O::scratchpad_bytes; }) {
+      o.scratchpad_bytes = O::scratchpad_bytes;
     } else {
       o.batch = O::batch_size;
     }

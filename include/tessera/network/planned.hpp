@@ -7,6 +7,7 @@
 #include <tessera/network/frozen.hpp>
 #include <tessera/ops/ops.hpp>
 #include <tessera/passes/locate.hpp>
+#include <tessera/passes/spread.hpp>
 #include <utility>
 
 namespace tessera::detail {
@@ -140,6 +141,21 @@ struct described {
   }();
 };
 
+/// Room in a fast memory beside the arena.
+template <class Make>
+inline constexpr i64 scratchpad_of = [] {
+  if constexpr (requires { Make::scratchpad_bytes; }) return Make::scratchpad_bytes;
+  return i64{0};
+}();
+
+/// Shares buffers out between the arena and a scratchpad, whose cost does not matter: it is less.
+constexpr passes::pool_traffic share_out(const graph& g, buffer* buffers, i32 count,
+                                         const i32* buffer_of, i64 scratchpad_bytes) {
+  const grow<i64> traffic = passes::traffic_of_buffers(g, buffer_of, count);
+  const passes::memory_pool pools[] = {{0, 2}, {scratchpad_bytes, 1}};
+  return passes::spread(buffers, count, traffic.data(), pools, 2);
+}
+
 /// A step whose memory is a constant.
 template <class Make>
 struct planned : described<Make> {
@@ -200,7 +216,30 @@ struct planned : described<Make> {
       return best_attempt < Next + 1, (arena >= 0 && arena < least) ? Next : Best > ();
     }
   }
-  static constexpr const auto& buffers = best_attempt<1, 0>().buffers;
+
+  static constexpr i64 scratchpad_bytes = scratchpad_of<Make>;
+  struct shares {
+    frozen_array<buffer, buffer_count> buffers;
+    i64 traffic[2] = {};
+  };
+  static constexpr shares shared_out = [] {
+    shares s{live.buffers};
+    if constexpr (scratchpad_bytes > 0) {
+      const passes::pool_traffic t = share_out(borrow(step_graph), s.buffers.items, buffer_count,
+                                               live.buffer_of.data(), scratchpad_bytes);
+      for (const i32 pool : {0, 1}) s.traffic[pool] = t.bytes[pool];
+    }
+    return s;
+  }();
+
+  static constexpr const auto& placed_buffers() {
+    if constexpr (scratchpad_bytes > 0) {
+      return shared_out.buffers;
+    } else {
+      return best_attempt<1, 0>().buffers;
+    }
+  }
+  static constexpr const auto& buffers = placed_buffers();
 
   struct layout {
     frozen_array<location, size.tensors> locations;
@@ -209,7 +248,10 @@ struct planned : described<Make> {
   static constexpr layout where = [] {
     const passes::step_plan p = passes::locate(borrow(step_graph), buffers.data(), buffer_count,
                                                live.buffer_of.data(), live.no_reuse_bytes);
-    return layout{freeze<size.tensors>(p.locations), p.memory};
+    layout l{freeze<size.tensors>(p.locations), p.memory};
+    l.memory.arena_traffic = shared_out.traffic[0];
+    l.memory.scratchpad_traffic = shared_out.traffic[1];
+    return l;
   }();
 
   static constexpr const memory_summary& memory() { return where.memory; }
@@ -241,9 +283,19 @@ struct planned_at_start : described<Make> {
     static const layout once = [] {
       const graph g = borrow(step_graph);
       layout l{passes::find_liveness(g), {}};
-      passes::place(l.live.buffers.data(), l.live.buffers.size());
-      l.where = passes::locate(g, l.live.buffers.data(), l.live.buffers.size(),
-                               l.live.buffer_of.data(), l.live.no_reuse_bytes);
+      buffer* const buffers = l.live.buffers.data();
+      const i32 count = l.live.buffers.size();
+      i64 traffic[2] = {};
+      if constexpr (scratchpad_of < Make >> 0) {
+        const passes::pool_traffic t =
+            share_out(g, buffers, count, l.live.buffer_of.data(), scratchpad_of<Make>);
+        for (const i32 pool : {0, 1}) traffic[pool] = t.bytes[pool];
+      } else {
+        passes::place(buffers, count);
+      }
+      l.where = passes::locate(g, buffers, count, l.live.buffer_of.data(), l.live.no_reuse_bytes);
+      l.where.memory.arena_traffic = traffic[0];
+      l.where.memory.scratchpad_traffic = traffic[1];
       return l;
     }();
     return once;

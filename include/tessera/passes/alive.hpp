@@ -22,7 +22,7 @@ constexpr grow<i64> bytes_alive(const buffer* b, i32 count) {
   return result;
 }
 
-/// The most bytes alive at any one operation.
+/// The most bytes alive at any one operation, in all memories together.
 constexpr i64 lower_bound(const buffer* b, i32 count) {
   i64 most = 0;
   for (const i64 alive : bytes_alive(b, count)) most = alive > most ? alive : most;

@@ -24,6 +24,10 @@ constexpr region region_of(role what) {
   }
 }
 
+constexpr region region_of(const buffer& b) {
+  return b.pool == 0 ? region::arena : region::scratchpad;
+}
+
 /// A step laid out in memory.
 struct step_plan {
   grow<location> locations;  // by tensor; region none for arena tensors nobody writes
@@ -43,7 +47,7 @@ constexpr location locate_view(const graph& g, const grow<location>& locations, 
   return at;
 }
 
-/// `buffers` with their offsets, `buffer_of` by tensor.
+/// `buffers` with their offsets and pools, `buffer_of` by tensor.
 constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_count,
                            const i32* buffer_of, i64 no_reuse_bytes) {
   step_plan plan;
@@ -51,15 +55,17 @@ constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_cou
   i64 size[region_count] = {};
   for (i32 i = 0; i < buffer_count; ++i) {
     const i64 end = buffers[i].offset + buffers[i].bytes;
-    i64& arena = size[static_cast<i32>(region::arena)];
-    if (end > arena) arena = end;
+    i64& pool = size[static_cast<i32>(region_of(buffers[i]))];
+    if (end > pool) pool = end;
   }
   for (i32 id = 0; id < g.tensors.size(); ++id) {
     const tensor& t = g.tensors[id];
     location& at = plan.locations[id];
     if (t.of >= 0) continue;
     if (in_arena(t.what)) {
-      if (buffer_of[id] >= 0) at = {region::arena, buffers[buffer_of[id]].offset, {}};
+      if (buffer_of[id] < 0) continue;
+      const buffer& b = buffers[buffer_of[id]];
+      at = {region_of(b), b.offset, {}};
     } else {
       at.where = region_of(t.what);
       i64& end = size[static_cast<i32>(at.where)];
@@ -73,6 +79,7 @@ constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_cou
   memory_summary& m = plan.memory;
   m.arena_bytes = size[static_cast<i32>(region::arena)];
   m.lower_bound_bytes = lower_bound(buffers, buffer_count);
+  m.scratchpad_bytes = size[static_cast<i32>(region::scratchpad)];
   m.no_reuse_bytes = no_reuse_bytes;
   m.parameter_bytes = size[static_cast<i32>(region::parameters)];
   m.working_bytes = size[static_cast<i32>(region::working)];
@@ -81,7 +88,7 @@ constexpr step_plan locate(const graph& g, const buffer* buffers, i32 buffer_cou
   m.target_bytes = size[static_cast<i32>(region::target)];
   m.constant_bytes = size[static_cast<i32>(region::constant)];
   m.total_bytes = m.arena_bytes + m.parameter_bytes + m.working_bytes + m.state_bytes +
-                  m.input_bytes + m.target_bytes + m.constant_bytes;
+                  m.input_bytes + m.target_bytes + m.constant_bytes + m.scratchpad_bytes;
   return plan;
 }
 

@@ -10,12 +10,13 @@
 namespace tessera {
 
 /// {"arena_bytes": ..., "lower_bound_bytes": ..., "no_reuse_bytes": ..., "parameter_bytes": ...,
-///  "working_bytes": ..., "state_bytes": ..., "total_bytes": ...}
+///  "working_bytes": ..., "state_bytes": ..., "scratchpad_bytes": ...,
+///  "total_bytes": ...}
 inline io::json to_json(const memory_summary& m) {
-  return {{"arena_bytes", m.arena_bytes},       {"lower_bound_bytes", m.lower_bound_bytes},
-          {"no_reuse_bytes", m.no_reuse_bytes}, {"parameter_bytes", m.parameter_bytes},
-          {"working_bytes", m.working_bytes},   {"state_bytes", m.state_bytes},
-          {"total_bytes", m.total_bytes}};
+  return {{"arena_bytes", m.arena_bytes},           {"lower_bound_bytes", m.lower_bound_bytes},
+          {"no_reuse_bytes", m.no_reuse_bytes},     {"parameter_bytes", m.parameter_bytes},
+          {"working_bytes", m.working_bytes},       {"state_bytes", m.state_bytes},
+          {"scratchpad_bytes", m.scratchpad_bytes}, {"total_bytes", m.total_bytes}};
 }
 
 /// The memory plan of a job: its totals, and under "tensors" one object per tensor.
@@ -55,7 +56,7 @@ inline io::json to_json(const memory_map& map) {
                  {"region", name_of(t.where)},
                  {"offset", t.offset},
                  {"why", spell_why(map, t)}};
-    if (t.where == region::arena) {
+    if (t.buffer >= 0) {
       row["born"] = t.born;
       row["dies"] = t.dies;
       row["buffer"] = t.buffer;

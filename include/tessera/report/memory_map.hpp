@@ -42,13 +42,15 @@ struct mapped_tensor {
   i32 buffer = -1;  // arena tensors
 };
 
-/// Bytes of the arena: those of the first tensor that lies there and of all that follow it.
+/// Bytes of the arena or the scratchpad: those of the first tensor that lies there and of all that
+/// follow it.
 struct mapped_buffer {
   std::vector<i32> tensors;  // numbers in memory_map::tensors, by birth
   i64 offset = 0;
   i64 bytes = 0;
   i32 born = 0;
   i32 dies = 0;
+  i32 pool = 0;  // 1: the scratchpad
 };
 
 struct memory_map {
@@ -56,8 +58,14 @@ struct memory_map {
   std::vector<mapped_buffer> buffers;
   std::vector<std::string> operations;  // "conv1 conv2d"
   std::vector<phase> phases;            // by operation
-  std::vector<i64> alive;               // bytes of the arena alive at each operation
+  std::vector<i64> alive;               // bytes alive at each operation, scratchpad included
   memory_summary memory;
+
+  /// Where a drawing has a buffer: the scratchpad stands above the arena.
+  i64 lies_at(const mapped_buffer& b) const {
+    return b.offset + (b.pool == 0 ? 0 : memory.arena_bytes);
+  }
+  i64 height() const { return memory.arena_bytes + memory.scratchpad_bytes; }
 
   /// The operation at which most bytes are alive; 0 where none are.
   i32 peak() const {
@@ -76,6 +84,7 @@ inline const char* name_of(region where) {
     case region::input: return "input";
     case region::target: return "target";
     case region::constant: return "constant";
+    case region::scratchpad: return "scratchpad";
   }
   return "?";
 }
@@ -138,8 +147,12 @@ inline memory_map map_memory(const graph& g, const buffer* buffers, i32 buffer_c
     map.operations.push_back(spell_layer(g, op) + " " + ops::name_of(op.what));
   }
   for (i32 b = 0; b < buffer_count; ++b) {
-    map.buffers.push_back(
-        {{}, buffers[b].offset, buffers[b].bytes, buffers[b].born, buffers[b].dies});
+    map.buffers.push_back({{},
+                           buffers[b].offset,
+                           buffers[b].bytes,
+                           buffers[b].born,
+                           buffers[b].dies,
+                           buffers[b].pool});
   }
   for (i32 id = 0; id < g.tensors.size(); ++id) {
     const tensor& t = g.tensors[id];

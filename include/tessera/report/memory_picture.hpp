@@ -36,7 +36,7 @@ struct memory_canvas {
 
   explicit memory_canvas(const memory_map& m)
       : steps(std::max<double>(1, static_cast<double>(m.operations.size()))),
-        bytes(std::max<double>(1, static_cast<double>(m.memory.arena_bytes))) {}
+        bytes(std::max<double>(1, static_cast<double>(m.height()))) {}
 
   double x(double step) const { return left + plan_width * std::min(step, steps) / steps; }
   double y(double offset) const { return top + plan_height * (1 - offset / bytes); }
@@ -90,8 +90,11 @@ inline void write_memory_svg(std::ostream& out, const memory_map& map) {
   detail::svg_writer svg(out, canvas::width, canvas::height);
   svg.box({0, 0, canvas::width, canvas::height}, 0, "#ffffff", "none");
   svg.text({canvas::left, 16},
-           "arena " + spell_bytes(map.memory.arena_bytes) + ", at least " +
-               spell_bytes(map.memory.lower_bound_bytes) + ", without reuse " +
+           "arena " + spell_bytes(map.memory.arena_bytes) +
+               (map.memory.scratchpad_bytes > 0
+                    ? ", above it the scratchpad " + spell_bytes(map.memory.scratchpad_bytes)
+                    : "") +
+               ", at least " + spell_bytes(map.memory.lower_bound_bytes) + ", without reuse " +
                spell_bytes(map.memory.no_reuse_bytes),
            "start", "#111111", true);
   // Phases, as bands behind everything.
@@ -104,10 +107,14 @@ inline void write_memory_svg(std::ostream& out, const memory_map& map) {
             0, map.phases[i] == phase::forward ? "#f7fafd" : "#fdf9f5", "none");
     i = end;
   }
-  for (const i64 tick : detail::byte_ticks(map.memory.arena_bytes, 10)) {
+  for (const i64 tick : detail::byte_ticks(map.height(), 10)) {
     const double y = c.y(as_double(tick));
     svg.rule({canvas::left, y}, {canvas::left + canvas::plan_width, y}, "#dddddd", false);
     svg.text({canvas::left - 6, y + 4}, spell_bytes(tick), "end", "#555555");
+  }
+  if (map.memory.scratchpad_bytes > 0) {
+    const double y = c.y(as_double(map.memory.arena_bytes));
+    svg.rule({canvas::left, y}, {canvas::left + canvas::plan_width, y}, "#111111", false);
   }
   for (const mapped_buffer& b : map.buffers) {
     for (std::size_t k = 0; k < b.tensors.size(); ++k) {
@@ -119,7 +126,7 @@ inline void write_memory_svg(std::ostream& out, const memory_map& map) {
         dies = std::min(dies, std::max(t.born, next - 1));
       }
       const detail::memory_colour colour = detail::colour_of(t.what);
-      const rectangle r = c.at(b.offset, b.bytes, t.born, dies);
+      const rectangle r = c.at(map.lies_at(b), b.bytes, t.born, dies);
       svg.titled_box(r, colour.fill, colour.line, detail::tensor_words(map, t), b.tensors[k]);
       const double room = 6.2 * static_cast<double>(t.name.size()) + 8;
       if (r.height >= 12 && r.width >= room) {
@@ -175,7 +182,7 @@ inline void write_memory_html(std::ostream& out, const memory_map& map,
          "<th class=\"n\">offset</th><th>why</th></tr>\n";
   for (std::size_t i = 0; i < map.tensors.size(); ++i) {
     const mapped_tensor& t = map.tensors[i];
-    const bool arena = t.where == region::arena;
+    const bool arena = t.buffer >= 0;
     out << "<tr data-b=\"" << t.buffer << "\"><td>" << detail::escape_xml(t.name) << "</td><td>"
         << spell_all<48>(t.dims).view() << "</td><td>" << name_of(t.type) << "</td><td class=\"n\">"
         << t.bytes << "</td><td class=\"n\">" << (arena ? std::to_string(t.born) : "")

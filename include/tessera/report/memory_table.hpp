@@ -20,7 +20,7 @@ inline void report_tensors(std::ostream& out, const memory_map& map, bool views 
       {"tensor", "shape", "type", "bytes", "born", "dies", "region", "offset", "why"}};
   for (const mapped_tensor& t : map.tensors) {
     if (!views && t.why == placed_as::view) continue;
-    const bool arena = t.where == region::arena;
+    const bool arena = t.buffer >= 0;
     table.push_back({t.name, std::string(spell_all<48>(t.dims).view()), name_of(t.type),
                      std::to_string(t.bytes), arena ? std::to_string(t.born) : "",
                      arena ? std::to_string(t.dies) : "", name_of(t.where),
@@ -46,7 +46,7 @@ inline void report_tensors(std::ostream& out, const memory_map& map, bool views 
 /// at the middle of its piece of time and bytes.
 inline void draw_memory(std::ostream& out, const memory_map& map, i32 columns = 96, i32 rows = 24) {
   const auto steps = static_cast<i64>(map.operations.size());
-  const i64 arena = map.memory.arena_bytes;
+  const i64 arena = map.height();
   if (steps == 0 || arena == 0) {
     out << "nothing lies in the arena\n";
     return;
@@ -69,8 +69,8 @@ inline void draw_memory(std::ostream& out, const memory_map& map, i32 columns = 
       const auto step = static_cast<i32>(steps * (2 * column + 1) / (2 * columns));
       for (std::size_t b = 0; b < map.buffers.size(); ++b) {
         const mapped_buffer& m = map.buffers[b];
-        const bool here =
-            m.born <= step && step <= m.dies && m.offset <= byte && byte < m.offset + m.bytes;
+        const i64 low = map.lies_at(m);
+        const bool here = m.born <= step && step <= m.dies && low <= byte && byte < low + m.bytes;
         if (here) line[static_cast<std::size_t>(column)] = letter[b];
       }
     }

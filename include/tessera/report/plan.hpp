@@ -36,6 +36,7 @@ inline void report(std::ostream& out, const memory_summary& m) {
   row("arena", m.arena_bytes);
   row("  lower bound", m.lower_bound_bytes);
   row("  without reuse", m.no_reuse_bytes);
+  if (m.scratchpad_bytes > 0) row("scratchpad", m.scratchpad_bytes);
   row("parameters", m.parameter_bytes);
   row("  16-bit copies", m.working_bytes);
   row("optimizer state", m.state_bytes);

@@ -251,6 +251,7 @@ inline void report(std::ostream& out, const network_summary& s) {
   bytes("arena          ", s.memory.arena_bytes);
   bytes("  lower bound  ", s.memory.lower_bound_bytes);
   bytes("  no reuse     ", s.memory.no_reuse_bytes);
+  if (s.memory.scratchpad_bytes > 0) bytes("scratchpad     ", s.memory.scratchpad_bytes);
   bytes("whole step     ", s.memory.total_bytes);
 }
 

@@ -1,9 +1,13 @@
 #pragma once
 
-// Where each region of a plan starts, cut out of one block of memory.
+// Where each region of a plan starts, cut out of one block of memory; the scratchpad out of
+// another, where the caller has one.
 
+#include <tessera/core/error.hpp>
 #include <tessera/ir/memory.hpp>
 #include <tessera/runtime/memory_block.hpp>
+#include <cstdint>
+#include <string>
 
 namespace tessera {
 
@@ -16,8 +20,35 @@ struct region_bases {
   }
 };
 
-/// Regions one after another in `block`, which holds at least `memory.total_bytes`.
-inline region_bases cut_regions(std::byte* block, const memory_summary& memory) {
+/// Fast memory that the caller owns, for jobs with the option scratchpad: at a multiple of
+/// tensor_alignment, kept as long as the program that works in it.
+struct scratchpad_memory {
+  std::byte* data = nullptr;
+  i64 bytes = 0;
+
+  /// Whether a step's scratchpad lies here. Throws `error` where it should, and cannot.
+  bool holds(const memory_summary& memory) const {
+    if (data == nullptr) return false;
+    if (bytes < memory.scratchpad_bytes) {
+      throw error("scratchpad: the step needs " + std::to_string(memory.scratchpad_bytes) +
+                  " bytes, got " + std::to_string(bytes));
+    }
+    if (reinterpret_cast<std::uintptr_t>(data) % tensor_alignment != 0) {
+      throw error("scratchpad: expected an address that is a multiple of " +
+                  std::to_string(tensor_alignment));
+    }
+    return true;
+  }
+};
+
+/// Bytes of the block that cut_regions cuts.
+inline i64 block_bytes(const memory_summary& memory, const scratchpad_memory& fast) {
+  return memory.total_bytes - (fast.holds(memory) ? memory.scratchpad_bytes : 0);
+}
+
+/// Regions one after another in `block`, which holds at least `block_bytes`.
+inline region_bases cut_regions(std::byte* block, const memory_summary& memory,
+                                const scratchpad_memory& fast = {}) {
   region_bases bases;
   const auto take = [&](region where, i64 bytes) {
     bases[where] = block;
@@ -30,6 +61,8 @@ inline region_bases cut_regions(std::byte* block, const memory_summary& memory) 
   take(region::target, memory.target_bytes);
   take(region::constant, memory.constant_bytes);
   take(region::arena, memory.arena_bytes);
+  if (fast.holds(memory)) block = fast.data;
+  take(region::scratchpad, memory.scratchpad_bytes);
   return bases;
 }
 

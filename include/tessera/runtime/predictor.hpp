@@ -48,9 +48,9 @@ class predictor {
   static constexpr shape input = shape_of_input(0);
   static constexpr shape output = shape_of_output(0);
 
-  explicit predictor(i32 threads = 1)
-      : block_(memory_of<Job>().total_bytes),
-        bases_(cut_regions(block_.data(), memory_of<Job>())),
+  explicit predictor(i32 threads = 1, scratchpad_memory fast = {})
+      : block_(block_bytes(memory_of<Job>(), fast)),
+        bases_(cut_regions(block_.data(), memory_of<Job>(), fast)),
         forward_(bind<Job, Backend>(bases_)) {
     for (i32 k = 0; k < input_count; ++k) {
       writers_[static_cast<std::size_t>(k)] =

@@ -205,7 +205,7 @@ class bucket_trainer_on {
     i64 own = 0;
     for (const i64 each : {own_bytes<First>(), own_bytes<Others>()...}) own += each;
     return memory_of<First>().parameter_bytes + memory_of<First>().working_bytes +
-           memory_of<First>().state_bytes + arena + own;
+           memory_of<First>().state_bytes + arena + scratchpad_bytes() + own;
   }
 
   /// Named views of the parameters (the f32 masters under mixed precision).
@@ -296,6 +296,14 @@ class bucket_trainer_on {
                     memory_of<typename Job::evaluation_job>().arena_bytes);
   }
   template <class Job>
+  static constexpr i64 scratchpad_of() {
+    return std::max(memory_of<Job>().scratchpad_bytes,
+                    memory_of<typename Job::evaluation_job>().scratchpad_bytes);
+  }
+  static constexpr i64 scratchpad_bytes() {
+    return std::max({scratchpad_of<First>(), scratchpad_of<Others>()...});
+  }
+  template <class Job>
   static constexpr i64 own_bytes() {
     return memory_of<Job>().input_bytes + memory_of<Job>().target_bytes +
            memory_of<Job>().constant_bytes;
@@ -314,6 +322,7 @@ class bucket_trainer_on {
     take(region::working, memory_of<First>().working_bytes);
     take(region::state, memory_of<First>().state_bytes);
     take(region::arena, std::max({arena_of<First>(), arena_of<Others>()...}));
+    take(region::scratchpad, scratchpad_bytes());
     at += used_;
     take(region::input, memory_of<Job>().input_bytes);
     take(region::target, memory_of<Job>().target_bytes);

@@ -55,9 +55,9 @@ class trainer {
   static constexpr i32 output_count = plan::step_graph.outputs.size();
   static constexpr i32 loss_count = plan::step_graph.losses.size();
 
-  explicit trainer(seed start = {}, threads workers = {})
-      : block_(block_bytes()),
-        bases_(cut_regions(block_.data(), memory_of<Job>())),
+  explicit trainer(seed start = {}, threads workers = {}, scratchpad_memory fast = {})
+      : block_(block_bytes(memory(), fast)),
+        bases_(cut_regions(block_.data(), memory(), fast)),
         step_(bind<Job, Backend>(bases_)),
         evaluation_(bind<evaluation_job, Backend>(bases_)) {
     for (i32 k = 0; k < input_count; ++k) input(k) = batch_writer(input_tensor(k));
@@ -296,13 +296,12 @@ class trainer {
   static constexpr bool counts = counting<Backend>;
 
   /// The evaluation shares all regions with the step; its arena may be the larger one.
-  static i64 block_bytes() {
+  static memory_summary memory() {
     if constexpr (Job::plan::at_start) {
       const text<360> wrong = Job::budget_fault();
       if (!wrong.empty()) throw error(std::string(wrong.view()));
     }
-    const i64 more = memory_of<evaluation_job>().arena_bytes - memory_of<Job>().arena_bytes;
-    return memory_of<Job>().total_bytes + (more > 0 ? more : 0);
+    return together(memory_of<Job>(), memory_of<evaluation_job>());
   }
 
   /// What the last step has left for loss() and gradient_norm(): the evaluation works in its bytes.
