@@ -18,14 +18,16 @@ fail() {
 
 "$program" --model lenet5 --batch 16 --machines ipu_mk1,ipu_mk2 --batches 1,4,16 \
   --report a.json --trace trace.json --roofline roofline.svg \
-  --heat tiles.html > a.txt
+  --heat tiles.html --graph graph.svg > a.txt
 for field in example model mode precision machine batch total operations machines batches; do
   grep -q "\"$field\": *[^ ]" a.json || fail "the report lacks $field"
 done
 [ "$(grep -c '^ipu_mk1 ' a.txt)" = 4 ] || fail "not a row for each batch: $(cat a.txt)"
 grep -q '"ph":"X"' trace.json || fail "the trace has no events"
 tail -n 1 tiles.html | grep -qx '</body></html>' || fail "the heat map is not whole"
+tail -n 1 graph.svg | grep -qx '</svg>' || fail "the graph is not whole"
 tail -n 1 roofline.svg | grep -qx '</svg>' || fail "the roofline is not whole"
+"$program" --published | grep -q 'alexnet *training *1 .*18.7 M' || fail "no published counts"
 "$program" --model lenet5 --table none --batches 4,16 --devices 1,2,8 --scaling scaling.svg > c.txt
 [ "$(grep -c '^weak' c.txt) $(grep -c '^strong' c.txt)" = "2 2" ] || fail "lacks curves"
 tail -n 1 scaling.svg | grep -qx '</svg>' || fail "the curves are not whole"

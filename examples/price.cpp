@@ -7,6 +7,7 @@
 //   price --model resnet50 --table none --batches 1,4,16,64              batch sizes side by side
 //   price --model lenet5 --trace trace.json --roofline roofline.svg      timeline and roofline
 //   price --model resnet50 --table none --heat tiles.html                tile by tile
+//   price --model alexnet --table none --graph alexnet.svg               vertices and slices
 //   price --model resnet50 --table none --machine ipu_mk2 --devices 1,2,4,8,16,32,64 --batch 16
 //
 // The graph is made and priced when the program runs, by the very functions that cost<job, machine>
@@ -44,6 +45,8 @@ constexpr const char* help =
     "  --scaling FILE     their curves (SVG)\n"
     "  --report FILE      all figures (JSON)\n"
     "  --trace FILE       the step's timeline, for ui.perfetto.dev (JSON)\n"
+    "  --published        vertices and edges of some networks beside published ones, and no more\n"
+    "  --graph FILE       its vertices and the slices between them (SVG)\n"
     "  --heat FILE        how busy and how full every tile is (HTML, or SVG by its name)\n"
     "  --roofline FILE    its products below the machine's rates (SVG)\n";
 
@@ -53,8 +56,9 @@ struct command_line {
   std::string table = "operations";
   std::vector<std::string> machines;
   std::vector<ts::i32> batches;
+  bool published = false;
   std::vector<ts::i32> devices;
-  std::string report, trace, roofline, heat, scaling;
+  std::string report, trace, roofline, heat, graph, scaling;
 };
 
 command_line parse(int argc, char** argv) {
@@ -103,6 +107,10 @@ command_line parse(int argc, char** argv) {
       file(c.report);
     } else if (name == "--trace") {
       file(c.trace);
+    } else if (name == "--published") {
+      c.published = true;
+    } else if (name == "--graph") {
+      file(c.graph);
     } else if (name == "--heat") {
       file(c.heat);
     } else if (name == "--roofline") {
@@ -160,6 +168,43 @@ std::vector<ts::scaling_curve> scaling_of(const command_line& c, const ts::machi
   return curves;
 }
 
+/// Counts that Graphcore has published with its pictures of Poplar's graphs.
+struct published_counts {
+  const char* model;
+  const char* mode;
+  const char* vertices;  // "": a picture without numbers
+  const char* edges;
+};
+
+void print_published(const command_line& c, const ts::machine& m) {
+  static constexpr published_counts known[] = {
+      {"mlp", "training", "", ""},
+      {"alexnet", "training", "18.7 M", "115.8 M"},
+      {"resnet50", "inference", "3.22 M", "6.21 M"},
+  };
+  std::vector<std::vector<std::string>> rows{{"network", "step", "batch", "vertices", "edges",
+                                              "edges/vertex", "published vertices",
+                                              "published edges"}};
+  for (const published_counts& p : known) {
+    examples::step_question q = c.asked;
+    q.model = p.model;
+    q.mode = p.mode;
+    const ts::accelerator::vertex_counts n =
+        ts::accelerator::count_vertices(m, ts::accelerator::sign_step(examples::make_graph(q)));
+    rows.push_back(
+        {p.model, p.mode, std::to_string(q.batch_size()), ts::detail::with_commas(n.all()),
+         ts::detail::with_commas(n.edges),
+         ts::detail::spell_fixed(static_cast<double>(n.edges) / static_cast<double>(n.all()), 1),
+         p.vertices, p.edges});
+  }
+  ts::detail::write_columns(std::cout, rows, 2);
+  std::cout
+      << "\nPoplar has a vertex for each of a tile's six workers, often for each row or group of\n"
+         "channels, besides those that fill, cast, copy and rearrange, and an edge for each\n"
+         "stretch of memory; here one vertex does a tile's whole share of an operation, updates\n"
+         "are fused with the products before them, and an operand is one edge.\n";
+}
+
 /// A file whole or not at all; none where no path is given.
 template <class Content>
 void write(const std::string& path, const Content& content) {
@@ -177,6 +222,7 @@ int main(int argc, char** argv) {
     const ts::machine machine = examples::machine_called(c.machine);
     const std::vector<ts::machine> others = machines_of(c);
     check_devices(c, machine);
+    if (c.published) return print_published(c, machine);
     const examples::made_step made = examples::make_step(c.asked);
     const ts::price_list list = ts::list_prices(made.step, machine, made.memory);
     const std::string title = c.asked.model + ", " + c.asked.mode + " in " + c.asked.precision +
@@ -185,12 +231,19 @@ int main(int argc, char** argv) {
     if (c.table != "none") ts::report_operations(std::cout, list, c.table == "operations");
     if (c.table != "none") std::cout << "\n";
     ts::report_total(std::cout, list);
+    const ts::accelerator::vertex_counts counts =
+        ts::accelerator::count_vertices(machine, ts::accelerator::sign_step(made.step));
+    std::cout << "program          " << ts::detail::with_commas(counts.all()) << " vertices, "
+              << ts::detail::with_commas(counts.reducers) << " of them for partial sums, "
+              << ts::detail::with_commas(counts.edges) << " edges (bodies of loops once)\n";
     ts::io::json report{{"example", "price"},
                         {"model", c.asked.model},
                         {"mode", c.asked.mode},
                         {"precision", c.asked.precision},
                         {"optimizer", c.asked.mode == "training" ? c.asked.optimizer : ""}};
     report.update(ts::to_json(list));
+    report["program"] = {
+        {"vertices", counts.all()}, {"reducers", counts.reducers}, {"edges", counts.edges}};
 
     if (!others.empty()) {
       std::vector<ts::step_row> rows;
@@ -226,6 +279,10 @@ int main(int argc, char** argv) {
     }
     write(c.trace, [&](std::ostream& out) { ts::write_trace(out, list, title); });
     write(c.roofline, [&](std::ostream& out) { ts::write_roofline_svg(out, list, title); });
+    write(c.graph, [&](std::ostream& out) {
+      ts::write_vertex_graph_svg(out, ts::find_vertex_graph(made.step, machine),
+                                 title + " on " + machine.name);
+    });
     write(c.heat, [&](std::ostream& out) {
       const ts::tile_heat heat = ts::find_tile_heat(list);
       if (c.heat.ends_with(".svg")) return ts::write_tile_heat_svg(out, heat, list, title);

@@ -21,3 +21,4 @@
 #include <tessera/report/summary.hpp>
 #include <tessera/report/tile_heat.hpp>
 #include <tessera/report/trace.hpp>
+#include <tessera/report/vertex_graph.hpp>

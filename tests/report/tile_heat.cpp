@@ -1,4 +1,5 @@
 #include <tessera/report/tile_heat.hpp>
+#include <tessera/report/vertex_graph.hpp>
 
 #include <tessera/machine/presets.hpp>
 
@@ -6,6 +7,7 @@
 #include <support/pictured_graphs.hpp>
 #include <support/well_formed.hpp>
 
+#include <numeric>
 #include <string>
 
 using namespace tessera;
@@ -101,4 +103,64 @@ TEST_CASE("heat goes from light to dark, and is blue beyond", "[report]") {
   CHECK(detail::heat_colour(0.5) == "#fd8d3c");
   CHECK(detail::heat_colour(1) == "#3c0014");
   CHECK(detail::heat_colour(1.01) == "#2040c0");
+}
+
+TEST_CASE("a vertex graph has every vertex in a band, and slices go forward", "[report][price]") {
+  for (const graph& g : {step_of<pictured_lenet>(16), recurrent_step(3), large_step()}) {
+    const vertex_graph found = find_vertex_graph(g, accelerator::ipu_mk1, 20);
+    accelerator::vertex_counts sum;
+    for (const vertex_spoke& s : found.spokes) {
+      CHECK(std::accumulate(s.bands.begin(), s.bands.end(), i64{0}) == s.counts.vertices);
+      sum += s.counts;
+    }
+    CHECK(sum == found.counts);
+    std::vector<i64> read(found.spokes.size(), 0);
+    REQUIRE(!found.bundles.empty());
+    for (const slice_bundle& b : found.bundles) {
+      CHECK(b.from_spoke <= b.to_spoke);  // equal: from one trip of a loop to the next
+      CHECK(b.slices > 0);
+      CHECK(found.spokes[static_cast<std::size_t>(b.to_spoke)]
+                .bands[static_cast<std::size_t>(b.to_band)] > 0);
+      read[static_cast<std::size_t>(b.to_spoke)] += b.slices;
+    }
+    for (std::size_t i = 0; i < read.size(); ++i) {
+      const vertex_spoke& s = found.spokes[i];
+      CHECK(read[i] % s.counts.vertices == 0);  // every vertex reads of every operand
+    }
+  }
+}
+
+TEST_CASE("vertices of a product read what holds their block", "[report][price]") {
+  const graph g = step_of<pictured_lenet>(16);
+  const accelerator::step_signatures step = accelerator::sign_step(g);
+  for (const accelerator::counted_signature& s : step.distinct) {
+    if (class_of(s.of.what) != vertex_class::product) continue;
+    const accelerator::mapping map = accelerator::map(accelerator::ipu_mk1, s.of);
+    for (const i32 slot : {0, 1}) {
+      double low = 1;
+      double high = 0;
+      accelerator::for_each_vertex(
+          accelerator::ipu_mk1, s.of, map, [&](const accelerator::tile_work& v) {
+            const auto span = detail::read_span(s.of, map, v, map.vertices(), slot);
+            CHECK(span.begin < span.end);
+            low = std::min(low, span.begin);
+            high = std::max(high, span.end);
+          });
+      CHECK(low == Approx(0).margin(1e-12));
+      CHECK(high == Approx(1));
+    }
+  }
+}
+
+TEST_CASE("a vertex graph is drawn well formed, in as many lines as asked for", "[report][price]") {
+  const vertex_graph found = find_vertex_graph(large_step(), accelerator::ipu_mk1);
+  const auto lines = [&](i64 most) {
+    const std::string svg =
+        text_of([&](std::ostream& out) { write_vertex_graph_svg(out, found, "<graph>", most); });
+    CHECK(well_formed(svg));
+    CHECK(svg.size() < 2'000'000);
+    return std::count(svg.begin(), svg.end(), 'Q');
+  };
+  CHECK(lines(100) == 100);
+  CHECK(lines(1'000'000) == static_cast<std::ptrdiff_t>(found.bundles.size()));
 }

@@ -12,6 +12,13 @@
 
 namespace tessera::detail {
 
+/// From a point to another, bent towards a third.
+struct curve {
+  point from;
+  point towards;
+  point to;
+};
+
 /// Writes a drawing of the given size in pixels; closes it when it is destroyed.
 class svg_writer {
  public:
@@ -68,6 +75,36 @@ class svg_writer {
     out_ << "<line x1=\"" << from.x << "\" y1=\"" << from.y << "\" x2=\"" << to.x << "\" y2=\""
          << to.y << "\" stroke=\"" << colour << "\"" << (dotted ? " stroke-dasharray=\"2 3\"" : "")
          << "/>\n";
+  }
+
+  /// Many thin curves as one element; none where there are none.
+  void curves(const std::vector<curve>& all, std::string_view colour, double width,
+              double opacity) {
+    if (all.empty()) return;
+    out_ << "<path fill=\"none\" stroke=\"" << colour << "\" stroke-width=\"" << width
+         << "\" stroke-opacity=\"" << std::setprecision(2) << opacity << std::setprecision(1)
+         << "\" d=\"";
+    for (const curve& c : all) {
+      out_ << "M" << c.from.x << " " << c.from.y << "Q" << c.towards.x << " " << c.towards.y << " "
+           << c.to.x << " " << c.to.y;
+    }
+    out_ << "\"/>\n";
+  }
+
+  /// Many dots of one size as one element: lines without length that have round ends.
+  void dots(const std::vector<point>& all, std::string_view colour, double diameter) {
+    if (all.empty()) return;
+    out_ << "<path fill=\"none\" stroke=\"" << colour << "\" stroke-width=\"" << diameter
+         << "\" stroke-linecap=\"round\" d=\"";
+    for (const point& p : all) out_ << "M" << p.x << " " << p.y << "h0";
+    out_ << "\"/>\n";
+  }
+
+  /// A line that is not seen, but says `title` when pointed at.
+  void titled_line(const point& from, const point& to, double width, std::string_view title) {
+    out_ << "<line x1=\"" << from.x << "\" y1=\"" << from.y << "\" x2=\"" << to.x << "\" y2=\""
+         << to.y << "\" stroke=\"#000000\" stroke-opacity=\"0\" stroke-width=\"" << width
+         << "\"><title>" << escape_xml(title) << "</title></line>\n";
   }
 
   /// A filled polygon without an outline.
