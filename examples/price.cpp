@@ -32,7 +32,7 @@ namespace {
 
 constexpr const char* help =
     "  --model NAME       a network of the zoo (default: lenet5)\n"
-    "  --machine NAME     a machine by its name (default: ipu_mk1)\n"
+    "  --machine NAME     a machine by its name, or in a file NAME.json (default: ipu_mk1)\n"
     "  --mode M           training (the whole step, the default), inference\n"
     "  --batch N          samples of a step (default: the network's own)\n"
     "  --precision P      fp32, fp16 (mixed, the default), half (16-bit weights, no masters)\n"

@@ -2,7 +2,7 @@
 
 // A step of a network of the zoo, as examples about prices ask for it, and machines by name.
 
-#include <tessera/machine/presets.hpp>
+#include <tessera/backends/accelerator/machine_file.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/report/price_list.hpp>
 #include <string>
@@ -52,13 +52,16 @@ inline made_step make_step(const step_question& q) {
   return made;
 }
 
+/// A preset by its name, or the machine in a file NAME.json.
 inline tessera::machine machine_called(const std::string& name) {
+  if (name.ends_with(".json")) return tessera::accelerator::read_machine(name);
   if (const tessera::machine* m = tessera::accelerator::find_machine(name)) return *m;
   std::string known;
   for (const tessera::machine* m : tessera::accelerator::machines) {
     known += (known.empty() ? "" : ", ") + std::string(m->name);
   }
-  throw tessera::error("--machine: expected one of " + known + ", got \"" + name + "\"");
+  throw tessera::error("--machine: expected a file NAME.json or one of " + known + ", got \"" +
+                       name + "\"");
 }
 
 /// The parts of a list with commas between.
