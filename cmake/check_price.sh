@@ -50,6 +50,12 @@ refuses 'no-such-option' --no-such-option
 refuses 'expected a value' --batch
 refuses 'whole number' --batch 0
 refuses 'whole number' --batches 1,x
+# A machine in a file: a preset with more tiles.
+echo '{"base": "ipu_mk1", "name": "twice", "tiles": 2432}' > twice.json
+"$program" --model lenet5 --machine twice.json > out.txt
+grep -q 'vertices .* on 2,432 tiles' out.txt || fail "the machine of a file was not taken"
+echo '{"base": "ipu_mk1", "tiles": "many"}' > many.json
+refuses '"tiles": expected a whole number' --machine many.json
 refuses '"abacus"' --machine abacus
 refuses '"abacus"' --machines ipu_mk1,abacus
 refuses '"lenet6"' --model lenet6

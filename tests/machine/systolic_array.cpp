@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "array_model.hpp"
+#include "pipelined_array.hpp"
 
 using namespace tessera;
 using testing::array_model;
@@ -103,4 +104,62 @@ TEST_CASE("the closed form equals arrays that move values, for all shapes up to 
   CHECK(runs == 3 * 35 * 8000);
   CHECK(wrong_counts == 0);
   CHECK(wrong_bits == 0);
+}
+
+TEST_CASE("folds may follow one another as closely as the closed form says, and no closer",
+          "[machine]") {
+  const auto model = std::make_unique<array_model>();
+  fill(*model);
+  const auto sums = std::make_unique<expected_sums>(*model);
+  const auto a = [&](i64 m, i64 k) { return model->a[m][k]; };
+  const auto b = [&](i64 k, i64 n) { return model->b[k][n]; };
+  i64 wrong_cycles = 0;
+  i64 wrong_bits = 0;
+  i64 collisions = 0;
+  i64 closer = 0;  // runs with folds closer than stated, and how many of them went wrong
+  i64 closer_wrong = 0;
+  constexpr i32 sizes[] = {1, 2, 3, 4, 5, 8, 13, 20};
+  for (i32 rows = 1; rows <= array_model::most_rows; ++rows) {
+    for (i32 cols = 1; cols <= array_model::most_cols; ++cols) {
+      for (const i32 m : sizes) {
+        for (const i32 n : sizes) {
+          for (const i32 k : sizes) {
+            const systolic::product p{m, n, k};
+            testing::pipelined_array array(p, rows, cols, a, b);
+            const auto wrong = [&](const testing::pipelined_run& run, const auto& expected) {
+              i64 count = 0;
+              for (i32 i = 0; i < m * n; ++i) {
+                count += run.c[static_cast<std::size_t>(i)] == expected[i / n][i % n] ? 0 : 1;
+              }
+              return count;
+            };
+            for (const bool outputs : {true, false}) {
+              const auto& expected = outputs ? sums->chain[k] : sums->folds[rows][k];
+              const auto c = systolic::price(
+                  p, rows, cols,
+                  outputs ? dataflow::output_stationary : dataflow::weight_stationary,
+                  fold_mode::pipelined);
+              const i64 distance = std::max<i64>(c.time, rows);
+              const auto run =
+                  outputs ? array.keep_outputs(distance) : array.keep_weights(distance);
+              wrong_cycles += run.cycles == c.cycles ? 0 : 1;
+              wrong_bits += wrong(run, expected);
+              collisions += run.collisions;
+              // Closer than `time` the streams themselves would overlap.
+              if (distance == c.time || c.folds() == 1) continue;
+              const auto early =
+                  outputs ? array.keep_outputs(distance - 1) : array.keep_weights(distance - 1);
+              ++closer;
+              closer_wrong += early.collisions > 0 || wrong(early, expected) > 0 ? 1 : 0;
+            }
+          }
+        }
+      }
+    }
+  }
+  CHECK(wrong_cycles == 0);
+  CHECK(wrong_bits == 0);
+  CHECK(collisions == 0);
+  CHECK(closer > 1000);
+  CHECK(closer_wrong == closer);
 }
