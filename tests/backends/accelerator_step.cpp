@@ -90,3 +90,20 @@ TEST_CASE("a run repeats bit for bit, with any number of threads", "[backends]")
   }
   CHECK(hash == 0x23bf07ea18e868f0u);
 }
+
+TEST_CASE("a machine that rounds by chance trains, with the same bits for a seed", "[backends]") {
+  constexpr ts::machine by_chance = [] {
+    ts::machine m = ts::accelerator::ipu_mk1;
+    m.matrix.round = ts::rounding::stochastic;
+    m.matrix.numbers.saturate = m.matrix.numbers.flush_outputs = true;
+    return m;
+  }();
+  const outcome first = train<narrow, by_chance>(10, 1);
+  const outcome threaded = train<narrow, by_chance>(10, 2);
+  CHECK(first.weights == threaded.weights);
+  CHECK(first.spent == threaded.spent);
+  CHECK(first.loss < 2.5);
+  const outcome nearest = train<narrow, ts::accelerator::ipu_mk1>(10, 1);
+  CHECK(first.weights != nearest.weights);
+  CHECK(first.spent == nearest.spent);
+}

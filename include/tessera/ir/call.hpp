@@ -25,8 +25,9 @@ struct call {
   const signature* sizes;
   const attributes* attr;
   const step_values* step;
-  i32 index = 0;  // inside a loop: which slice this is, the point in time; 0 elsewhere
-  i32 trip = 0;   // inside loops: number of this slice among all of the loops around, from 0
+  i32 index = 0;   // inside a loop: which slice this is, the point in time; 0 elsewhere
+  i32 trip = 0;    // inside loops: number of this slice among all of the loops around, from 0
+  i32 number = 0;  // of the operation in its program: tells random numbers of operations apart
 
   template <class T>
   const T* input(i32 slot) const {

@@ -61,7 +61,8 @@ class call_sequence {
         open.pop_back();
       }
       entries_.push_back(state);
-      calls_.push_back({in, out, entry.sizes, &entry.what->attr, nullptr});
+      calls_.push_back({in, out, entry.sizes, &entry.what->attr, nullptr, 0, 0,
+                        static_cast<i32>(calls_.size())});
     }
   }
 

@@ -53,10 +53,10 @@ struct softmax_places {
     return v;
   }
   template <class T>
-  void write(rounding round, lanes value, T* y, i64 row, i64 count, i64 k) const {
+  void write(const storing& how, lanes value, T* y, i64 row, i64 count, i64 k) const {
     for (i64 j = 0; j < count; ++j) {
       const float one = value[j];
-      put(round, &one, y + first(row + j) + k * step, 1);
+      put(how, &one, y + first(row + j) + k * step, 1);
     }
   }
 };
@@ -83,7 +83,7 @@ void run_softmax_rows(const machine& m, const call& c, const Score& score) {
       const lanes from = score(row, count, k) - shift;
       lanes value = Log ? from - less : exp(from) / whole;
       if (Log) value = select(empty, least, value);
-      places.write(m.matrix.round, value, y, row, count, k);
+      places.write(storing(m, c), value, y, row, count, k);
     }
   });
 }
@@ -155,7 +155,7 @@ void run_softmax_gradient(const machine& m, const call& c) {
       const lanes v = places.read(y, row, count, k);
       const lanes g = places.read(dy, row, count, k);
       const lanes value = Log ? fma(-exp(v), sum, g) : v * (g - sum);
-      places.write(m.matrix.round, value, dx, row, count, k);
+      places.write(storing(m, c), value, dx, row, count, k);
     }
   });
 }
@@ -189,7 +189,7 @@ void run_additive_scores(const machine& m, const call& c) {
     }
     for (i64 j = 0; j < count; ++j) {
       const float one = sum[j];
-      put(m.matrix.round, &one, e + to[j], 1);
+      put(storing(m, c), &one, e + to[j], 1);
     }
   });
 }
@@ -210,7 +210,7 @@ void run_additive_scores_gradient(const machine& m, const call& c) {
     const auto write = [&](T* to, i64 step, lanes value) {
       for (i64 j = 0; j < count; ++j) {
         const float one = value[j];
-        put(m.matrix.round, &one, to + (first + j) * step, 1);
+        put(storing(m, c), &one, to + (first + j) * step, 1);
       }
     };
     const auto query = [&](i64 s, i64 i) { return read(q + s * n.q[0] + i * n.q[1], n.q[2]); };

@@ -82,7 +82,7 @@ void run_broadcast(const machine& m, const call& c) {
       for (i64 j = 0; j < here; j += lane_count) {
         store(x0 + j, broadcast_formula<What>(load(x0 + j), load(x1 + j), load(x2 + j)));
       }
-      put(m.matrix.round, x0, y + i, here);
+      put(storing(m, c), x0, y + i, here);
     }
   });
 }
@@ -101,7 +101,7 @@ void run_expand(const machine& m, const call& c) {
     for (i64 i = first; i < first + count; i += strip) {
       const i64 here = first + count - i < strip ? first + count - i : strip;
       for (i64 j = 0; j < here; ++j) a[j] = fetch(x[walk.next()]) / over;
-      put(m.matrix.round, a, y + i, here);
+      put(storing(m, c), a, y + i, here);
     }
   });
 }
@@ -132,7 +132,7 @@ void run_glu(const machine& m, const call& c) {
     fetch(x + at, a, n);
     fetch(x + at + run, b, n);
     for (i64 j = 0; j < n; j += lane_count) store(a + j, load(a + j) * sigmoid(load(b + j)));
-    put(m.matrix.round, a, c.output<T>(0) + i, n);
+    put(storing(m, c), a, c.output<T>(0) + i, n);
   });
 }
 
@@ -154,8 +154,8 @@ void run_glu_gradient(const machine& m, const call& c) {
       store(b + j, (passed * load(a + j)) * (set(1.0f) - s));
       store(a + j, passed);
     }
-    put(m.matrix.round, a, dx + at, n);
-    put(m.matrix.round, b, dx + at + run, n);
+    put(storing(m, c), a, dx + at, n);
+    put(storing(m, c), b, dx + at + run, n);
   });
 }
 

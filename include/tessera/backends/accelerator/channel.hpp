@@ -40,7 +40,7 @@ void run_by_channel(const machine& m, const call& c, const F& f) {
       for (i64 j = 0; j < n; j += lane_count) {
         store(a + j, f(load(a + j), load(b + j), load(third + j)));
       }
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }

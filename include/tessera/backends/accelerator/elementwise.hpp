@@ -44,7 +44,7 @@ void run_unary(const machine& m, const call& c, const F& f) {
       const i64 n = first + count - i < strip ? first + count - i : strip;
       fetch(x + i, a, n);
       for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j)));
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }
@@ -63,7 +63,7 @@ void run_binary(const machine& m, const call& c, const F& f) {
       fetch(x0 + i, a, n);
       fetch(x1 + i, b, n);
       for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j), load(b + j)));
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }
@@ -107,7 +107,7 @@ void run_cast(const machine& m, const call& c) {
     for (i64 i = first; i < first + count; i += strip) {
       const i64 n = first + count - i < strip ? first + count - i : strip;
       fetch(x + i, a, n);
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }
@@ -131,7 +131,7 @@ void run_dropout(const machine& m, const call& c) {
         if (j == 0 || e % 4 == 0) words = random(e / 4);
         a[j] = uniform(words[static_cast<i32>(e % 4)]) < rate ? 0.0f : a[j] / kept;
       }
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }

@@ -102,7 +102,7 @@ void sum_bags(const machine& m, const call& c) {
         for (i32 e = range.begin; e < range.end; ++e) {
           const i32 row = l.row(b, e);
           if (row < 0) continue;
-          const float value = fetch(stored_element<T>(m, table[i64{row} * l.width + w]));
+          const float value = fetch(stored_element<T>({m, c}, table, i64{row} * l.width + w));
           if (l.mode == bag_mode::max) {
             if (largest >= 0 && !(value > sum)) continue;
             sum = value;
@@ -114,7 +114,7 @@ void sum_bags(const machine& m, const call& c) {
         }
         if (l.mode == bag_mode::mean) sum /= static_cast<float>(l.count(b, range));
         const i64 at = l.element(b) + w * l.step();
-        put(m.matrix.round, &sum, y + at, 1);
+        put(storing(m, c), &sum, y + at, 1);
         if (rows != nullptr) rows[at] = largest;
       }
     });
@@ -147,7 +147,7 @@ void run_embedding_bag_gradient(const machine& m, const call& c) {
             const i32 n = columns - k < strip ? columns - k : strip;
             float sums[strip];
             sorted.sum(begin, end, v.begin[axis_o] + k, n, sums);
-            put(m.matrix.round, sums, dtable + i64{row} * width + v.begin[axis_o] + k, n);
+            put(storing(m, c), sums, dtable + i64{row} * width + v.begin[axis_o] + k, n);
           }
         });
   });
@@ -168,9 +168,9 @@ void multiply_rows(const machine& m, const call& c) {
         float sum = 0;
         for (i32 w = 0; row >= 0 && w < l.width; ++w) {
           sum = std::fma(fetch(dy[l.element(b) + w * l.step()]),
-                         fetch(stored_element<T>(m, table[i64{row} * l.width + w])), sum);
+                         fetch(stored_element<T>({m, c}, table, i64{row} * l.width + w)), sum);
         }
-        put(m.matrix.round, &sum, dweights + l.place(b, e), 1);
+        put(storing(m, c), &sum, dweights + l.place(b, e), 1);
       }
     });
   });
@@ -186,7 +186,7 @@ void run_embedding_bag_weight_gradient(const machine& m, const call& c) {
 
 /// visit(first element, elements, gradient as stored) for the rows of a vertex that occur.
 template <class T, class Visit>
-void for_touched(const machine& m, const sorted_lookups<T>& sorted, const vertex& v,
+void for_touched(const storing& how, const sorted_lookups<T>& sorted, const vertex& v,
                  const Visit& visit) {
   const i32 first = v.begin[axis_c];
   sorted.for_rows(first, first + v.size[axis_c], [&](i32 row, const auto* begin, const auto* end) {
@@ -195,20 +195,22 @@ void for_touched(const machine& m, const sorted_lookups<T>& sorted, const vertex
       float sums[strip];
       T stored[strip];
       sorted.sum(begin, end, v.begin[axis_o] + k, n, sums);
-      put(m.matrix.round, sums, stored, n);
-      visit(i64{row} * sorted.l.width + v.begin[axis_o] + k, i64{n}, stored);
+      const i64 element = i64{row} * sorted.l.width + v.begin[axis_o] + k;
+      put_own(how, sums, stored, n, element);
+      visit(element, i64{n}, stored);
     }
   });
 }
 
 /// True where the gradient of all rows is finite.
 template <class T>
-bool touched_are_finite(const machine& m, const sorted_lookups<T>& sorted) {
+bool touched_are_finite(const storing& how, const sorted_lookups<T>& sorted) {
   vertex all;
   all.size[axis_o] = sorted.l.width;
   all.size[axis_c] = sorted.l.rows;
   bool finite = true;
-  for_touched(m, sorted, all, [&](i64, i64 n, const T* g) { finite = finite && all_finite(g, n); });
+  for_touched(how, sorted, all,
+              [&](i64, i64 n, const T* g) { finite = finite && all_finite(g, n); });
   return finite;
 }
 
@@ -221,14 +223,15 @@ void run_lookup_update(const machine& m, const call& c) {
   if (scaler != nullptr && c.attr->scaling.skip == skip_rule::step) {
     apply = scaler[ops::scaler_overflow] == 0;
   } else if (scaler != nullptr && c.attr->scaling.skip == skip_rule::tensor) {
-    apply = touched_are_finite(m, sorted);
+    apply = touched_are_finite<T>({m, c}, sorted);
     if (!apply) scaler[ops::scaler_overflow] = 1;
   }
   i32& applied = *c.output<i32>(4);
   const optimizer_step step(c, applied);
   for_vertices(m, c, [&](const vertex& v) {
     if (!apply) return;
-    for_touched(m, sorted, v, [&](i64 at, i64 n, const T* g) { apply_update(c, step, g, at, n); });
+    for_touched({m, c}, sorted, v,
+                [&](i64 at, i64 n, const T* g) { apply_update(c, step, g, at, n); });
   });
   if (apply) ++applied;
 }
@@ -238,7 +241,7 @@ template <class T>
 void run_lookup_test(const machine& m, const call& c) {
   const sorted_lookups<T> sorted(c);
   for_vertices(m, c, [](const vertex&) {});
-  if (!touched_are_finite(m, sorted)) c.output<float>(0)[ops::scaler_overflow] = 1;
+  if (!touched_are_finite<T>({m, c}, sorted)) c.output<float>(0)[ops::scaler_overflow] = 1;
 }
 
 }  // namespace tessera::accelerator

@@ -40,8 +40,8 @@ inline float normal_below(float z) {
 
 /// Stores one number as T, rounded as the machine rounds.
 template <class T>
-void put_one(const machine& m, float x, T* to) {
-  put(m.matrix.round, &x, to, 1);
+void put_one(const storing& how, float x, T* to) {
+  put(how, &x, to, 1);
 }
 
 /// Calls work(first, count) for the elements of every vertex: gates as they lie in memory.
@@ -50,7 +50,7 @@ void run_gate_noise(const machine& m, const call& c) {
   const T *clean = c.input<T>(0), *spread = c.input<T>(1), *noise = c.input<T>(2);
   for_elements(m, c, [&](i64 first, i64 count) {
     for (i64 i = first; i < first + count; ++i) {
-      put_one(m, std::fma(fetch(noise[i]), gate_softplus(fetch(spread[i])), fetch(clean[i])),
+      put_one({m, c}, std::fma(fetch(noise[i]), gate_softplus(fetch(spread[i])), fetch(clean[i])),
               c.output<T>(0) + i);
     }
   });
@@ -61,7 +61,8 @@ void run_gate_noise_gradient(const machine& m, const call& c) {
   const T *spread = c.input<T>(0), *noise = c.input<T>(1), *dh = c.input<T>(2);
   for_elements(m, c, [&](i64 first, i64 count) {
     for (i64 i = first; i < first + count; ++i) {
-      put_one(m, fetch(dh[i]) * fetch(noise[i]) * gate_slope(fetch(spread[i])), c.output<T>(0) + i);
+      put_one({m, c}, fetch(dh[i]) * fetch(noise[i]) * gate_slope(fetch(spread[i])),
+              c.output<T>(0) + i);
     }
   });
 }
@@ -110,7 +111,7 @@ void run_top_k_gates(const machine& m, const call& c) {
     }
     for (i32 e = 0; e < n.experts; ++e) c.output<T>(0)[n.gate(i, e, n.experts)] = T{};
     for (i32 j = 0; j < n.k; ++j) {
-      put_one(m, weight[j] / sum, c.output<T>(0) + n.gate(i, order[j], n.experts));
+      put_one({m, c}, weight[j] / sum, c.output<T>(0) + n.gate(i, order[j], n.experts));
       c.output<i32>(1)[n.gate(i, j, n.k)] = order[j];
     }
   });
@@ -126,7 +127,7 @@ void run_top_k_gates_gradient(const machine& m, const call& c) {
     float sum = 0;
     for (i32 e = 0; e < n.experts; ++e) sum = std::fma(at(0, e), at(1, e), sum);
     for (i32 e = 0; e < n.experts; ++e) {
-      put_one(m, at(0, e) * (at(1, e) - sum), c.output<T>(0) + n.gate(i, e, n.experts));
+      put_one({m, c}, at(0, e) * (at(1, e) - sum), c.output<T>(0) + n.gate(i, e, n.experts));
     }
   });
 }
@@ -152,7 +153,8 @@ void run_gate_load(const machine& m, const call& c) {
   const auto n = expert_sizes::of(*c.sizes);
   for_tokens(m, c, [&](i32 i) {
     for_distances<T>(c, n, i, [&](i32 e, float, float z, i32 threshold) {
-      put_one(m, threshold < 0 ? 1.0f : normal_below(z), c.output<T>(0) + n.gate(i, e, n.experts));
+      put_one({m, c}, threshold < 0 ? 1.0f : normal_below(z),
+              c.output<T>(0) + n.gate(i, e, n.experts));
     });
   });
 }
@@ -173,11 +175,11 @@ void run_gate_load_gradient(const machine& m, const call& c) {
         to_h[threshold] -= d;
       }
       const float back = d == 0 ? 0.0f : -(d * z) * gate_slope(fetch(c.input<T>(1)[at]));
-      if (dclean != nullptr) put_one(m, d, dclean + at);
-      if (dspread != nullptr) put_one(m, back, dspread + at);
+      if (dclean != nullptr) put_one({m, c}, d, dclean + at);
+      if (dspread != nullptr) put_one({m, c}, back, dspread + at);
     });
     for (i32 e = 0; e < n.experts && dh != nullptr; ++e) {
-      put_one(m, to_h[e], dh + n.gate(i, e, n.experts));
+      put_one({m, c}, to_h[e], dh + n.gate(i, e, n.experts));
     }
   });
 }
@@ -227,7 +229,8 @@ void run_balance_loss_gradient(const machine& m, const call& c) {
     for (i32 e = 0; e < n.experts; ++e) {
       const float off = sums[e] - b.mean - b.mean * (b.variance / b.square());
       const float d = factor * 2 / static_cast<float>(n.experts) / b.square() * off;
-      put_one(m, n.sample(i) < c.step->valid ? d : 0.0f, c.output<T>(0) + n.gate(i, e, n.experts));
+      put_one({m, c}, n.sample(i) < c.step->valid ? d : 0.0f,
+              c.output<T>(0) + n.gate(i, e, n.experts));
     }
   });
 }
@@ -276,7 +279,7 @@ void run_to_tokens(const machine& m, const call& c, const T* gate, i32 slot) {
         const float by = gate == nullptr ? 1.0f : fetch(gate[n.gate(i, e, n.experts)]);
         sum = std::fma(by, fetch(c.input<T>(0)[n.slot(e, place) + d * n.slot_step()]), sum);
       }
-      put_one(m, sum, c.output<T>(0) + n.token(i) + d * n.token_step());
+      put_one({m, c}, sum, c.output<T>(0) + n.token(i) + d * n.token_step());
     }
   });
 }
@@ -321,11 +324,11 @@ void run_combine_experts_gradient(const machine& m, const call& c) {
       const float from = i < 0 ? 0.0f : fetch(dy[n.token(i) + d * n.token_step()]);
       if (dbuffer != nullptr) {
         const float by = i < 0 ? 0.0f : fetch(gates[n.gate(i, e, n.experts)]);
-        put_one(m, i < 0 ? 0.0f : by * from, dbuffer + at);
+        put_one({m, c}, i < 0 ? 0.0f : by * from, dbuffer + at);
       }
       if (i >= 0) dot = std::fma(from, fetch(c.input<T>(1)[at]), dot);
     }
-    if (i >= 0 && dgates != nullptr) put_one(m, dot, dgates + n.gate(i, e, n.experts));
+    if (i >= 0 && dgates != nullptr) put_one({m, c}, dot, dgates + n.gate(i, e, n.experts));
   });
 }
 

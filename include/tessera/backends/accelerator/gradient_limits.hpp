@@ -142,7 +142,7 @@ void run_adjust_gradient(const machine& m, const call& c) {
         const whole_lanes finite = size <= set(std::numeric_limits<float>::max());
         store(x + j, scaled ? select(finite, sum, old) : sum);
       }
-      put(m.matrix.round, x, to + i, n);
+      put(storing(m, c), x, to + i, n);
     }
   });
 }

@@ -6,8 +6,8 @@
 // per machine hands it over. So a program compiles one function per kind of operation and element
 // type, however many layers it has.
 
-#include <tessera/backends/accelerator/broadcast.hpp>
 #include <tessera/backends/accelerator/attention.hpp>
+#include <tessera/backends/accelerator/broadcast.hpp>
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/embedding_bag.hpp>

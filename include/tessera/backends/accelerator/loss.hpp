@@ -221,8 +221,7 @@ void run_softmax_cross_entropy_gradient(const machine& m, const call& c) {
           const lanes g = fma(p, all, minus) * load(above);
           for (i64 j = 0; j < count; ++j) {
             const float one = rows.counts(first + j) ? g[j] : 0.0f;
-            put(m.matrix.round, &one, dz + rows.first_logit(first + j) + k * rows.class_stride(),
-                1);
+            put(storing(m, c), &one, dz + rows.first_logit(first + j) + k * rows.class_stride(), 1);
           }
         }
       }

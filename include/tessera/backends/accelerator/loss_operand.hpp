@@ -37,7 +37,7 @@ class model_operand {
 class model_output {
  public:
   model_output(const machine& m, const call& c, i32 slot)
-      : round_(m.matrix.round),
+      : how_(m, c),
         bytes_(c.sizes->has_output(slot) ? c.out[slot] : nullptr),
         half_(c.sizes->has_output(slot) && c.sizes->output_type(slot) == element::f16) {}
 
@@ -45,14 +45,14 @@ class model_output {
 
   void set(i64 i, float x) const {
     if (half_) {
-      put(round_, &x, reinterpret_cast<half*>(bytes_) + i, 1);
+      put(how_, &x, reinterpret_cast<half*>(bytes_) + i, 1);
     } else {
       reinterpret_cast<float*>(bytes_)[i] = x;
     }
   }
 
  private:
-  rounding round_;
+  storing how_;
   std::byte* bytes_;
   bool half_;
 };

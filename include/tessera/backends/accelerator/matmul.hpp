@@ -68,7 +68,7 @@ class matrix_products {
     const T* const b = c_.input<T>(1) + col * n_.b[3];
     const i32 partials = map.count(axis_c);
     for (i32 block = 0; block < partials; ++block) {
-      clear_sums(p, cols);
+      clear_sums(run_.on.matrix, p, cols);
       const i64 begin = map.begin(axis_c, block);
       const i64 terms = map.size(axis_c, block);
       record.counts.macs += terms * rows * cols;
@@ -87,14 +87,15 @@ class matrix_products {
             p.weights[j * weight_stride + i] = fetch(b[t.b + j * n_.b[3]]);
           }
         }
+        if (run_.on.matrix.numbers.flush_inputs) {
+          flush_operands<T>(p.fields, depth * wide);
+          for (i32 j = 0; j < cols; ++j) flush_operands<T>(p.weights + j * weight_stride, depth);
+        }
         const weight_columns weights{p.weights, weight_stride};
         const i32 groups = static_cast<i32>(depth / 4);
-        if (run_.on.matrix.order == accumulation::chain) {
-          multiply<accumulation::chain>(p, wide, cols, weights, groups);
-        } else {
-          multiply<accumulation::block4>(p, wide, cols, weights, groups);
-        }
+        multiply_in_order(run_.on.matrix, p, wide, cols, weights, groups, k);
       }
+      complete_sums(run_.on.matrix, p, wide, cols);
       if (partials > 1) add_partial(p, block == 0, wide, cols);
     }
     const float* const sums = partials > 1 ? p.totals : p.sums;
@@ -104,7 +105,7 @@ class matrix_products {
     for (i32 j = 0; j < cols; ++j) {
       for (i32 i = 0; i < rows; ++i) {
         const float value = sums[j * panels::max_rows + i] * scale;
-        put(run_.on.matrix.round, &value, y + i * i64{n_.y[2]} + j * i64{n_.y[3]}, 1);
+        put(storing(run_.on, c_), &value, y + i * i64{n_.y[2]} + j * i64{n_.y[3]}, 1);
       }
     }
   }

@@ -145,7 +145,7 @@ norm_moments block_moments(const channel_elements& elements, i64 channel, i64 be
 
 /// y = (x - mean) scale + shift for a whole channel.
 template <class T>
-void write_normalized(const machine& m, const channel_elements& elements, i64 channel, const T* x,
+void write_normalized(const storing& how, const channel_elements& elements, i64 channel, const T* x,
                       T* y, float mean, float scale, float shift) {
   alignas(64) float values[norm_piece];
   const i64 count = i64{elements.n.batch} * elements.n.inner;
@@ -157,7 +157,7 @@ void write_normalized(const machine& m, const channel_elements& elements, i64 ch
       for (i64 j = 0; j < here; j += lane_count) {
         store(values + j, fma(load(values + j), set(scale), set(shift)));
       }
-      put(m.matrix.round, values, y + at + i, here);
+      put(how, values, y + at + i, here);
     }
   });
 }
@@ -201,7 +201,7 @@ void run_batch_norm(const machine& m, const call& c) {
     mix(c.output<float>(2), channel, all.squares / (all.count > 1 ? all.count - 1 : 1));
     if (c.sizes->has_output(3)) c.output<float>(3)[channel] = all.mean;
     if (c.sizes->has_output(4)) c.output<float>(4)[channel] = inverse;
-    write_normalized(m, elements, channel, x, c.output<T>(0), all.mean,
+    write_normalized({m, c}, elements, channel, x, c.output<T>(0), all.mean,
                      inverse * scale_or(c.input<float>(1), channel, 1),
                      scale_or(c.input<float>(2), channel, 0));
   });
@@ -212,7 +212,7 @@ void run_batch_norm_inference(const machine& m, const call& c) {
   const channel_elements elements = channel_elements_of(c, true);
   for_norm_outputs(m, c, [&](i64 channel, const mapping&) {
     const float spread = scale_or(c.input<float>(4), channel, 1) + c.attr->norm.epsilon;
-    write_normalized(m, elements, channel, c.input<T>(0), c.output<T>(0),
+    write_normalized({m, c}, elements, channel, c.input<T>(0), c.output<T>(0),
                      scale_or(c.input<float>(3), channel, 0),
                      scale_or(c.input<float>(1), channel, 1) / std::sqrt(spread),
                      scale_or(c.input<float>(2), channel, 0));
@@ -270,7 +270,7 @@ void run_batch_norm_gradient(const machine& m, const call& c) {
           const lanes g = fma(load(values[1] + j), set(a), through);
           store(values[1] + j, counts ? g : set(0.0f));
         }
-        put(m.matrix.round, values[1], dx + at + i, here);
+        put(storing(m, c), values[1], dx + at + i, here);
       }
     });
   });

@@ -52,9 +52,9 @@ struct row_elements {
     for (i64 i = 0; i < count; ++i) to[i] = fetch(from[(e + i) * n.batch]);
   }
   template <class T>
-  void put_piece(rounding round, const float* from, i64 e, i64 count, T* to) const {
-    if (!batch_last) return put(round, from, to + e, count);
-    for (i64 i = 0; i < count; ++i) put(round, from + i, to + (e + i) * n.batch, 1);
+  void put_piece(const storing& how, const float* from, i64 e, i64 count, T* to) const {
+    if (!batch_last) return put(how, from, to + e, count);
+    for (i64 i = 0; i < count; ++i) put(how, from + i, to + (e + i) * n.batch, 1);
   }
   void fetch_scales(const float* scales, i64 o, i64 e, i64 count, float otherwise,
                     float* to) const {
@@ -103,7 +103,7 @@ void run_row_norm(const machine& m, const call& c) {
           const lanes h = load(values + j) * set(inverse);
           store(values + j, fma(h, load(scales + j), load(shifts + j)));
         }
-        rows.put_piece(m.matrix.round, values, e, here, y);
+        rows.put_piece(storing(m, c), values, e, here, y);
       });
     }
   });
@@ -187,7 +187,7 @@ void run_row_norm_gradient(const machine& m, const call& c) {
           const lanes through = fma(load(values + j), set(b), set(d));
           store(gradients + j, fma(load(gradients + j), set(inverse), through));
         }
-        rows.put_piece(m.matrix.round, gradients, e, here, dx);
+        rows.put_piece(storing(m, c), gradients, e, here, dx);
       });
     }
   });
@@ -260,7 +260,7 @@ void run_local_response_norm(const machine& m, const call& c) {
     for (i32 k = 0; k < column.n.channels; ++k) {
       const lanes power = column.power(column.divisor(x, k, count));
       store(values, column.fetch_lanes(x, k, count) * power);
-      put(m.matrix.round, values, y + k * column.plane, count);
+      put(storing(m, c), values, y + k * column.plane, count);
     }
   });
 }
@@ -298,7 +298,7 @@ void run_local_response_norm_gradient(const machine& m, const call& c) {
         }
         const lanes through = set(-factor) * column.fetch_lanes(x, j, count);
         store(values, fma(through, sum, own[j - begin]));
-        put(m.matrix.round, values, dx + j * column.plane, count);
+        put(storing(m, c), values, dx + j * column.plane, count);
       }
     }
   });

@@ -137,7 +137,7 @@ void run_max_pool(const machine& m, const call& c) {
     }
     const i64 at =
         channel * pool.y.channel + p * pool.y.row + q * pool.y.column + b * pool.y.sample;
-    put(m.matrix.round, best, y + at, samples);
+    put(storing(m, c), best, y + at, samples);
     if (!indexed) return;
     if (bytes) {
       store_places(place, c.output<u8>(1) + at, samples);
@@ -175,7 +175,7 @@ void run_max_pool_gradient(const machine& m, const call& c) {
         store(sum + j, select(index == here, so_far + load(value + j), so_far));
       }
     });
-    put(m.matrix.round, sum,
+    put(storing(m, c), sum,
         dx + channel * pool.x.channel + h * pool.x.row + w * pool.x.column + b * pool.x.sample,
         samples);
   });
@@ -204,7 +204,7 @@ void run_avg_pool(const machine& m, const call& c) {
     }
     const lanes divisor = set(pool.divisor(p, q));
     for (i32 j = 0; j < samples; j += lane_count) store(sum + j, load(sum + j) / divisor);
-    put(m.matrix.round, sum,
+    put(storing(m, c), sum,
         y + channel * pool.y.channel + p * pool.y.row + q * pool.y.column + b * pool.y.sample,
         samples);
   });
@@ -227,7 +227,7 @@ void run_avg_pool_gradient(const machine& m, const call& c) {
         store(sum + j, load(sum + j) + load(value + j) / divisor);
       }
     });
-    put(m.matrix.round, sum,
+    put(storing(m, c), sum,
         dx + channel * pool.x.channel + h * pool.x.row + w * pool.x.column + b * pool.x.sample,
         samples);
   });

@@ -183,13 +183,16 @@ class product {
     return cell < of.cells[a];
   }
 
-  void multiply_panels(panels& p, i32 rows, i32 cols, const weight_columns& weights,
-                       i32 groups) const {
-    if (run_.on.matrix.order == accumulation::chain) {
-      multiply<accumulation::chain>(p, rows, cols, weights, groups);
-    } else {
-      multiply<accumulation::block4>(p, rows, cols, weights, groups);
-    }
+  /// `to` lies in the output, or in the gradient of a fused update.
+  void store_sums(const float* from, T* to, i64 n) const {
+    put_at(storing(run_.on, c_), from, to, n, to - out_);
+  }
+
+  const matrix_unit& unit() const { return run_.on.matrix; }
+
+  /// Operands as the matrix unit takes them.
+  void take(float* x, i64 n) const {
+    if (unit().numbers.flush_inputs) flush_operands<T>(x, n);
   }
 
   // --- forward and data gradient: a piece of positions x channels ---
@@ -231,6 +234,7 @@ class product {
               }
             }
           }
+          take(to, k);
           for (; k % 4 != 0; ++k) to[k] = 0;
         }
       }
@@ -248,7 +252,7 @@ class product {
     vertex v;
     for (i64 i = 0; i < partials; ++i) {
       place_partial(v, i);
-      clear_sums(p, cols);
+      clear_sums(unit(), p, cols);
       const weight_columns weights{
           arranged_ + column * column_stride_ + v.block[axis_k] * block_stride_, column_stride_};
       const i64 channels = v.size[axis_k];
@@ -266,7 +270,13 @@ class product {
         if (++s == of.kernel[1]) s = 0, ++r;
         if (r < of.kernel[0]) live = find_cells(p, piece, r, s);
       };
+      // Trees of more than four products stay in one panel.
+      const i32 tree = unit().order == accumulation::tree ? tree_length(unit()) : 4;
       for (i64 k = 0; k < depth;) {
+        if (tree > 4 && k % tree == 0 && groups + tree / 4 > panels::max_k / 4) {
+          multiply_in_order(unit(), p, rows, cols, weights, groups, 0);
+          groups = 0;
+        }
         if (!live && channel + 4 <= channels) {
           channel += 4;
           k += 4;
@@ -287,11 +297,12 @@ class product {
         if (!any) continue;
         p.groups[groups++] = static_cast<i32>(k - 4);
         if (groups == panels::max_k / 4) {
-          multiply_panels(p, rows, cols, weights, groups);
+          multiply_in_order(unit(), p, rows, cols, weights, groups, 0);
           groups = 0;
         }
       }
-      if (groups > 0) multiply_panels(p, rows, cols, weights, groups);
+      if (groups > 0) multiply_in_order(unit(), p, rows, cols, weights, groups, 0);
+      complete_sums(unit(), p, rows, cols);
       if (partials > 1) add_partial(p, i == 0, rows, cols);
     }
     write_image(p, piece, column, cols, partials > 1 ? p.totals : p.sums);
@@ -324,6 +335,7 @@ class product {
       }
       at += length;
     }
+    take(to, at);
     for (; at < rows; ++at) to[at] = 0;
   }
 
@@ -339,8 +351,8 @@ class product {
       i32 at = 0;
       for (i32 i = 0; i < piece.runs; ++i) {
         const run& run = p.runs[i];
-        put(run_.on.matrix.round, sum + at,
-            to + run.h * near_.row + run.w * near_.column + run.n * near_.sample, run.length);
+        store_sums(sum + at, to + run.h * near_.row + run.w * near_.column + run.n * near_.sample,
+                   run.length);
         at += run.length;
       }
     }
@@ -358,25 +370,45 @@ class product {
     std::memset(p.slices, 0, static_cast<std::size_t>(cols) * panels::max_rows * sizeof(float));
     for (i64 k = 0; k < n.stack; ++k) {
       const i32 slice = static_cast<i32>(n.slice(k));
-      add_slice(p, weight_sums(p, record, g, row, rows, col, cols, slice), cols);
+      const float* const sums = weight_sums(p, record, g, row, rows, col, cols, slice);
+      add_slice(p, sums, weight_at(g, row, col), rows, cols, k);
     }
     write_weights(g, row, rows, col, cols, p.slices);
   }
 
-  /// As a loop over slices does it: what a slice gives is stored, and so is the sum.
-  void add_slice(panels& p, const float* sums, i32 cols) const {
-    alignas(64) T stored[panels::max_rows];
-    alignas(64) float line[panels::max_rows];
+  /// As a loop over slices does it: what a slice gives is stored, and so is the sum. The piece's
+  /// first weight is number `first`; its rows are `per_channel` weights apart.
+  void add_slice(panels& p, const float* sums, i64 first, i32 rows, i32 cols, i64 slice) const {
+    alignas(64) float line[panels::max_rows] = {};
+    const storing how(run_.on, c_);
+    const i64 per_channel = weights_per_channel();
+    const i64 all = map().of.extent[axis_g] * map().of.extent[axis_o] * per_channel;
+    // `which`: the slice's gradient and the sum so far are rounded by words of their own.
+    const auto as_stored = [&](const float* from, float* to, i32 col, i64 which) {
+      alignas(64) T stored[panels::max_rows];
+      if (how.plainly()) {
+        put_plainly(from, stored, panels::max_rows);
+        return fetch(stored, to, panels::max_rows);
+      }
+      for (i32 r = 0; r < rows; ++r) {
+        put_own(how, from + r, stored + r, 1, which * all + first + r * per_channel + col);
+      }
+      fetch(stored, to, rows);
+    };
     for (i32 j = 0; j < cols; ++j) {
       float* const total = p.slices + j * panels::max_rows;
-      put(run_.on.matrix.round, sums + j * panels::max_rows, stored, panels::max_rows);
-      fetch(stored, line, panels::max_rows);
+      as_stored(sums + j * panels::max_rows, line, j, 2 * slice);
       for (i32 r = 0; r < panels::max_rows; r += lane_count) {
         store(total + r, load(total + r) + load(line + r));
       }
-      put(rounding::nearest_even, total, stored, panels::max_rows);
-      fetch(stored, total, panels::max_rows);
+      as_stored(total, total, j, 2 * slice + 1);
     }
+  }
+
+  i64 weights_per_channel() const { return i64{map().of.extent[axis_c]} * map().of.taps; }
+  /// The number of a weight: output channel `row` of group g, (input channel, kernel cell) `col`.
+  i64 weight_at(i32 g, i32 row, i32 col) const {
+    return (i64{g} * map().of.extent[axis_o] + row) * weights_per_channel() + col;
   }
 
   /// The sums of a piece, of one slice of a stack or (-1) of all that there is.
@@ -392,7 +424,7 @@ class product {
         v.begin[axis_h] = slice;
         v.size[axis_h] = 1;
       }
-      clear_sums(p, cols);
+      clear_sums(unit(), p, cols);
       const i64 all = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
       record.counts.macs += all * rows * cols;
       for (i64 k = 0; k < all;) {
@@ -400,9 +432,10 @@ class product {
         const i32 depth = (piece.rows + 3) / 4 * 4;
         fetch_gradients(p, piece, depth, g, row, rows, wide);
         fetch_cells(p, piece, depth, g, col, cols);
-        multiply_panels(p, wide, cols, weights, depth / 4);
+        multiply_in_order(unit(), p, wide, cols, weights, depth / 4, k);
         k += piece.rows;
       }
+      complete_sums(unit(), p, wide, cols);
       if (partials > 1) add_partial(p, i == 0, wide, cols);
     }
     return partials > 1 ? p.totals : p.sums;
@@ -421,6 +454,7 @@ class product {
                   line + at, run.length);
         at += run.length;
       }
+      take(line, at);
       for (; at < depth; ++at) line[at] = 0;
       float* to = p.fields + o;
       for (i32 i = 0; i < depth; ++i) to[i64{i} * wide] = line[i];
@@ -450,12 +484,10 @@ class product {
   }
 
   void write_weights(i32 g, i32 row, i32 rows, i32 col, i32 cols, const float* sums) {
-    const i64 per_channel = i64{map().of.extent[axis_c]} * map().of.taps;
     float line[panels::max_cols];
     for (i32 o = 0; o < rows; ++o) {
       for (i32 j = 0; j < cols; ++j) line[j] = sums[j * panels::max_rows + o];
-      const i64 channel = i64{g} * map().of.extent[axis_o] + row + o;
-      put(run_.on.matrix.round, line, out_ + channel * per_channel + col, cols);
+      store_sums(line, out_ + weight_at(g, row + o, col), cols);
     }
   }
 

@@ -58,7 +58,7 @@ void run_dequantize(const machine& m, const call& c) {
   for_channel_elements(m, c, [&](i64 i, i64 channel) {
     const i32 q = bytes ? c.input<i8>(0)[i] : c.input<i32>(0)[i];
     const float x = dequantize_value(q, number_of(scale, scales, channel), zero);
-    put(m.matrix.round, &x, c.output<T>(0) + i, 1);
+    put(storing(m, c), &x, c.output<T>(0) + i, 1);
   });
 }
 

@@ -33,12 +33,12 @@ class cell_strip {
     fetch(from + gate_ + which * next_, to, n_);
   }
   template <class T>
-  void put_state(const machine& m, const float* from, T* to) const {
-    if (to != nullptr) put(m.matrix.round, from, to + state_, n_);
+  void put_state(const storing& how, const float* from, T* to) const {
+    if (to != nullptr) put(how, from, to + state_, n_);
   }
   template <class T>
-  void put_gate(const machine& m, const float* from, T* to, i32 which) const {
-    if (to != nullptr) put(m.matrix.round, from, to + gate_ + which * next_, n_);
+  void put_gate(const storing& how, const float* from, T* to, i32 which) const {
+    if (to != nullptr) put(how, from, to + gate_ + which * next_, n_);
   }
 
  private:
@@ -102,9 +102,9 @@ void run_lstm_cell(const machine& m, const call& c) {
       store(gate[2] + j, g);
       store(gate[3] + j, o);
     }
-    s.put_state(m, hidden, c.output<T>(0));
-    s.put_state(m, cell, c.output<T>(1));
-    for (i32 k = 0; k < 4; ++k) s.put_gate(m, gate[k], gates, k);
+    s.put_state({m, c}, hidden, c.output<T>(0));
+    s.put_state({m, c}, cell, c.output<T>(1));
+    for (i32 k = 0; k < 4; ++k) s.put_gate({m, c}, gate[k], gates, k);
   });
 }
 
@@ -140,8 +140,8 @@ void run_lstm_cell_gradient(const machine& m, const call& c) {
       store(gate[3] + j, through_sigmoid(o, h * t));
       store(from_c + j, d * f);
     }
-    for (i32 k = 0; k < 4; ++k) s.put_gate(m, gate[k], dz, k);
-    s.put_state(m, from_c, dc_prev);
+    for (i32 k = 0; k < 4; ++k) s.put_gate({m, c}, gate[k], dz, k);
+    s.put_state({m, c}, from_c, dc_prev);
   });
 }
 
@@ -169,9 +169,9 @@ void run_gru_cell(const machine& m, const call& c) {
       store(gate[1] + j, z);
       store(gate[2] + j, n);
     }
-    s.put_state(m, state, c.output<T>(0));
-    for (i32 k = 0; k < 3; ++k) s.put_gate(m, gate[k], gates, k);
-    s.put_state(m, hidden[2], kept);
+    s.put_state({m, c}, state, c.output<T>(0));
+    for (i32 k = 0; k < 3; ++k) s.put_gate({m, c}, gate[k], gates, k);
+    s.put_state({m, c}, hidden[2], kept);
   });
 }
 
@@ -203,10 +203,10 @@ void run_gru_cell_gradient(const machine& m, const call& c) {
       store(d_state + j, d * z);
     }
     for (i32 k = 0; k < 3; ++k) {
-      s.put_gate(m, gate[k], dzx, k);
-      s.put_gate(m, k < 2 ? gate[k] : hidden, dzh, k);
+      s.put_gate({m, c}, gate[k], dzx, k);
+      s.put_gate({m, c}, k < 2 ? gate[k] : hidden, dzh, k);
     }
-    s.put_state(m, d_state, dh_prev);
+    s.put_state({m, c}, d_state, dh_prev);
   });
 }
 
@@ -245,15 +245,15 @@ void for_vertices(const machine& m, const call& c, const Work& work) {
   });
 }
 
-/// An element of a table as it is stored: an f32 master is rounded on the way.
+/// Element number `i` of a table as it is stored: an f32 master is rounded on the way.
 template <class T, class Table>
-T stored_element(const machine& m, Table x) {
+T stored_element(const storing& how, const Table* table, i64 i) {
   if constexpr (sizeof(T) == sizeof(Table)) {
-    static_cast<void>(m);
-    return x;
+    static_cast<void>(how);
+    return table[i];
   } else {
     T y;
-    put(m.matrix.round, &x, &y, 1);
+    put_own(how, table + i, &y, 1, i);
     return y;
   }
 }
@@ -271,7 +271,7 @@ void look_up(const machine& m, const call& c) {
       const bool exists = row >= 0 && row < n.rows;
       for (i32 w = v.begin[axis_o]; w < v.begin[axis_o] + v.size[axis_o]; ++w) {
         y[n.begin(last, i) + w * n.step(last)] =
-            exists ? stored_element<T>(m, table[row * n.width + w]) : T{};
+            exists ? stored_element<T>({m, c}, table, row * n.width + w) : T{};
       }
     }
   });
@@ -303,7 +303,7 @@ void run_embedding_gradient(const machine& m, const call& c) {
           const T* from = dy + n.begin(last, i) + w * n.step(last);
           for (i32 k = 0; k < columns; ++k) sums[k] += fetch(from[k * n.step(last)]);
         }
-        put(m.matrix.round, sums, dtable + i64{row} * n.width + w, columns);
+        put(storing(m, c), sums, dtable + i64{row} * n.width + w, columns);
       }
     }
   });

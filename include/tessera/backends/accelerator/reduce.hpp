@@ -81,7 +81,7 @@ void run_reduce(const machine& m, const call& c) {
           total = i == 0 ? acc[0] : join(total, acc[0]);
         }
         if (What == kind::reduce_mean) total /= static_cast<float>(n.times(0));
-        put(m.matrix.round, &total, y + o, 1);
+        put(storing(m, c), &total, y + o, 1);
       }
     }
   });
@@ -105,7 +105,7 @@ void run_reduce_amax_gradient(const machine& m, const call& c) {
       for (i64 e = 0; e < n.times(0); ++e) {
         const i64 at = walk.at(o, e);
         const float passed = fetch(x[at]) == largest ? share : 0.0f;
-        put(m.matrix.round, &passed, dx + at, 1);
+        put(storing(m, c), &passed, dx + at, 1);
       }
     }
   });

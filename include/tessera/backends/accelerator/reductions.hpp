@@ -91,7 +91,7 @@ void run_channel_sums(const machine& m, const call& c, const bias_order& order, 
           const float partial = fold(acc);
           total = i == 0 ? partial : total + partial;
         }
-        put(m.matrix.round, &total, out + o, 1);
+        put_at(storing(m, c), &total, out + o, 1, o);
       }
     }
   });

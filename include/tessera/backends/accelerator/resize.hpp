@@ -73,7 +73,7 @@ void run_resize(const machine& m, const call& c) {
       const lanes divisor = set(static_cast<float>(down.count * across.count));
       for (i32 j = 0; j < samples; j += lane_count) store(s.sum + j, load(s.sum + j) / divisor);
     }
-    put(m.matrix.round, s.sum, y + r.place(r.y, channel, p, q, b), samples);
+    put(storing(m, c), s.sum, y + r.place(r.y, channel, p, q, b), samples);
   });
 }
 
@@ -99,7 +99,7 @@ void run_resize_gradient(const machine& m, const call& c) {
         s.add(s.sum, below * weight(r.columns, q, w), s.value, samples);
       }
     }
-    put(m.matrix.round, s.sum, dx + r.place(r.x, channel, h, w, b), samples);
+    put(storing(m, c), s.sum, dx + r.place(r.x, channel, h, w, b), samples);
   });
 }
 
@@ -131,7 +131,7 @@ void run_adaptive_max_pool(const machine& m, const call& c) {
       }
     }
     const i64 at = r.place(r.y, channel, p, q, b);
-    put(m.matrix.round, s.sum, y + at, samples);
+    put(storing(m, c), s.sum, y + at, samples);
     if (!indexed) return;
     if (bytes) {
       store_places(winner, c.output<u8>(1) + at, samples);
@@ -164,7 +164,7 @@ void run_adaptive_max_pool_gradient(const machine& m, const call& c) {
         }
       }
     }
-    put(m.matrix.round, s.sum, dx + r.place(r.x, channel, h, w, b), samples);
+    put(storing(m, c), s.sum, dx + r.place(r.x, channel, h, w, b), samples);
   });
 }
 
@@ -208,7 +208,7 @@ void run_max_unpool(const machine& m, const call& c) {
   for_unpooled<i32>(m, c, clear, [&](i64 at, i64 to) {
     if (to < 0) return;
     const float sum = fetch(y[to]) + fetch(x[at]);
-    put(m.matrix.round, &sum, y + to, 1);
+    put(storing(m, c), &sum, y + to, 1);
   });
 }
 

@@ -51,7 +51,7 @@ void run_draws(const machine& m, const call& c, const Draw& draw, const F& f) {
         draw(i, n, u);
       }
       for (i64 j = 0; j < n; ++j) a[j] = f(a[j], u[j]);
-      put(m.matrix.round, a, y + i, n);
+      put(storing(m, c), a, y + i, n);
     }
   });
 }
@@ -111,7 +111,7 @@ void run_weigh_samples(const machine& m, const call& c) {
       for (i64 j = 0; j < size; ++j) {
         a[j] = n.sample(last, i + j) < weights.counting ? weights.factor * a[j] : 0.0f;
       }
-      put(m.matrix.round, a, y + i, size);
+      put(storing(m, c), a, y + i, size);
     }
   });
 }

@@ -9,6 +9,7 @@
 
 #include <tessera/core/convert.hpp>
 #include <tessera/core/convert_by_chance.hpp>
+#include <tessera/ir/call.hpp>
 #include <tessera/machine/machine.hpp>
 #include <bit>
 #include <cmath>
@@ -75,6 +76,9 @@ inline void store_floats(const float* from, float* to, i64 n) {
 inline void fetch(const half* from, float* to, i64 n) { widen(from, to, n); }
 inline void fetch(const bfloat16* from, float* to, i64 n) { widen(from, to, n); }
 inline void fetch(const float* from, float* to, i64 n) { store_floats(from, to, n); }
+inline half cut_to(float x, half) { return to_half_toward_zero(x); }
+inline bfloat16 cut_to(float x, bfloat16) { return to_bfloat16_toward_zero(x); }
+
 inline float fetch(half x) { return to_float(x); }
 inline float fetch(bfloat16 x) { return to_float(x); }
 inline float fetch(float x) { return x; }
@@ -96,13 +100,105 @@ inline void fetch_run(const float* from, float* to, i64 n) {
   for (i64 i = 0; i < n; ++i) to[i] = from[i];
 }
 
-/// Stores f32 results: one rounding for halves, as the machine rounds.
-inline void put(rounding round, const float* from, half* to, i64 n) {
-  if (round == rounding::nearest_even) return narrow(from, to, n);
-  for (i64 i = 0; i < n; ++i) to[i] = to_half_toward_zero(from[i]);
+/// How the results of one call are stored: as the machine rounds, flushes and saturates. Stochastic
+/// rounding takes a word for each element by its number in its output, by step, operation and
+/// slice.
+struct storing {
+  const machine& on;
+  const call& of;
+
+  storing(const machine& m, const call& c) : on(m), of(c) {}
+
+  /// Does every value go to the nearest number, ties to even, and nothing else happen?
+  bool plainly() const {
+    const matrix_unit& u = on.matrix;
+    return u.round == rounding::nearest_even && !u.numbers.flush_outputs && !u.numbers.saturate;
+  }
+  /// The words of output `slot`, or of a value (`own_value`) that no tensor holds.
+  element_words words(i32 slot) const {
+    const u64 seed = of.step->seed + u64{on.matrix.numbers.seed} * 0x9e3779b97f4a7c15u;
+    const u64 stream = (u64{1} << 62) | static_cast<u64>(slot) << 58 |
+                       static_cast<u64>(of.number & 0x3ffffff) << 32 | static_cast<u32>(of.trip);
+    return {{seed, stream}, of.step->step << 32};
+  }
+  /// The output that `to` lies in: the last one that begins at or before it.
+  i32 slot_of(const std::byte* to) const {
+    i32 found = own_value;
+    for (i32 slot = 0; slot < 6; ++slot) {
+      const std::byte* const begin = of.out[slot];
+      if (begin == nullptr || begin > to) continue;
+      if (found == own_value || begin > of.out[found]) found = slot;
+    }
+    return found;
+  }
+
+  static constexpr i32 own_value = 6;
+};
+
+inline float saturated(float x) {
+  constexpr float most = 0x1.fffffep127f;
+  return x > most ? most : x < -most ? -most : x;
 }
-inline void put(rounding, const float* from, float* to, i64 n) {
-  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+inline float flushed(float x) {
+  const u32 bits = std::bit_cast<u32>(x);
+  return (bits & 0x7f800000) == 0 ? std::bit_cast<float>(bits & 0x80000000) : x;
+}
+
+template <class T>
+void put_plainly(const float* from, T* to, i64 n) {
+  if constexpr (sizeof(T) == 2) {
+    narrow(from, to, n);
+  } else {
+    store_floats(from, to, n);
+  }
+}
+
+/// Stores f32 results as elements `element` to `element` + n - 1 of output `slot`: one rounding
+/// where T has 16 bits, then saturation, then flushing.
+template <class T>
+[[gnu::noinline]] void put_by_rule(const storing& how, const float* from, T* to, i64 n, i64 element,
+                                   i32 slot) {
+  const matrix_unit& u = how.on.matrix;
+  if constexpr (sizeof(T) == 2) {
+    if (u.round == rounding::stochastic) {
+      narrow_by_chance(from, to, n, how.words(slot), element);
+    } else if (u.round == rounding::toward_zero) {
+      for (i64 i = 0; i < n; ++i) to[i] = cut_to(from[i], T{});
+    } else {
+      narrow(from, to, n);
+    }
+  } else {
+    store_floats(from, to, n);
+  }
+  if (u.numbers.saturate) {
+    for (i64 i = 0; i < n; ++i) to[i] = saturated(to[i]);
+  }
+  if (u.numbers.flush_outputs) {
+    for (i64 i = 0; i < n; ++i) to[i] = flushed(to[i]);
+  }
+}
+
+/// Stores f32 results into an output of the call, as the machine does.
+template <class T>
+void put(const storing& how, const float* from, T* to, i64 n) {
+  if (how.plainly()) return put_plainly(from, to, n);
+  const auto* const at = reinterpret_cast<const std::byte*>(to);
+  const i32 slot = how.slot_of(at);
+  const i64 element =
+      slot == storing::own_value ? 0 : (at - how.of.out[slot]) / static_cast<i64>(sizeof(T));
+  put_by_rule(how, from, to, n, element, slot);
+}
+
+/// The same where it is known which elements of which output they are: of gradients of fused
+/// updates, too, which no tensor holds.
+template <class T>
+void put_at(const storing& how, const float* from, T* to, i64 n, i64 element, i32 slot = 0) {
+  if (how.plainly()) return put_plainly(from, to, n);
+  put_by_rule(how, from, to, n, element, slot);
+}
+template <class T>
+void put_own(const storing& how, const float* from, T* to, i64 n, i64 element) {
+  put_at(how, from, to, n, element, storing::own_value);
 }
 
 template <class T>
@@ -110,21 +206,56 @@ inline constexpr element element_of = element::f32;
 template <>
 inline constexpr element element_of<half> = element::f16;
 
+/// Products of a fold: of an array whose rows add up in turn.
+constexpr i32 fold_length(const matrix_unit& u) { return u.rows > 0 ? u.rows : 1; }
+/// Products of a tree: the power of two at or below the unit's depth, 1 to 256.
+constexpr i32 tree_length(const matrix_unit& u) {
+  i32 length = 1;
+  while (length < 256 && 2 * length <= u.depth) length *= 2;
+  return length;
+}
+
+/// The smallest magnitude of a type that is not subnormal, as the bits of a float.
+template <class T>
+inline constexpr i32 smallest_normal = 0x00800000;
+template <>
+inline constexpr i32 smallest_normal<half> = 0x38800000;  // 2^-14
+
+/// Numbers that are subnormal as T become zeros of their sign: operands of a unit that knows none.
+template <class T>
+void flush_operands(float* x, i64 n) {
+  for (i64 i = 0; i < n; ++i) {
+    const i32 bits = std::bit_cast<i32>(x[i]);
+    const i32 kept = (bits & 0x7fffffff) < smallest_normal<T> ? bits & ~0x7fffffff : bits;
+    x[i] = std::bit_cast<float>(kept);
+  }
+}
+
 /// The product of `n` pairs of halves summed in the machine's order: what the matrix unit computes
 /// for one output, in the plainest form. Sums in f32 from +0; the result is not rounded to half.
-inline float dot(accumulation order, const half* a, const half* b, i64 n) {
+inline float dot(const matrix_unit& unit, const half* a, const half* b, i64 n) {
   float acc = 0;
-  if (order == accumulation::chain) {
-    for (i64 i = 0; i < n; ++i) acc = std::fma(to_float(a[i]), to_float(b[i]), acc);
+  const bool folds = unit.order == accumulation::folds;
+  if (folds || unit.order == accumulation::chain) {
+    const i64 length = folds ? fold_length(unit) : n;
+    for (i64 i = 0; i < n; i += length) {
+      float sum = 0;
+      for (i64 j = i; j < i + length && j < n; ++j) {
+        sum = std::fma(to_float(a[j]), to_float(b[j]), sum);
+      }
+      acc += sum;
+    }
     return acc;
   }
-  for (i64 i = 0; i < n; i += 4) {
+  const i32 length = unit.order == accumulation::block4 ? 4 : tree_length(unit);
+  for (i64 i = 0; i < n; i += length) {
     // Products of halves are exact in f32, so multiplying first rounds nothing.
-    float p[4] = {};
-    for (i64 j = 0; j < 4 && i + j < n; ++j) p[j] = to_float(a[i + j]) * to_float(b[i + j]);
-    const float low = p[0] + p[1];
-    const float high = p[2] + p[3];
-    acc += low + high;
+    float p[256] = {};
+    for (i64 j = 0; j < length && i + j < n; ++j) p[j] = to_float(a[i + j]) * to_float(b[i + j]);
+    for (i32 width = length / 2; width > 0; width /= 2) {
+      for (i32 j = 0; j < width; ++j) p[j] = p[2 * j] + p[2 * j + 1];
+    }
+    acc += p[0];
   }
   return acc;
 }
