@@ -9,7 +9,8 @@ set(tests ${PROJECT_SOURCE_DIR}/tests)
 add_library(tessera_test_reference STATIC EXCLUDE_FROM_ALL ${tests}/support/kernels/reference.cpp)
 add_library(tessera_test_backends STATIC EXCLUDE_FROM_ALL
   ${tests}/support/backends.cpp ${tests}/support/kernels/host.cpp
-  ${tests}/support/kernels/ipu_mk1.cpp ${tests}/support/kernels/small_array.cpp)
+  ${tests}/support/kernels/ipu_mk1.cpp ${tests}/support/kernels/small_array.cpp
+  ${tests}/support/kernels/tpu_v2_core.cpp)
 target_link_libraries(tessera_test_backends PUBLIC tessera_test_reference)
 
 # The table of operations. It only makes graphs: nobody waits for it at run time.

@@ -107,3 +107,14 @@ TEST_CASE("a machine that rounds by chance trains, with the same bits for a seed
   CHECK(first.weights != nearest.weights);
   CHECK(first.spent == nearest.spent);
 }
+
+TEST_CASE("bfloat16 trains on a machine that is made for it", "[backends]") {
+  using job = ts::training<lenet, ts::softmax_cross_entropy, ts::adam, ts::batch<16>,
+                           ts::mixed<ts::bf16, ts::static_scale<1>>>;
+  constexpr ts::accelerator::step_price price = ts::cost<job, ts::accelerator::tpu_v2_core>;
+  const outcome one = train<job, ts::accelerator::tpu_v2_core>(1, 1);
+  CHECK(one.spent == price);
+  const outcome some = train<job, ts::accelerator::tpu_v2_core>(20, 2);
+  CHECK(some.weights == train<job, ts::accelerator::tpu_v2_core>(20, 1).weights);
+  CHECK(some.loss < 0.8 * one.loss);
+}

@@ -13,4 +13,10 @@ const std::vector<graph_backend>& backends() {
   return all;
 }
 
+const std::vector<graph_backend>& bfloat16_backends() {
+  static const std::vector<graph_backend> all{
+      {"tpu_v2_core", &accelerator::find_kernel<accelerator::tpu_v2_core>, true}};
+  return all;
+}
+
 }  // namespace tessera::testing

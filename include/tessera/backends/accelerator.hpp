@@ -15,6 +15,7 @@
 #include <tessera/backends/accelerator/fits.hpp>
 #include <tessera/backends/accelerator/kernels.hpp>
 #include <tessera/machine/presets.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace tessera::accelerator {
@@ -37,6 +38,9 @@ constexpr kernel make_kernel() {
   } else if constexpr (storage == element::f16) {
     constexpr model_kernel run = kernel_for<S.what, half>(S);
     return run_on<M, run>;
+  } else if constexpr (storage == element::bf16) {
+    constexpr model_kernel run = kernel_for<S.what, bfloat16>(S);
+    return run_on<M, run>;
   } else if constexpr (storage == element::f32) {
     constexpr model_kernel run = kernel_for<S.what, float>(S);
     return run_on<M, run>;
@@ -45,14 +49,22 @@ constexpr kernel make_kernel() {
   }
 }
 
+/// The 16-bit type that a machine is made for.
+template <machine M>
+inline constexpr element narrow_type =
+    M.matrix.numbers.in == element::bf16 ? element::bf16 : element::f16;
+template <machine M>
+using narrow_of = std::conditional_t<narrow_type<M> == element::bf16, bfloat16, half>;
+
 /// Kernels of one kind by their run-time types. Each form is listed, since the function that is run
 /// is part of the entry's type.
 template <machine M, kind What, class T>
 kernel find_for(const signature& s) {
+  constexpr element short_type = narrow_type<M>;
   constexpr signature narrow = [] {
     signature both;
-    both.set_type(1, element::f16);
-    both.set_type(8, element::f16);
+    both.set_type(1, short_type);
+    both.set_type(8, short_type);
     return both;
   }();
   constexpr signature wide = [] {
@@ -63,7 +75,7 @@ kernel find_for(const signature& s) {
   }();
   if constexpr (What == kind::cast) {
     const element further = s.output_type(0);
-    if (further == element::f16) return run_on<M, kernel_for<What, T>(narrow)>;
+    if (further == short_type) return run_on<M, kernel_for<What, T>(narrow)>;
     return further == element::f32 ? run_on<M, kernel_for<What, T>(wide)> : nullptr;
   } else {
     return run_on<M, kernel_for<What, T>(wide)>;
@@ -79,8 +91,8 @@ kernel find_for_kind(const signature& s) {
     return has_one_type(s) ? run_on<M, kernel_for<What, float>({})> : nullptr;
   }
   switch (storage_of(s)) {
-    case element::f16: return find_for<M, What, half>(s);
     case element::f32: return find_for<M, What, float>(s);
+    case narrow_type<M>: return find_for<M, What, narrow_of<M>>(s);
     default: return nullptr;
   }
 }
@@ -117,7 +129,8 @@ kind_finder find_in_ranges(kind what) {
 template <machine M, signature S>
 inline constexpr kernel kernel_of = detail::make_kernel<M, S>();
 
-/// The same for a signature that is known at run time.
+/// The same for a signature that is known at run time. Of the 16-bit types it knows the one that
+/// the machine is made for (number_handling::in): bf16 where that says so, else f16.
 template <machine M>
 kernel find_kernel(const signature& s) {
   if (const detail::kind_finder find = detail::find_in_ranges<M>(s.what)) return find(s);

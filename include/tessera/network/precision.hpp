@@ -1,6 +1,6 @@
 #pragma once
 
-// Precision as a type: fp32, fp64, mixed<fp16, ...>, pure<fp16, ...>.
+// Precision as a type: fp32, fp64, mixed<fp16, ...>, pure<bf16, ...>.
 
 #include <tessera/passes/precision.hpp>
 #include <concepts>
@@ -20,6 +20,12 @@ struct fp64 {
 /// 16-bit storage: IEEE 754 binary16.
 struct fp16 {
   static constexpr element storage = element::f16;
+};
+
+/// 16-bit storage: bfloat16, the range of f32 with 8 bits of precision. The accelerator model and
+/// the reference compute with it; static_scale<1> spares it the loss scaling that binary16 needs.
+struct bf16 {
+  static constexpr element storage = element::bf16;
 };
 
 /// An overflowing gradient skips the whole step, as PyTorch does. Every weight gradient then lives
@@ -96,6 +102,6 @@ concept precision = requires {
 };
 
 static_assert(precision<fp32> && precision<fp64> && precision<mixed<fp16, skip_tensor>> &&
-              precision<pure<fp16>>);
+              precision<pure<fp16>> && precision<mixed<bf16>>);
 
 }  // namespace tessera

@@ -5,8 +5,8 @@
 //   policy       activations, gradients, input   parameters, optimizer state   loss, sums
 //   fp32         f32                             f32                           f32
 //   fp64         f64                             f64                           f64
-//   mixed<f16>   f16                             f32 masters, working copies   f32
-//   pure<f16>    f16                             f16, f32 states               f32
+//   mixed<f16>   f16 (or bf16)                   f32 masters, working copies   f32
+//   pure<f16>    f16 (or bf16)                   f16, f32 states               f32
 //
 // A working copy is a parameter rounded to 16 bits. It is made by a cast at the start of the step
 // and read in the parameter's place by every forward and backward operation; updates go to the

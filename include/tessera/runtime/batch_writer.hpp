@@ -46,6 +46,9 @@ class batch_writer {
         return place(rows_, reinterpret_cast<float*>(data), [](float v) { return v; });
       case element::f16:
         return place(rows_, reinterpret_cast<half*>(data), [](float v) { return to_half(v); });
+      case element::bf16:
+        return place(rows_, reinterpret_cast<bfloat16*>(data),
+                     [](float v) { return to_bfloat16(v); });
       default:
         return place(rows_, reinterpret_cast<double*>(data), [](float v) { return double{v}; });
     }

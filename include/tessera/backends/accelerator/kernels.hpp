@@ -71,6 +71,7 @@ template <kind What, class T>
 constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::cast) {
     if (s.output_type(0) == element::f16) return &run_cast<T, half>;
+    if (s.output_type(0) == element::bf16) return &run_cast<T, bfloat16>;
     return s.output_type(0) == element::f32 ? &run_cast<T, float> : nullptr;
   }
   if constexpr (What == kind::dense || What == kind::conv2d || What == kind::dense_data_gradient ||

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the model's losses read and write: f32 or f16, as the call says. Lanes hold elements or
+// What the model's losses read and write: f32 or 16 bits, as the call says. Lanes hold elements or
 // rows, each a loss of its own, so no result depends on the number of lanes.
 
 #include <tessera/backends/accelerator/loss.hpp>
@@ -8,18 +8,19 @@
 
 namespace tessera::accelerator {
 
-/// An input of f32 or f16; false where it is absent.
+/// An input of f32, f16 or bf16; false where it is absent.
 class model_operand {
  public:
   model_operand(const call& c, i32 slot)
       : bytes_(c.sizes->has_input(slot) ? c.in[slot] : nullptr),
-        half_(c.sizes->has_input(slot) && c.sizes->input_type(slot) == element::f16) {}
+        type_(bytes_ != nullptr ? c.sizes->input_type(slot) : element::f32) {}
 
   explicit operator bool() const { return bytes_ != nullptr; }
 
   float operator[](i64 i) const {
-    return half_ ? fetch(reinterpret_cast<const half*>(bytes_)[i])
-                 : reinterpret_cast<const float*>(bytes_)[i];
+    if (type_ == element::f16) return fetch(reinterpret_cast<const half*>(bytes_)[i]);
+    if (type_ == element::bf16) return fetch(reinterpret_cast<const bfloat16*>(bytes_)[i]);
+    return reinterpret_cast<const float*>(bytes_)[i];
   }
   /// `count` elements from i on, `step` apart; the other lanes are 0.
   lanes load(i64 i, i64 count, i64 step = 1) const {
@@ -30,22 +31,24 @@ class model_operand {
 
  private:
   const std::byte* bytes_;
-  bool half_;
+  element type_;
 };
 
-/// An output of f32 or f16, rounded as the machine rounds; false where it is absent.
+/// An output of f32, f16 or bf16, rounded as the machine rounds; false where it is absent.
 class model_output {
  public:
   model_output(const machine& m, const call& c, i32 slot)
       : how_(m, c),
         bytes_(c.sizes->has_output(slot) ? c.out[slot] : nullptr),
-        half_(c.sizes->has_output(slot) && c.sizes->output_type(slot) == element::f16) {}
+        type_(bytes_ != nullptr ? c.sizes->output_type(slot) : element::f32) {}
 
   explicit operator bool() const { return bytes_ != nullptr; }
 
   void set(i64 i, float x) const {
-    if (half_) {
+    if (type_ == element::f16) {
       put(how_, &x, reinterpret_cast<half*>(bytes_) + i, 1);
+    } else if (type_ == element::bf16) {
+      put(how_, &x, reinterpret_cast<bfloat16*>(bytes_) + i, 1);
     } else {
       reinterpret_cast<float*>(bytes_)[i] = x;
     }
@@ -54,7 +57,7 @@ class model_output {
  private:
   storing how_;
   std::byte* bytes_;
-  bool half_;
+  element type_;
 };
 
 /// Adds up the losses of rows (elements), or stores them: `value(first, count, to)` writes those of

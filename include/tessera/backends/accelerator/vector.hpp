@@ -96,6 +96,7 @@ inline void fetch_run(const half* from, float* to, i64 n) {
 #endif
   for (i64 i = 0; i < n; ++i) to[i] = to_float(from[i]);
 }
+inline void fetch_run(const bfloat16* from, float* to, i64 n) { widen(from, to, n); }
 inline void fetch_run(const float* from, float* to, i64 n) {
   for (i64 i = 0; i < n; ++i) to[i] = from[i];
 }
@@ -200,11 +201,6 @@ template <class T>
 void put_own(const storing& how, const float* from, T* to, i64 n, i64 element) {
   put_at(how, from, to, n, element, storing::own_value);
 }
-
-template <class T>
-inline constexpr element element_of = element::f32;
-template <>
-inline constexpr element element_of<half> = element::f16;
 
 /// Products of a fold: of an array whose rows add up in turn.
 constexpr i32 fold_length(const matrix_unit& u) { return u.rows > 0 ? u.rows : 1; }
