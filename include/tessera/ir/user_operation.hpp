@@ -14,19 +14,24 @@
 // kernel that keeps no inputs (or no output) finds null in their place.
 //
 // Values are f32. Kernels for f64 are for the fp64 policy and for gradient checks; usually both are
-// one function template. All backends call the same kernels, the accelerator model too: it prices
-// them by the stated operations on its vector units, as cut by output elements.
+// one function template. The accelerator model prices an operation by the stated number of
+// operations on its vector units, as cut by output elements, and calls the same kernels; codelets
+// (backends/accelerator/codelet.hpp) give it functions of its own and a formula for their cycles.
 
 #include <tessera/ir/call.hpp>
 
 namespace tessera {
+
+namespace accelerator {
+struct codelet;
+}
 
 struct user_operation {
   static constexpr i32 max_inputs = 4;
 
   const char* name = "user";
   kernel forward = nullptr;
-  kernel gradient = nullptr;           // null: no gradient goes through
+  kernel gradient = nullptr;  // null: no gradient goes through
   kernel forward_f64 = nullptr;
   kernel gradient_f64 = nullptr;
   bool in_place = false;               // the output may take over the bytes of input 0
@@ -34,6 +39,8 @@ struct user_operation {
   bool keeps_output = false;           // the gradient reads the output
   float vector_ops_per_element = 1;    // for prices: of the forward and of the gradient kernel,
   float gradient_ops_per_element = 1;  // by output element
+  const accelerator::codelet* codelet = nullptr;  // on the accelerator model, of the forward kernel
+  const accelerator::codelet* gradient_codelet = nullptr;
 };
 
 constexpr bool is_user(kind what) { return what == kind::user || what == kind::user_gradient; }

@@ -166,7 +166,7 @@ inline price_list list_prices(const graph& g, const machine& m, const memory_sum
   const accelerator::step_signatures step = accelerator::sign_step(g);
   std::vector<accelerator::operation_price> prices;
   for (const accelerator::counted_signature& s : step.distinct) {
-    prices.push_back(accelerator::price(m, s.of));
+    prices.push_back(accelerator::price(m, s.of, s.user));
   }
   return detail::list_prices(
       g, m, memory, [&](i32 i) { return prices[static_cast<std::size_t>(step.number_of[i])]; });

@@ -11,17 +11,19 @@ namespace tessera {
 
 namespace detail {
 
-/// One constant per distinct signature: each gets a fresh allowance of evaluation steps.
-template <machine M, signature S>
+/// One constant per distinct signature: each gets a fresh allowance of evaluation steps. `User`:
+/// the definition of a user's operation.
+template <machine M, signature S, const user_operation* User = nullptr>
 inline constexpr accelerator::operation_price price_of = S.what == kind::none
                                                              ? accelerator::operation_price{}
-                                                             : accelerator::price(M, S);
+                                                             : accelerator::price(M, S, User);
 
 template <class Job, machine M, std::size_t... Index>
 constexpr accelerator::step_price add_prices(std::index_sequence<Index...>) {
   accelerator::step_price total;
   const accelerator::operation_price all[] = {
-      price_of<M, Job::plan::signatures.of_operation.items[Index]>...};
+      price_of<M, Job::plan::signatures.of_operation.items[Index],
+               Job::plan::step_graph.operations[Index].attr.user>...};
   for (i32 i = 0; i < Job::operation_count; ++i) {
     if (Job::plan::signatures.kernel_of[i] >= 0) total += all[i].times(Job::plan::runs[i]);
   }

@@ -144,8 +144,13 @@ struct vertex {
 /// Records the vertices that one thread executes.
 class recorder {
  public:
-  recorder(const machine& m, const signature& s, const mapping& map)
-      : m_(m), s_(s), map_(map), finish_(finish_of(m, s)), partials_(map.partials()) {}
+  recorder(const machine& m, const call& c, const mapping& map)
+      : m_(m),
+        s_(*c.sizes),
+        user_(is_user(s_.what) ? c.attr->user : nullptr),
+        map_(map),
+        finish_(finish_of(m, s_)),
+        partials_(map.partials()) {}
 
   /// One vertex. `ends_block`: its output block is complete with it. Its products are not counted
   /// here but where they are made.
@@ -154,7 +159,7 @@ class recorder {
     for (i32 a = 0; a < axis_count; ++a) same = same && v.size[a] == size_[a];
     if (!same) {  // most vertices are of the size of the one before
       for (i32 a = 0; a < axis_count; ++a) size_[a] = v.size[a];
-      work_ = work_of(m_, s_, map_.of, size_);
+      work_ = work_of(m_, s_, map_.of, size_, user_);
     }
     i64 cells = 1;
     for (i32 a = 0; a < 2; ++a) {
@@ -206,6 +211,7 @@ class recorder {
  private:
   const machine& m_;
   const signature& s_;
+  const user_operation* user_;
   const mapping& map_;
   finish_work finish_;
   i64 partials_;
@@ -236,7 +242,7 @@ class execution {
     if (threads > 1 && count > 1) {
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
       for (i32 t = 0; t < threads; ++t) {
-        recorder r(on, *c_.sizes, cut);
+        recorder r(on, c_, cut);
         work(count * t / threads, count * (t + 1) / threads, r);
 #pragma omp critical(tessera_accelerator_counters)
         all.merge(r.counts);
@@ -245,7 +251,7 @@ class execution {
       return;
     }
 #endif
-    recorder r(on, *c_.sizes, cut);
+    recorder r(on, c_, cut);
     work(i64{0}, count, r);
     all.merge(r.counts);
     settle_into(all);

@@ -33,39 +33,48 @@ void for_elements(const machine& m, const call& c, const Work& work) {
   });
 }
 
+/// Output 0 at [first, first + count) = f(input 0) with `f` on lanes.
+template <class T, class F>
+void map_elements(const machine& m, const call& c, i64 first, i64 count, const F& f) {
+  const T* x = c.input<T>(0);
+  T* y = c.output<T>(0);
+  alignas(64) float a[strip] = {};
+  for (i64 i = first; i < first + count; i += strip) {
+    const i64 n = first + count - i < strip ? first + count - i : strip;
+    fetch(x + i, a, n);
+    for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j)));
+    put(storing(m, c), a, y + i, n);
+  }
+}
+
+/// Output 0 at [first, first + count) = f(input a, input b) with `f` on lanes.
+template <class T, class F>
+void map_pairs(const machine& m, const call& c, i32 slot_a, i32 slot_b, i64 first, i64 count,
+               const F& f) {
+  const T* x0 = c.input<T>(slot_a);
+  const T* x1 = c.input<T>(slot_b);
+  T* y = c.output<T>(0);
+  alignas(64) float a[strip] = {};
+  alignas(64) float b[strip] = {};
+  for (i64 i = first; i < first + count; i += strip) {
+    const i64 n = first + count - i < strip ? first + count - i : strip;
+    fetch(x0 + i, a, n);
+    fetch(x1 + i, b, n);
+    for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j), load(b + j)));
+    put(storing(m, c), a, y + i, n);
+  }
+}
+
 /// to[i] = f(x[i]) with `f` on lanes.
 template <class T, class F>
 void run_unary(const machine& m, const call& c, const F& f) {
-  const T* x = c.input<T>(0);
-  T* y = c.output<T>(0);
-  for_elements(m, c, [&](i64 first, i64 count) {
-    alignas(64) float a[strip] = {};
-    for (i64 i = first; i < first + count; i += strip) {
-      const i64 n = first + count - i < strip ? first + count - i : strip;
-      fetch(x + i, a, n);
-      for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j)));
-      put(storing(m, c), a, y + i, n);
-    }
-  });
+  for_elements(m, c, [&](i64 first, i64 count) { map_elements<T>(m, c, first, count, f); });
 }
 
 /// to[i] = f(a[i], b[i]) with `f` on lanes.
 template <class T, class F>
 void run_binary(const machine& m, const call& c, const F& f) {
-  const T* x0 = c.input<T>(0);
-  const T* x1 = c.input<T>(1);
-  T* y = c.output<T>(0);
-  for_elements(m, c, [&](i64 first, i64 count) {
-    alignas(64) float a[strip] = {};
-    alignas(64) float b[strip] = {};
-    for (i64 i = first; i < first + count; i += strip) {
-      const i64 n = first + count - i < strip ? first + count - i : strip;
-      fetch(x0 + i, a, n);
-      fetch(x1 + i, b, n);
-      for (i64 j = 0; j < n; j += lane_count) store(a + j, f(load(a + j), load(b + j)));
-      put(storing(m, c), a, y + i, n);
-    }
-  });
+  for_elements(m, c, [&](i64 first, i64 count) { map_pairs<T>(m, c, 0, 1, first, count, f); });
 }
 
 /// The activation `What` (backends/activation_formulas.hpp).

@@ -156,8 +156,9 @@ constexpr i32 block_kinds(const mapping& map, i32 a, block_kind (&kinds)[2]) {
 
 }  // namespace detail
 
-/// The price of `s`, mapped as `map` says.
-constexpr operation_price price(const machine& m, const signature& s, const mapping& map) {
+/// The price of `s`, mapped as `map` says; of a user's operation by its definition `user`.
+constexpr operation_price price(const machine& m, const signature& s, const mapping& map,
+                                const user_operation* user = nullptr) {
   detail::block_kind kinds[axis_count][2];
   i32 count[axis_count] = {};
   for (i32 a = 0; a < axis_count; ++a) count[a] = detail::block_kinds(map, a, kinds[a]);
@@ -190,7 +191,7 @@ constexpr operation_price price(const machine& m, const signature& s, const mapp
     if (!exists) continue;
     const detail::block_kind& h = kinds[axis_h][(code >> axis_h) & 1];
     const detail::block_kind& w = kinds[axis_w][(code >> axis_w) & 1];
-    const vertex_work work = work_of(m, s, p, size);
+    const vertex_work work = work_of(m, s, p, size, user);
     const i64 cells = h.span_sum * w.span_sum * (vertices / (h.count * w.count));
     const i64 received = work.cell_bytes * cells + work.fixed_bytes * vertices;
     const i64 most = work.received(h.span_most * w.span_most);
@@ -211,8 +212,9 @@ constexpr operation_price price(const machine& m, const signature& s, const mapp
   return settle(m, s, t);
 }
 
-constexpr operation_price price(const machine& m, const signature& s) {
-  return price(m, s, map(m, s));
+constexpr operation_price price(const machine& m, const signature& s,
+                                const user_operation* user = nullptr) {
+  return price(m, s, map(m, s), user);
 }
 
 /// The price of a sequence of operations.

@@ -18,6 +18,7 @@ namespace tessera::accelerator {
 struct counted_signature {
   signature of;
   i64 runs = 0;
+  const user_operation* user = nullptr;  // the definition of a user's operation
 };
 
 struct step_signatures {
@@ -39,12 +40,13 @@ constexpr step_signatures sign_step(const graph& g) {
     for (const i32 n : s.n) digest = (digest ^ static_cast<u64>(n)) * 0x100000001B3u;
     i32 found = 0;
     while (found < step.distinct.size() &&
-           (digests[found] != digest || !(step.distinct[found].of == s))) {
+           (digests[found] != digest || !(step.distinct[found].of == s) ||
+            step.distinct[found].user != op.attr.user)) {
       ++found;
     }
     if (found == step.distinct.size()) {
       digests.push(digest);
-      step.distinct.push({s, 0});
+      step.distinct.push({s, 0, op.attr.user});
     }
     step.number_of[i] = found;
     step.distinct[found].runs += runs_of(g, bodies[i]);
@@ -55,7 +57,7 @@ constexpr step_signatures sign_step(const graph& g) {
 /// The price of a whole step on `m`.
 constexpr step_price price(const machine& m, const step_signatures& step) {
   step_price total;
-  for (const counted_signature& s : step.distinct) total += price(m, s.of).times(s.runs);
+  for (const counted_signature& s : step.distinct) total += price(m, s.of, s.user).times(s.runs);
   return total;
 }
 

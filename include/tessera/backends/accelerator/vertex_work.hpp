@@ -5,6 +5,7 @@
 //
 // Sizes alone decide, never the block's place. The cycles are those of machine/*_cost.hpp.
 
+#include <tessera/backends/accelerator/codelet.hpp>
 #include <tessera/backends/accelerator/loss_cost.hpp>
 #include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
@@ -107,10 +108,11 @@ constexpr i64 finish_cycles(const machine& m, const finish_work& f, i64 elements
   return vector_cost::elementwise(m.vector, elements, element::f32, f.cycles_per_vector);
 }
 
-/// An operation of a user's own on `positions` output elements: at the price that it states. An
-/// operand with as many elements as the output is where the vertex is; another input is received
-/// whole, and another input's gradient is written whole.
-constexpr vertex_work user_work(const machine& m, const signature& s, i64 positions) {
+/// An operation of a user's own on `positions` output elements: at the price that its codelet or
+/// its definition states. An operand with as many elements as the output is where the vertex is;
+/// another input is received whole, and another input's gradient is written whole.
+constexpr vertex_work user_work(const machine& m, const signature& s, i64 positions,
+                                const user_operation* user) {
   const user_sizes n = user_sizes::of(s);
   vertex_work w;
   i64 local = 0;  // bytes per element
@@ -124,6 +126,13 @@ constexpr vertex_work user_work(const machine& m, const signature& s, i64 positi
   }
   for (const i32 slot : {4, 5, 8}) {  // output and its gradient; the output of the forward kernel
     if (slot == 8 ? s.what == kind::user : s.has_input(slot)) local += 4;
+  }
+  if (const codelet* own = codelet_of(s, user); own != nullptr && own->cost != nullptr) {
+    const codelet_cost stated = own->cost(m, {positions, n});
+    w.sram_bytes = positions * local + whole;
+    w.vector_ops = stated.vector_ops;
+    w.cycles = stated.cycles;
+    return w;
   }
   w.vector_ops = ceil_div(positions * n.sixteenths, 16);
   w.sram_bytes = positions * local + whole;
@@ -324,9 +333,9 @@ constexpr cell_work cell_work_of(const machine& m, const signature& s) {
   }
 }
 
-/// The work of a vertex with blocks of `size`.
+/// The work of a vertex with blocks of `size`; `user`: the definition of a user's operation.
 constexpr vertex_work work_of(const machine& m, const signature& s, const problem& p,
-                              const i32* size) {
+                              const i32* size, const user_operation* user = nullptr) {
   vertex_work w;
   const i64 g = size[axis_g];
   const i64 positions = i64{size[axis_b]} * size[axis_h] * size[axis_w];
@@ -524,7 +533,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       break;
     }
     case family::elementwise: {
-      if (is_user(s.what)) return user_work(m, s, positions);
+      if (is_user(s.what)) return user_work(m, s, positions, user);
       if (is_quantization(s.what)) {
         quantization_work(m, s, positions, w);
         break;
