@@ -13,7 +13,8 @@ namespace detail {
 
 template <class Job, machine M, std::size_t... Index>
 std::vector<accelerator::operation_price> constant_prices(std::index_sequence<Index...>) {
-  return {price_of<M, Job::plan::signatures.of_operation.items[Index]>...};
+  return {price_of<M, Job::plan::signatures.of_operation.items[Index],
+                   Job::plan::step_graph.operations[Index].attr.user>...};
 }
 
 }  // namespace detail
