@@ -31,6 +31,10 @@ tail -n 1 roofline.svg | grep -qx '</svg>' || fail "the roofline is not whole"
 "$program" --model lenet5 --table none --batches 4,16 --devices 1,2,8 --scaling scaling.svg > c.txt
 [ "$(grep -c '^weak' c.txt) $(grep -c '^strong' c.txt)" = "2 2" ] || fail "lacks curves"
 tail -n 1 scaling.svg | grep -qx '</svg>' || fail "the curves are not whole"
+echo '{"base": "ipu_mk1", "name": "half", "tiles": 608}' > half.json
+"$program" --model lenet5 --table none --machine half.json --machines half.json,ipu_mk1 > d.txt
+grep -q ' on 608 tiles' d.txt || fail "takes no machine from a file"
+grep -q '^half ' d.txt || fail "compares no machine from a file"
 "$program" --model lenet5 --mode inference --precision fp32 --table layers > b.txt
 grep -q '^fits' b.txt || fail "does not say that it fits"
 if grep -q 'gradient' b.txt; then fail "inference has gradients"; fi
@@ -58,6 +62,9 @@ echo '{"base": "ipu_mk1", "tiles": "many"}' > many.json
 refuses '"tiles": expected a whole number' --machine many.json
 refuses '"abacus"' --machine abacus
 refuses '"abacus"' --machines ipu_mk1,abacus
+echo '{"base": "ipu_mk1", "tiles": -1}' > bad.json
+refuses 'bad.json' --machine bad.json
+refuses 'missing.json' --machine missing.json
 refuses '"lenet6"' --model lenet6
 refuses '"fp7"' --precision fp7
 refuses 'no links' --machine tpu_v1 --devices 1,2

@@ -312,7 +312,7 @@ std::vector<question> questions_of(const command_line& c) {
       ask(name);
     }
   } else if (c.models == "all") {
-    for (const examples::zoo_network& n : examples::zoo) ask(n.name);
+    for (const examples::zoo_network& n : examples::zoo()) ask(n.name);
   } else {
     for (std::size_t begin = 0; begin <= c.models.size();) {
       const std::size_t end = std::min(c.models.find(',', begin), c.models.size());

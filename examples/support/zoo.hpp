@@ -2,67 +2,32 @@
 
 // The networks of the zoo by name, as graphs that are made when the program runs by the very
 // functions that a job's constants come from.
+//
+// They take longer to compile than all else in an example. Programs that are built together compile
+// them once, in zoo.cpp (TESSERA_ZOO_APART); an example on its own includes them.
 
 #include <tessera/core/error.hpp>
-#include <tessera/models.hpp>
 #include <tessera/network/make.hpp>
 #include <tessera/optim/optimizer.hpp>
+#include <span>
 #include <string>
 
 namespace examples {
 
-namespace zoo_entries {
-
-using tessera::graph;
-using tessera::i32;
-using tessera::image;
-using tessera::purpose;
-using tessera::sequence;
-using tessera::tokens;
-namespace models = tessera::models;
-
-struct entry {
+struct zoo_network {
   const char* name;
-  i32 batch;                                 // where none is asked for
-  graph (*forward)(i32 batch, purpose why);  // layers and loss
-  graph (*predict)(i32 batch, purpose why);  // layers alone
+  tessera::i32 batch;  // where none is asked for
+  // layers and loss; layers alone
+  tessera::graph (*forward)(tessera::i32 batch, tessera::purpose why);
+  tessera::graph (*predict)(tessera::i32 batch, tessera::purpose why);
 };
 
-template <class Input, class Layers, class Loss = tessera::softmax_cross_entropy>
-constexpr entry of(const char* name, i32 batch) {
-  using network = tessera::network<Input, Layers>;
-  return {name, batch, &tessera::make_forward<network, Loss>,
-          &tessera::make_forward<network, void>};
-}
-
-inline const entry all[] = {
-    of<image<1, 28, 28>, models::lenet5<>>("lenet5", 1),
-    of<image<1, 28, 28>, models::mlp<300, 100, 10>>("mlp", 32),
-    of<image<1, 28, 28>, models::deep_mlp<100, 512, 10>>("mlp100", 64),
-    of<image<1, 28, 28>, models::conv_autoencoder<1, 4, 6>, tessera::mse>("autoencoder", 32),
-    of<image<3, 227, 227>, models::alexnet<>>("alexnet", 1),
-    of<image<3, 224, 224>, models::vgg16<>>("vgg16", 1),
-    of<image<3, 224, 224>, models::squeezenet<>>("squeezenet", 1),
-    of<image<3, 224, 224>, models::googlenet<>>("googlenet", 1),
-    of<image<3, 224, 224>, models::resnet18<>>("resnet18", 1),
-    of<image<3, 224, 224>, models::resnet34<>>("resnet34", 1),
-    of<image<3, 224, 224>, models::resnet50<>>("resnet50", 1),
-    of<image<3, 32, 32>, models::cifar_resnet<20>>("resnet20", 128),
-    of<image<1, 256, 256>, models::unet<2>, tessera::pixel_cross_entropy>("unet", 1),
-    of<tokens<64>, models::char_lstm<65>>("char_lstm", 32),
-    of<sequence<100, 256>, models::lstm_tagger<512, 128>>("lstm100", 16),
-    of<tokens<128>, models::gpt<1024, 128, 256, 4, 12, false>>("transformer12", 1),
-};
-
-}  // namespace zoo_entries
-
-using zoo_network = zoo_entries::entry;
-inline const auto& zoo = zoo_entries::all;
+std::span<const zoo_network> zoo();
 
 /// `beside`: what else --model takes, for the message.
 inline const zoo_network& network_called(const std::string& name, const std::string& beside = "") {
   std::string known;
-  for (const zoo_network& n : zoo_entries::all) {
+  for (const zoo_network& n : zoo()) {
     if (n.name == name) return n;
     known += std::string(known.empty() ? "" : ", ") + n.name;
   }
@@ -85,3 +50,7 @@ inline tessera::precision_policy precision_called(const std::string& precision) 
 }
 
 }  // namespace examples
+
+#ifndef TESSERA_ZOO_APART
+#include "zoo_networks.hpp"
+#endif
