@@ -203,7 +203,14 @@ TEST_CASE("transfers from memory take whole bursts, latency and the rate", "[mac
   CHECK(offchip_cost::write(m, 1000) == 10 + 64 + 1024);
   m.offchip.write_bytes_per_second = 250'000'000;
   CHECK(offchip_cost::write(m, 1024) == 10 + 64 + 2048);
-  // 2 GB at 34 GB/s and 0.7 GHz: products beyond 64 bits.
+  CHECK(offchip_cost::read_and_write(m, 1024, 1024) == 10 + 64 + 2048);
+  m.dma.engines = 1;
+  CHECK(offchip_cost::read_and_write(m, 1024, 1024) == 2 * (10 + 64) + 1024 + 2048);
+  // Four channels at a quarter of the rate each: three bursts take as long as four.
+  m.offchip.channels = 4;
+  CHECK(offchip_cost::read(m, 3 * 128) == 10 + 64 + 4 * 128);
+  CHECK(offchip_cost::read(m, 5 * 128) == 10 + 64 + 8 * 128);
+  // 1 TiB at 34 GB/s and 0.7 GHz: products beyond 64 bits.
   STATIC_REQUIRE(offchip_cost::ceil_scaled(i64{1} << 40, 700'000'000, 34'000'000'000) ==
                  22'637'004'102);
   STATIC_REQUIRE(offchip_cost::ceil_scaled(65536, 700'000'000, 34'000'000'000) == 1350);

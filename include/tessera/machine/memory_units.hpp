@@ -30,7 +30,7 @@ struct offchip_unit {
   i64 bytes = 0;           // capacity; 0: as much as is asked for
   i32 latency_cycles = 0;  // of a transfer, before its first byte
   i32 burst_bytes = 1;     // the least that is moved
-  i32 channels = 1;        // a transfer shorter than a burst of each leaves some idle
+  i32 channels = 1;  // bursts go to them in turn; what is less than one for each leaves some idle
 
   constexpr bool exists() const { return read_bytes_per_second > 0; }
 
@@ -39,7 +39,7 @@ struct offchip_unit {
 
 /// Engines that move data beside the units that compute.
 struct dma_unit {
-  i32 engines = 1;       // transfers at a time
+  i32 engines = 2;       // transfers at a time; one reads and writes in turn
   i32 setup_cycles = 0;  // of each transfer
   bool overlap = true;   // with computing, by double buffering
 

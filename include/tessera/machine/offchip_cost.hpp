@@ -50,12 +50,17 @@ constexpr i64 moved(const offchip_unit& o, i64 bytes, i64 contiguous) {
   return (pieces * ceil_div(contiguous, burst) + ceil_div(rest, burst)) * burst;
 }
 
+/// Cycles for bytes in whole bursts at the rate of all channels: a burst of each at a time.
+constexpr i64 bursts(const machine& m, i64 moved_bytes, i64 bytes_per_second) {
+  const i64 of_all = i64{m.offchip.burst_bytes} * m.offchip.channels;
+  return cycles_at(m.clock_hz, ceil_div(moved_bytes, of_all) * of_all, bytes_per_second);
+}
+
 /// Cycles in which `bytes` come from memory (0 contiguous: all in one piece).
 constexpr i64 read(const machine& m, i64 bytes, i64 contiguous = 0) {
   if (bytes <= 0 || !m.offchip.exists()) return 0;
   return m.dma.setup_cycles + m.offchip.latency_cycles +
-         cycles_at(m.clock_hz, moved(m.offchip, bytes, contiguous),
-                   m.offchip.read_bytes_per_second);
+         bursts(m, moved(m.offchip, bytes, contiguous), m.offchip.read_bytes_per_second);
 }
 
 /// Cycles in which `bytes` go to memory.
@@ -64,7 +69,15 @@ constexpr i64 write(const machine& m, i64 bytes, i64 contiguous = 0) {
   const i64 rate = m.offchip.write_bytes_per_second > 0 ? m.offchip.write_bytes_per_second
                                                         : m.offchip.read_bytes_per_second;
   return m.dma.setup_cycles + m.offchip.latency_cycles +
-         cycles_at(m.clock_hz, moved(m.offchip, bytes, contiguous), rate);
+         bursts(m, moved(m.offchip, bytes, contiguous), rate);
+}
+
+/// Cycles in which both are done: at the same time where there are engines for it, else in turn.
+constexpr i64 read_and_write(const machine& m, i64 read_bytes, i64 written_bytes) {
+  const i64 in = read(m, read_bytes);
+  const i64 out = write(m, written_bytes);
+  if (m.dma.engines < 2) return in + out;
+  return in > out ? in : out;
 }
 
 /// Words of one operand that come from memory while the array computes.

@@ -62,7 +62,7 @@ constexpr machine make_ethos_u55(i32 positions, i32 channels, i32 shram_kib, i32
   m.exchange = {.bytes_16ths = 8 * 16, .startup_cycles = 32};  // SRAM: 4 GB/s at 500 MHz
   m.energy = energy_45nm_i8;
   m.offchip = {.read_bytes_per_second = 500'000'000, .latency_cycles = 64, .burst_bytes = 128};
-  m.dma = {.engines = 1, .overlap = true};
+  m.dma = {.overlap = true};
   return m;
 }
 
