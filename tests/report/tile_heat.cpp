@@ -24,7 +24,7 @@ TEST_CASE("the vertices of an operation come to its price", "[report][price]") {
         tile_work most;
         i64 count = 0;
         i64 received = 0;
-        accelerator::for_each_vertex(m, s.of, map, [&](const tile_work& w) {
+        accelerator::for_each_vertex(m, s.of, map, s.user, [&](const tile_work& w) {
           CHECK(w.number == count++);
           most.cycles = std::max(most.cycles, w.cycles);
           most.held_bytes = std::max(most.held_bytes, w.held_bytes);
@@ -140,7 +140,7 @@ TEST_CASE("vertices of a product read what holds their block", "[report][price]"
       double low = 1;
       double high = 0;
       accelerator::for_each_vertex(
-          accelerator::ipu_mk1, s.of, map, [&](const accelerator::tile_work& v) {
+          accelerator::ipu_mk1, s.of, map, s.user, [&](const accelerator::tile_work& v) {
             const auto span = detail::read_span(s.of, map, v, map.vertices(), slot);
             CHECK(span.begin < span.end);
             low = std::min(low, span.begin);

@@ -25,7 +25,8 @@ struct priced_operation {
   kind what = kind::none;
   phase part = phase::forward;
   signature of;
-  i64 runs = 1;  // in a step, all trips of all loops counted
+  const user_operation* user = nullptr;  // the definition of a user's operation
+  i64 runs = 1;                          // in a step, all trips of all loops counted
   i64 macs = 0;  // multiply-adds that one run is asked for, 0 where it is no matrix product
   element type = element::f32;  // of the matrix unit's operands
   accelerator::operation_price once;
@@ -139,6 +140,7 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
     row.what = op.what;
     row.part = phases[static_cast<std::size_t>(i)];
     row.of = ops::sign(g, op);
+    row.user = op.attr.user;
     row.runs = runs_of(g, bodies[i]);
     row.type = product_type(row.of);
     row.macs = is_product(row.of) ? ops::macs_of(g, op) : 0;

@@ -51,7 +51,8 @@ inline tile_heat find_tile_heat(const price_list& list) {
   for (std::size_t i = 0; i < list.operations.size(); ++i) {
     const priced_operation& op = list.operations[i];
     accelerator::for_each_vertex(
-        list.on, op.of, accelerator::map(list.on, op.of), [&](const accelerator::tile_work& w) {
+        list.on, op.of, accelerator::map(list.on, op.of), op.user,
+        [&](const accelerator::tile_work& w) {
           tile_load& t = heat.tiles[static_cast<std::size_t>(w.number % list.on.tiles)];
           t.busy_cycles += w.cycles * op.runs;
           t.received_bytes += w.received_bytes * op.runs;

@@ -170,7 +170,7 @@ inline vertex_graph find_vertex_graph(const graph& g, const machine& m, i32 band
     spoke.counts = count_vertices(s, cut);
     spoke.bands.assign(static_cast<std::size_t>(bands), 0);
     spoke_of[static_cast<std::size_t>(i)] = static_cast<i32>(all.spokes.size());
-    for_each_vertex(m, s, cut, [&](const tile_work& v) {
+    for_each_vertex(m, s, cut, op.attr.user, [&](const tile_work& v) {
       ++spoke.bands[static_cast<std::size_t>(band_of(v.number))];
     });
     for (const handover& e : reads[static_cast<std::size_t>(i)]) {
@@ -179,7 +179,7 @@ inline vertex_graph find_vertex_graph(const graph& g, const machine& m, i32 band
       std::fill(between.begin(), between.end(), 0);
       for (i32 slot = 0; slot < operation::max_inputs; ++slot) {
         if (op.in[slot] != e.tensor) continue;
-        for_each_vertex(m, s, cut, [&](const tile_work& v) {
+        for_each_vertex(m, s, cut, op.attr.user, [&](const tile_work& v) {
           const tessera::detail::element_span span =
               tessera::detail::read_span(s, cut, v, spoke.counts.vertices, slot);
           // One of the bands that hold the slice, another for each vertex.

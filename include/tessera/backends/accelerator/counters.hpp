@@ -145,9 +145,13 @@ struct vertex {
 class recorder {
  public:
   recorder(const machine& m, const call& c, const mapping& map)
+      : recorder(m, *c.sizes, map, is_user(c.sizes->what) ? c.attr->user : nullptr) {}
+
+  /// `user`: the definition of a user's operation.
+  recorder(const machine& m, const signature& s, const mapping& map, const user_operation* user)
       : m_(m),
-        s_(*c.sizes),
-        user_(is_user(s_.what) ? c.attr->user : nullptr),
+        s_(s),
+        user_(user),
         map_(map),
         finish_(finish_of(m, s_)),
         partials_(map.partials()) {}

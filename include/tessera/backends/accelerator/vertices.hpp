@@ -23,11 +23,13 @@ struct tile_work {
   i64 held_bytes = 0;      // fetched slices and sums, while it runs
 };
 
-/// Calls `visit(tile_work)` for each vertex of `s`, in the order of their numbers.
+/// Calls `visit(tile_work)` for each vertex of `s`, in the order of their numbers. `user`: the
+/// definition of a user's operation.
 template <class Visit>
-void for_each_vertex(const machine& m, const signature& s, const mapping& map, Visit visit) {
+void for_each_vertex(const machine& m, const signature& s, const mapping& map,
+                     const user_operation* user, Visit visit) {
   constexpr i32 fastest_first[] = {axis_b, axis_w, axis_h, axis_c, axis_o, axis_g};
-  recorder one(m, s, map);
+  recorder one(m, s, map, user);
   const finish_work finish = finish_of(m, s);
   const i64 partials = map.partials();
   const bool shares = partials > 1 && finishes(map.of.what);
@@ -41,7 +43,7 @@ void for_each_vertex(const machine& m, const signature& s, const mapping& map, V
     one.add(tile.where, partials == 1);
     if (shares && !std::equal(size, size + axis_count, tile.where.size)) {
       std::copy(tile.where.size, tile.where.size + axis_count, size);
-      share = share_of(m, finish, partials, work_of(m, s, map.of, size).outputs);
+      share = share_of(m, finish, partials, work_of(m, s, map.of, size, user).outputs);
     }
     tile.cycles = one.counts.most_cycles + share.cycles;
     tile.received_bytes = one.counts.most_received + share.received;
