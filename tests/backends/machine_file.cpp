@@ -121,6 +121,8 @@ TEST_CASE("a wrong machine file is told in one line with file and field", "[mach
         "machine: m.json: \"matrix.rows\": expected at least 1 where the form is systolic, got 0");
   CHECK(refusal(R"({"base": "ipu_mk1", "matrix": {"order": "folds"}})") ==
         "machine: m.json: \"matrix.rows\": expected at least 1 where the order is folds, got 0");
+  CHECK(refusal(R"({"base": "tpu_v1", "matrix": {"flow": "output_stationary"}})") ==
+        "machine: m.json: \"matrix.order\": expected chain where outputs stay in place, got folds");
   CHECK(refusal(R"({"base": "ipu_mk1", "matrix": {"numbers": {"sum": "f16"}}})") ==
         "machine: m.json: \"matrix.numbers.sum\": expected f32 or i32, got f16");
   CHECK(refusal(R"({"base": "ipu_mk1", "tiles": 4, "tiles": 5})") ==

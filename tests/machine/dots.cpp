@@ -95,7 +95,10 @@ TEST_CASE("presets are found by name", "[machine]") {
   STATIC_REQUIRE(*find_machine("tpu_v1") == tpu_v1);
   STATIC_REQUIRE(find_machine("tpu_v") == nullptr);
   STATIC_REQUIRE(find_machine("") == nullptr);
-  for (const machine* m : machines) CHECK(find_machine(m->name) == m);
+  for (const machine* m : machines) {
+    CHECK(find_machine(m->name) == m);
+    CHECK(m->matrix.keeps_order());
+  }
   // Published rates: 92 TOPS, 22.9 TFLOP/s, 350 GB/s.
   CHECK(2e-12 * static_cast<double>(matrix_cost::peak_macs(tpu_v1, bytes) * tpu_v1.clock_hz) ==
         Approx(92).epsilon(0.01));
@@ -115,4 +118,27 @@ TEST_CASE("lock-step threads work together, a barrel's in turn", "[machine]") {
   CHECK(v.lanes(element::int8) == 128);
   v.lanes_i8 = 512;
   CHECK(v.lanes(element::int8) == 512);
+}
+
+TEST_CASE("an array that knows several dataflows takes the cheapest", "[machine]") {
+  machine m = accelerator::small_array;
+  const auto cycles = [&](i64 rows, i64 in, i64 cols) {
+    return matrix_cost::product(m, rows, in, cols, element::f16);
+  };
+  for (const i64 rows : {1, 40, 1000}) {
+    for (const i64 in : {3, 100, 900}) {
+      m.matrix.flows = {};
+      i64 least = 0;
+      for (const dataflow flow : {dataflow::output_stationary, dataflow::weight_stationary}) {
+        m.matrix.flow = flow;
+        const i64 c = cycles(rows, in, 64);
+        least = least == 0 || c < least ? c : least;
+      }
+      m.matrix.flows = {.output_stationary = true, .weight_stationary = true};
+      CHECK(cycles(rows, in, 64) == least);
+    }
+  }
+  // Wider operands pass the array several times.
+  m.matrix.passes_32 = 4;
+  CHECK(matrix_cost::product(m, 40, 100, 64, element::f32) == 4 * cycles(40, 100, 64));
 }

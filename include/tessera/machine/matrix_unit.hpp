@@ -105,6 +105,12 @@ struct matrix_unit {
     return overlap ? fold_mode::hidden_drain : fold_mode::scalesim;
   }
 
+  /// Do all dataflows of the array add up in the order of the unit? Outputs in place are one chain.
+  constexpr bool keeps_order() const {
+    const bool chains = flows.any() ? flows.output_stationary : flow == dataflow::output_stationary;
+    return form != matrix_form::systolic || order != accumulation::folds || !chains;
+  }
+
   /// Passes of the array for operands of `type`.
   constexpr i32 passes(element type) const {
     return bytes_of(type) == 1 ? 1 : bytes_of(type) == 2 ? passes_16 : passes_32;

@@ -15,7 +15,8 @@ namespace tessera {
 /// f32 product inside a fused multiply-add; every addition rounds to the accumulator's type, which
 /// starts at +0. Sums of integers are exact whatever the order.
 ///
-///   chain    acc = acc + p_i for i in order; an array whose outputs stay in place
+///   chain    acc = acc + p_i for i in order; an array whose outputs stay in place, or one whose
+///            columns begin with the sums of the fold before
 ///   block4   acc = acc + ((p_0 + p_1) + (p_2 + p_3)) for each four in order; missing ones are 0
 ///   folds    a chain for each `rows` products, from +0; the chains are added up in order: an array
 ///            whose weights or inputs stay in place

@@ -163,6 +163,10 @@ inline void check_whole(const machine& m, const std::string& file) {
   need(!is_array || m.matrix.cols >= 1, "matrix.cols", of_array, m.matrix.cols);
   need(m.matrix.order != accumulation::folds || m.matrix.rows >= 1, "matrix.rows",
        "at least 1 where the order is folds", m.matrix.rows);
+  if (!m.matrix.keeps_order()) {
+    throw error("machine: " + file +
+                ": \"matrix.order\": expected chain where outputs stay in place, got folds");
+  }
   const element sum = m.matrix.numbers.sum;
   if (sum != element::f32 && sum != element::int32) {
     throw error("machine: " + file + ": \"matrix.numbers.sum\": expected f32 or i32, got " +
