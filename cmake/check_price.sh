@@ -35,6 +35,7 @@ echo '{"base": "ipu_mk1", "name": "half", "tiles": 608}' > half.json
 "$program" --model lenet5 --table none --machine half.json --machines half.json,ipu_mk1 > d.txt
 grep -q ' on 608 tiles' d.txt || fail "takes no machine from a file"
 grep -q '^half ' d.txt || fail "compares no machine from a file"
+"$program" --model lenet5 --mode inference --precision int8 --machine tpu_v1 > /dev/null
 "$program" --model lenet5 --mode inference --precision fp32 --table layers > b.txt
 grep -q '^fits' b.txt || fail "does not say that it fits"
 if grep -q 'gradient' b.txt; then fail "inference has gradients"; fi
@@ -66,6 +67,7 @@ echo '{"base": "ipu_mk1", "tiles": -1}' > bad.json
 refuses 'bad.json' --machine bad.json
 refuses 'missing.json' --machine missing.json
 refuses '"lenet6"' --model lenet6
+refuses 'inference' --precision int8
 refuses '"fp7"' --precision fp7
 refuses 'no links' --machine tpu_v1 --devices 1,2
 refuses 'gradients' --mode inference --devices 1,2

@@ -34,7 +34,7 @@ constexpr const char* help =
     "  --models NAMES     networks of the zoo with commas (default: resnet50,lstm100)\n"
     "  --mode M           training (the whole step, the default), inference\n"
     "  --batch N          samples of a step (default: the network's own)\n"
-    "  --precision P      fp32, fp16 (mixed, the default), half\n"
+    "  --precision P      fp32, fp16 (mixed, the default), bf16 (mixed), half, int8 (inference)\n"
     "  --optimizer O      sgd, momentum, adam\n"
     "  --machine NAME     what all points have but for the following: a name, or a\n"
     "                     file NAME.json (default: ipu_mk1)\n"
@@ -115,7 +115,7 @@ command_line parse(int argc, char** argv) {
     } else if (name == "--batch") {
       c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16", "half"});
+      choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
     } else if (name == "--optimizer") {
       choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--machine") {
@@ -279,6 +279,7 @@ void print_front(const ts::design_study& study, const std::vector<design>& desig
 int main(int argc, char** argv) {
   return examples::run("design_space", [&] {
     const command_line c = parse(argc, argv);
+    examples::check_precision(c.asked);
     const std::vector<design> designs = designs_of(c);
     std::vector<ts::design_study> studies;
     ts::io::json report{{"example", "design_space"}, {"machine", c.machine.name}};

@@ -35,7 +35,8 @@ constexpr const char* help =
     "  --machine NAME     a machine by its name, or in a file NAME.json (default: ipu_mk1)\n"
     "  --mode M           training (the whole step, the default), inference\n"
     "  --batch N          samples of a step (default: the network's own)\n"
-    "  --precision P      fp32, fp16 (mixed, the default), half (16-bit weights, no masters)\n"
+    "  --precision P      fp32, fp16 (mixed, the default), bf16 (mixed), half (16-bit weights, no\n"
+    "                     masters), int8 (inference: all numbers in 8 bits, as if quantized)\n"
     "  --optimizer O      sgd, momentum, adam\n"
     "  --table T          operations (the default), layers, none\n"
     "  --machines NAMES   the step on several machines side by side: all, or names with commas\n"
@@ -90,7 +91,7 @@ command_line parse(int argc, char** argv) {
     } else if (name == "--batch") {
       c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16", "half"});
+      choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
     } else if (name == "--optimizer") {
       choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--table") {
@@ -221,6 +222,7 @@ int main(int argc, char** argv) {
     const command_line c = parse(argc, argv);
     const ts::machine machine = examples::machine_called(c.machine);
     const std::vector<ts::machine> others = machines_of(c);
+    examples::check_precision(c.asked);
     check_devices(c, machine);
     if (c.published) return print_published(c, machine);
     const examples::made_step made = examples::make_step(c.asked);

@@ -42,8 +42,9 @@ inline tessera::update_rule rule_called(const std::string& optimizer) {
   return tessera::rule_of<tessera::momentum_sgd>();
 }
 
-/// fp32, fp16 (mixed), half (16-bit weights without f32 masters).
+/// fp32, fp16 and bf16 (mixed), half (16-bit weights without f32 masters).
 inline tessera::precision_policy precision_called(const std::string& precision) {
+  if (precision == "bf16") return tessera::mixed<tessera::bf16, tessera::skip_tensor>::policy;
   if (precision == "fp16") return tessera::mixed<tessera::fp16, tessera::skip_tensor>::policy;
   if (precision == "half") return tessera::pure<tessera::fp16, tessera::skip_tensor>::policy;
   return tessera::fp32::policy;
