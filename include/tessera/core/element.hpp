@@ -6,7 +6,7 @@
 
 namespace tessera {
 
-enum class element : u8 { f32, f64, f16, bf16, uint8, int32, int64, int8 };
+enum class element : u8 { f32, f64, f16, bf16, uint8, int32, int64, int8, uint16 };
 
 /// True for real numbers: what a precision policy may store in another type.
 constexpr bool is_real(element type) { return type <= element::bf16; }
@@ -19,7 +19,8 @@ constexpr i32 bytes_of(element type) {
     case element::f32:
     case element::int32: return 4;
     case element::f16:
-    case element::bf16: return 2;
+    case element::bf16:
+    case element::uint16: return 2;
     case element::uint8:
     case element::int8: return 1;
   }
@@ -37,6 +38,7 @@ constexpr const char* name_of(element type) {
     case element::int32: return "i32";
     case element::int64: return "i64";
     case element::int8: return "i8";
+    case element::uint16: return "u16";
   }
   return "?";
 }

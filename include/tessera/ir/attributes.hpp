@@ -82,6 +82,7 @@ struct update_rule {
   bool corrected = true;        // lamb: moments without their bias towards zero
   bool adapts = true;           // lamb, lars: the rate by the norms; else they count as equal
   bool spares_vectors = false;  // biases and scales: no weight decay, no L1, no adaptation
+  bool splits = false;          // 16-bit parameters have 16 more bits in a state of their own
   float l1 = 0;                 // g += l1 sign(w), see passes/updates.hpp
   float slowing = 0;            // adagrad: of the rate; nadam: of the momentum
   float start = 0;              // adagrad: first value of the sum

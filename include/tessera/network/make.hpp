@@ -39,7 +39,7 @@ constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision
 constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
                                const gradient_limits& limits = {}, bool recomputes = false) {
   const grow<i32> gradients = append_gradients(g, precision, rule, recomputes);
-  passes::append_updates(g, gradients, rule, precision.scaling, limits);
+  passes::append_updates(g, gradients, passes::rule_in(precision, rule), precision.scaling, limits);
   passes::fuse_updates(g);
 }
 

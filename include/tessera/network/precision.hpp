@@ -60,14 +60,39 @@ struct dynamic_scale {
   }
 };
 
+/// Master weights are the 16-bit weights and 16 more bits of each beside the optimizer's state: 4
+/// bytes a weight where a master and its copy take 6, and no copy to be made. Training goes as with
+/// masters, bit for bit, as long as weights do not come below 2^-17 (core/split_float.hpp). Weights
+/// that are saved or loaded are the 16-bit ones.
+struct split_master {
+  static constexpr void apply(precision_policy& p) {
+    p.masters = false;
+    p.splits = true;
+  }
+};
+
 template <class O>
 concept mixed_option = requires(loss_scaling& s) {
   O::apply(s);
-};
+}
+|| requires(precision_policy& p) { O::apply(p); };
+
+namespace detail {
+
+template <mixed_option O>
+constexpr void apply_option(precision_policy& p) {
+  if constexpr (requires { O::apply(p); }) {
+    O::apply(p);
+  } else {
+    O::apply(p.scaling);
+  }
+}
+
+}  // namespace detail
 
 /// 16-bit weights (working copies), activations and gradients; f32 accumulation, master weights,
 /// optimizer state and loss. Options: skip_step (default) or skip_tensor; dynamic_scale (default,
-/// from 65536) or static_scale.
+/// from 65536) or static_scale; split_master.
 ///
 /// Source   Micikevicius et al. 2018
 template <class Storage, mixed_option... Options>
@@ -77,7 +102,7 @@ struct mixed {
     p.storage = Storage::storage;
     p.scaling.skip = skip_rule::step;
     dynamic_scale<>::apply(p.scaling);
-    (Options::apply(p.scaling), ...);
+    (detail::apply_option<Options>(p), ...);
     return p;
   }();
 };
@@ -91,7 +116,7 @@ template <class Storage, mixed_option... Options>
 struct pure {
   static constexpr precision_policy policy = [] {
     precision_policy p = mixed<Storage, Options...>::policy;
-    p.masters = false;
+    p.masters = p.splits = false;
     return p;
   }();
 };

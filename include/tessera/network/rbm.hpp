@@ -35,7 +35,8 @@ constexpr void append_rbm_updates(graph& g, const rbm_weights& m, const contrast
   gradients[m.hidden_bias] = s.hidden_gradient;
   gradients[m.visible_bias] = s.visible_gradient;
   rule.spares_vectors = true;
-  passes::append_updates(g, gradients, rule, o.precision.scaling, o.limits);
+  passes::append_updates(g, gradients, passes::rule_in(o.precision, rule), o.precision.scaling,
+                         o.limits);
 }
 
 template <machine_type Machine, gibbs_type Gibbs, optimizer Optimizer, job_option... Options>

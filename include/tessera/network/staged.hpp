@@ -54,7 +54,8 @@ struct staged_training {
   static constexpr graph append_updates() {
     graph g = thaw(first.g);
     const auto gradients = grow<i32>::borrow(first.gradients.items, first_size.gradients);
-    passes::append_updates(g, gradients, rule, options.precision.scaling, options.limits);
+    passes::append_updates(g, gradients, passes::rule_in(options.precision, rule),
+                           options.precision.scaling, options.limits);
     return g;
   }
   static constexpr graph_size updated_size = size_of(append_updates());

@@ -25,7 +25,9 @@
 // A parameter of 16 bits (precision_policy::masters off) is widened, updated in f32 and rounded
 // stochastically: up or down by chance, so that its expectation is the exact result and updates
 // below half a unit in the last place are not lost (rounding_words; Gupta et al. 2015). lamb and
-// lars take the norm of the parameter as it was stored.
+// lars take the norm of the parameter as it was stored. With update_rule::splits it is whole in
+// f32: 16 more bits of it lie in the state of slot 7 (core/split_float.hpp), nothing is left to
+// chance, and the parameter itself is the f32 number rounded to nearest.
 //
 // Arithmetic is f32 on f32 parameters and states. A gradient stored in 16 bits is rounded to them
 // first, also where it is fused and never stored; then g = float(gradient) / scale, times the
@@ -55,10 +57,13 @@ namespace tessera::ops {
 /// The random words that round a 16-bit parameter which has no 32-bit master: another one for every
 /// element, parameter, slice of a stack, and step.
 constexpr element_words rounding_words(const call& c) {
-  return {{c.step->seed, (u64{1} << 63) + static_cast<u64>(c.attr->salt) +
-                             (static_cast<u64>(c.trip) << 32)},
+  return {{c.step->seed,
+           (u64{1} << 63) + static_cast<u64>(c.attr->salt) + (static_cast<u64>(c.trip) << 32)},
           c.step->step << 32};
 }
+
+/// The output of an update that holds the lower 16 bits of a split parameter.
+inline constexpr i32 rest_slot = 7;
 
 enum scaler_slot : i32 { scaler_scale, scaler_good_steps, scaler_overflow, scaler_skipped };
 enum clip_slot : i32 { clip_norm, clip_factor, clip_count };

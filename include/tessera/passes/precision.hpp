@@ -6,6 +6,7 @@
 //   fp32         f32                             f32                           f32
 //   fp64         f64                             f64                           f64
 //   mixed<f16>   f16 (or bf16)                   f32 masters, working copies   f32
+//   split master f16 (or bf16)                   and 16 bits more, f32 states  f32
 //   pure<f16>    f16 (or bf16)                   f16, f32 states               f32
 //
 // A working copy is a parameter rounded to 16 bits. It is made by a cast at the start of the step
@@ -26,9 +27,16 @@ struct precision_policy {
   element loss = element::f32;
   loss_scaling scaling;
   bool masters = true;  // false: parameters are of the storage type, and there are no copies
+  bool splits = false;  // with 16 more bits of each in the optimizer's state (update_rule::splits)
 };
 
 namespace passes {
+
+/// An update rule as it is under `policy`.
+constexpr update_rule rule_in(const precision_policy& policy, update_rule rule) {
+  rule.splits = policy.splits;
+  return rule;
+}
 
 /// By tensor: is it a parameter that normalizations read, and nobody else?
 constexpr grow<bool> find_norm_scales(const graph& g) {

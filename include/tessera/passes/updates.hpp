@@ -63,6 +63,11 @@ constexpr operation make_update(graph& g, i32 parameter, i32 gradient, const upd
     if (slot == 4) g.tensors[id].type = element::int32;
     op.out[slot] = id;
   }
+  if (rule.splits && bytes_of(g.tensors[parameter].type) == 2) {
+    const i32 rest = append_state(g, parameter, "rest");
+    g.tensors[rest].type = element::uint16;
+    op.out[ops::rest_slot] = rest;
+  }
   op.attr.update = rule;
   op.attr.scaling = scaling;
   op.attr.salt = parameter;
@@ -190,13 +195,14 @@ constexpr void update_slice(graph& g, operation& update, i32 slice) {
   const i64 n = g.tensors[slice].dims.count();
   for (i32 out = 0; out < operation::max_outputs; ++out) {
     if (update.out[out] < 0) continue;
-    if (out >= 4) {  // numbers, one a slice
+    const bool number = out == 4 || out == 5;
+    if (number) {  // one a slice
       tensor& t = g.tensors[update.out[out]];
       t.dims = parameter.dims;
       t.dims.rank = parameter.stack;
       t.stack = parameter.stack;
     }
-    update.out[out] = sliced_like(g, update.out[out], slice, out >= 4 ? n : 1);
+    update.out[out] = sliced_like(g, update.out[out], slice, number ? n : 1);
   }
   tensor& t = g.tensors[slice];
   t.of = -1;

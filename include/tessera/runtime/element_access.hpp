@@ -26,6 +26,7 @@ inline double read_element(const std::byte* data, element type, i64 index) {
     case element::int32: return get(i32{});
     case element::int64: return static_cast<double>(get(i64{}));
     case element::int8: return get(i8{});
+    case element::uint16: return get(u16{});
   }
   return 0;
 }
@@ -44,6 +45,7 @@ inline void write_element(std::byte* data, element type, i64 index, double value
     case element::int32: return put(static_cast<i32>(value));
     case element::int64: return put(static_cast<i64>(value));
     case element::int8: return put(static_cast<i8>(value));
+    case element::uint16: return put(static_cast<u16>(value));
   }
 }
 

@@ -73,6 +73,7 @@ constexpr const char* enumerator_of(element type) {
     case element::int32: return "int32";
     case element::int64: return "int64";
     case element::int8: return "int8";
+    case element::uint16: return "uint16";
   }
   return "?";
 }

@@ -9,6 +9,7 @@
 #include <tessera/backends/accelerator/elementwise.hpp>
 #include <tessera/backends/accelerator/product.hpp>
 #include <tessera/backends/accelerator/reductions.hpp>
+#include <tessera/core/split_float.hpp>
 #include <tessera/ops/update_rules.hpp>  // bias_correction
 #include <cmath>
 
@@ -84,18 +85,30 @@ struct optimizer_step {
   }
 };
 
-/// The parameter of an update: in f32, or in 16 bits and rounded by chance.
+/// The parameter of an update: in f32, or in 16 bits and rounded by chance, or in 16 bits and 16
+/// more.
 class parameter_cells {
  public:
   explicit parameter_cells(const call& c)
-      : type_(c.sizes->output_type(0)), bytes_(c.out[0]), words_(ops::rounding_words(c)) {}
+      : type_(c.sizes->output_type(0)),
+        bytes_(c.out[0]),
+        rests_(c.output<u16>(ops::rest_slot)),
+        words_(ops::rounding_words(c)) {}
 
   void fetch(i64 i, float* to, i64 n) const {
+    if (rests_ != nullptr && type_ == element::f16) {
+      return join_floats(at<half>(i), rests_ + i, to, n);
+    }
+    if (rests_ != nullptr) return join_floats(at<bfloat16>(i), rests_ + i, to, n);
     if (type_ == element::f16) return accelerator::fetch(at<half>(i), to, n);
     if (type_ == element::bf16) return accelerator::fetch(at<bfloat16>(i), to, n);
     accelerator::fetch(at<float>(i), to, n);
   }
   void put(const float* from, i64 i, i64 n) const {
+    if (rests_ != nullptr && type_ == element::f16) {
+      return split_floats(from, at<half>(i), rests_ + i, n);
+    }
+    if (rests_ != nullptr) return split_floats(from, at<bfloat16>(i), rests_ + i, n);
     if (type_ == element::f16) return narrow_by_chance(from, at<half>(i), n, words_, i);
     if (type_ == element::bf16) return narrow_by_chance(from, at<bfloat16>(i), n, words_, i);
     store_floats(from, at<float>(i), n);
@@ -109,6 +122,7 @@ class parameter_cells {
 
   element type_;
   std::byte* bytes_;
+  u16* rests_;
   element_words words_;
 };
 

@@ -42,6 +42,11 @@ constexpr bool is_fused_update(kind what) {
   return ops::is_update(what) && !ops::reads_gradient(what);
 }
 
+/// Bytes of an element of an update's parameter, with the 16 bits that may lie apart.
+constexpr i32 parameter_bytes(const signature& s) {
+  return bytes_of(s.output_type(0)) + (s.has_output(ops::rest_slot) ? 2 : 0);
+}
+
 /// Optimizer states of an update: its output slots 1 to 3.
 constexpr i32 states_of(const signature& s) {
   return (s.has_output(1) ? 1 : 0) + (s.has_output(2) ? 1 : 0) + (s.has_output(3) ? 1 : 0);
@@ -89,7 +94,7 @@ constexpr finish_work finish_of(const machine& m, const signature& s) {
     const i32 states = states_of(s);
     f.cycles_per_vector = update_cycles(m.vector, s.what, states);
     f.ops = 2 + 2 * states;
-    f.sram_bytes = 4 + 2 * bytes_of(s.output_type(0)) + 8 * states;
+    f.sram_bytes = 4 + 2 * parameter_bytes(s) + 8 * states;
   } else if (is_quantized_product(s.what)) {  // bias and zero points; two roundings and bounds
     const bool rescaled = s.has_input(5);
     f.cycles_per_vector = (rescaled ? 6 : 2) * m.vector.simple;
@@ -572,6 +577,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
           if (!s.has_output(slot)) continue;
           bytes += (update ? 2 : 1) * bytes_of(s.output_type(slot));
         }
+        if (update) bytes += 2 * (parameter_bytes(s) - bytes_of(s.output_type(0)));
       }
       w.vector_ops = positions * (update ? 2 + 2 * states_of(s) : 1);
       w.sram_bytes = positions * bytes + w.fixed_bytes;

@@ -19,6 +19,7 @@
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/core/convert_by_chance.hpp>
+#include <tessera/core/split_float.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/update.hpp>
 
@@ -90,12 +91,38 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   return k;
 }
 
-/// A parameter, its optimizer's states, all f32; or the parameter in halves, and what rounds them.
+/// A parameter of halves: rounded by chance, or with 16 more bits of each.
+struct half_parameter {
+  half* tops = nullptr;  // null: the parameter is no such
+  u16* rests = nullptr;  // null: by chance
+  element_words words{};
+
+  half_parameter() = default;
+  explicit half_parameter(const call& c) {
+    if (c.sizes->output_type(0) != element::f16) return;
+    tops = c.output<half>(0);
+    rests = c.output<u16>(ops::rest_slot);
+    words = ops::rounding_words(c);
+  }
+
+  explicit operator bool() const { return tops != nullptr; }
+
+  /// Elements [at, at + n) as floats, and back.
+  void fetch(i64 at, float* to, i64 n) const {
+    if (rests == nullptr) return widen(tops + at, to, n);
+    join_floats(tops + at, rests + at, to, n);
+  }
+  void put(const float* from, i64 at, i64 n) const {
+    if (rests == nullptr) return narrow_by_chance(from, tops + at, n, words, at);
+    split_floats(from, tops + at, rests + at, n);
+  }
+};
+
+/// A parameter and its optimizer's states, all f32; or the parameter in halves.
 struct parameter_block {
   float* weight = nullptr;
   float* state[3] = {nullptr, nullptr, nullptr};
-  half* halves = nullptr;
-  const element_words* words = nullptr;
+  const half_parameter* halves = nullptr;
 };
 
 struct update_constants;
@@ -238,14 +265,13 @@ void update_halves(const update_constants& k, const parameter_block& p, const Gr
         const i32 rest = static_cast<i32>(count - j);
         store_partial(piece + j, g.some(i + j, rest), rest);
       }
-      half* const halves = p.halves + at + i;
-      widen(halves, weights, count);
+      p.halves->fetch(at + i, weights, count);
       parameter_block floats{weights};
       for (i32 s = 0; s < 3; ++s) {
         floats.state[s] = p.state[s] == nullptr ? nullptr : p.state[s] + at + i;
       }
       apply_divided(k, floats, piece, 0, count);
-      narrow_by_chance(weights, halves, count, *p.words, at + i);
+      p.halves->put(weights, at + i, count);
     }
   }
 }
@@ -406,11 +432,8 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
       constants_of(c.attr->update, c.step->learning_rate, applied, scale, factor);
   parameter_block parameter{c.output<float>(0),
                             {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  const element_words words = ops::rounding_words(c);
-  if (c.sizes->output_type(0) == element::f16) {
-    parameter.halves = c.output<half>(0);
-    parameter.words = &words;
-  }
+  const half_parameter halves(c);
+  if (halves) parameter.halves = &halves;
   if (scaler != nullptr && scaling.skip == skip_rule::tensor) {
     constexpr i64 kept = 8192;
     if (count <= kept) {

@@ -239,8 +239,7 @@ class stored_update {
   explicit stored_update(const call& c)
       : rule(c.attr->update),
         weight(c.output<float>(0)),
-        halves(c.sizes->output_type(0) == element::f16 ? c.output<half>(0) : nullptr),
-        words(ops::rounding_words(c)),
+        halves(c),
         applied(*c.output<i32>(4)),
         gradient_(c.input<T>(0)) {
     const float* const scaler = c.input<float>(2);
@@ -277,20 +276,19 @@ class stored_update {
 
   /// Weights [i, i + n) as floats: where they lie, or halves in `buffer`.
   float* weights(i64 i, i64 n, float* buffer) const {
-    if (halves == nullptr) return weight + i;
-    widen(halves + i, buffer, n);
+    if (!halves) return weight + i;
+    halves.fetch(i, buffer, n);
     return buffer;
   }
   /// Puts changed weights back where they belong.
   void put_weights(const float* x, i64 i, i64 n) const {
-    if (halves != nullptr) narrow_by_chance(x, halves + i, n, words, i);
+    if (halves) halves.put(x, i, n);
   }
 
   update_rule rule;
   update_constants scale{};
   float* weight;
-  half* halves;  // or null: the parameter has 16 bits, and is rounded by chance
-  element_words words;
+  half_parameter halves;
   i32& applied;
 
  private:
@@ -301,7 +299,7 @@ class stored_update {
 template <class T, class Step>
 void run_rule(const call& c, const stored_update<T>& u, const Step& step, i64 first, i64 last) {
   const parameter_block p{u.weight, {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  if (sizeof(T) == 4 && !u.scale.divides && u.halves == nullptr) {
+  if (sizeof(T) == 4 && !u.scale.divides && !u.halves) {
     detail::run_update(step, p, detail::gradient_in_memory{u.floats(first, 0, nullptr)}, first,
                        last - first);
     return;
@@ -441,7 +439,7 @@ void lamb_slice(const call& c, const stored_update<T>& u, i64 first, i64 count) 
                  });
   const float rate = ops::lamb_rate(u.rule, lr, sums.weight, sums.other);
   parallel_ranges(c.step->threads, count, [&](i64 from, i64 last) {
-    const i64 whole = u.halves == nullptr ? last - from : sum_blocks::piece;
+    const i64 whole = !u.halves ? last - from : sum_blocks::piece;
     float wide[sum_blocks::piece];
     for (i64 i = from; i < last; i += whole) {
       const i64 at = first + i;

@@ -9,6 +9,7 @@
 // look for overflows and once to apply it, and so needs no buffer.
 
 #include <tessera/backends/reference/product.hpp>
+#include <tessera/core/split_float.hpp>
 #include <tessera/ops/update.hpp>
 
 namespace tessera::reference {
@@ -46,19 +47,32 @@ struct as_stored {
   auto operator()(i64 i) const { return rounded_to(gradient.type(), gradient(i)); }
 };
 
-/// The parameter of an update: 16-bit ones are rounded by chance, to the next one up or down.
+/// The parameter of an update: 16-bit ones are rounded by chance, to the next one up or down, or
+/// have 16 bits more in a tensor of their own.
 template <class Real>
 struct updated_cells {
   cells<Real> values;
   element_words words;
   std::byte* bytes;
+  u16* rests;
 
   explicit updated_cells(const call& c)
-      : values(out<Real>(c, 0)), words(ops::rounding_words(c)), bytes(c.out[0]) {}
+      : values(out<Real>(c, 0)),
+        words(ops::rounding_words(c)),
+        bytes(c.out[0]),
+        rests(c.output<u16>(ops::rest_slot)) {}
 
-  Real operator[](i64 i) const { return values[i]; }
+  Real operator[](i64 i) const {
+    if (rests == nullptr) return values[i];
+    if (values.type() == element::f16) return join_float(at<half>(i), rests[i]);
+    return join_float(at<bfloat16>(i), rests[i]);
+  }
   void set(i64 i, Real value) const {
     const float x = static_cast<float>(value);
+    if (rests != nullptr) {
+      if (values.type() == element::f16) return split_float(x, at<half>(i), rests[i]);
+      return split_float(x, at<bfloat16>(i), rests[i]);
+    }
     if (values.type() == element::f16) {
       reinterpret_cast<half*>(bytes)[i] = to_half_stochastic_add(x, words.of(i));
     } else if (values.type() == element::bf16) {
@@ -66,6 +80,12 @@ struct updated_cells {
     } else {
       values.set(i, value);
     }
+  }
+
+ private:
+  template <class T>
+  T& at(i64 i) const {
+    return reinterpret_cast<T*>(bytes)[i];
   }
 };
 
