@@ -95,6 +95,15 @@ TEST_CASE("a machine from a file prices as the constant does", "[machine_file]")
   CHECK(price(described, s) == of_half);
 }
 
+TEST_CASE("the examples' machine is the preset that it names, with its own fields",
+          "[machine_file]") {
+  const machine m = read_machine(testing::data_file("../../examples/machines/edge_npu.json"));
+  CHECK(std::string(m.name) == "edge_npu");
+  CHECK(m.matrix.rows == 32);
+  CHECK(m.vector.divide == small_array.vector.divide);
+  CHECK(price(m, dense_layer()).cycles() < price(small_array, dense_layer()).cycles());
+}
+
 TEST_CASE("a wrong machine file is told in one line with file and field", "[machine_file]") {
   CHECK(refusal("[]") == "machine: m.json: expected an object, got []");
   CHECK(refusal("{}") ==

@@ -38,6 +38,19 @@ TEST_CASE("Ethos-U55 takes 4 cycles for a micro-block of 32 inputs, or loads wei
   STATIC_REQUIRE(conv(ethos_u55_32, 1600, 32, 4, {1, 1}) * 32 == i64{1600} * 32 * 4);
 }
 
+TEST_CASE("Ethos-U55 pools a cell of the window a cycle, four at least", "[machine]") {
+  using accelerator::ethos_u55_256;
+  // 32 outputs are one micro-block.
+  STATIC_REQUIRE(matrix_cost::pool(ethos_u55_256, 320, 1, 9, bytes) == 10 * 9);
+  STATIC_REQUIRE(matrix_cost::pool(ethos_u55_256, 321, 1, 2, bytes) == 11 * 4);
+  STATIC_REQUIRE(matrix_cost::pool(ethos_u55_256, 320, 1, 9, element::f16) == 2 * 10 * 9);
+  // FP32, and machines without, pool on the vector unit.
+  STATIC_REQUIRE(matrix_cost::pool(ethos_u55_256, 320, 1, 9, element::f32) ==
+                 vector_cost::pool(ethos_u55_256.vector, 320, 1, 9, element::f32));
+  STATIC_REQUIRE(matrix_cost::pool(accelerator::ipu_mk1, 320, 1, 9, element::f16) ==
+                 vector_cost::pool(accelerator::ipu_mk1.vector, 320, 1, 9, element::f16));
+}
+
 TEST_CASE("NVDLA rounds channels and filters up to 16, folds strides, and knows Winograd",
           "[machine]") {
   using accelerator::nvdla_full;

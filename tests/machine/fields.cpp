@@ -44,8 +44,8 @@ TEST_CASE("every field of a machine is listed once", "[machine]") {
   });
   // A field more or less changes one of the three: list it in machine/fields.hpp, then put it right
   // here. What the fields do not fill is padding.
-  CHECK(names.size() == 101);
-  CHECK(bytes == 398);
+  CHECK(names.size() == 102);
+  CHECK(bytes == 402);
   CHECK(sizeof(machine) == 432);
 }
 

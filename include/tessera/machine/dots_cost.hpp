@@ -99,6 +99,23 @@ constexpr i64 product(const machine& m, i64 positions, i64 in, i64 out, element 
   return start + ceil_div(steps * each, folded);
 }
 
+/// Are windows of `type` pooled by the units?
+constexpr bool pools(const machine& m, element type) {
+  return m.matrix.form == matrix_form::dots && m.matrix.dots.pool_cycles > 0 &&
+         m.matrix.dots.macs(type) > 0;
+}
+
+/// Pooling of `outputs` elements: a cycle for each cell of the window and micro-block, four at
+/// least on Ethos-U; twice as many where a type is multiplied at half the rate.
+constexpr i64 pool(const machine& m, i64 outputs, i64 window, element type) {
+  const dot_units& d = m.matrix.dots;
+  if (outputs <= 0) return 0;
+  const i64 slower = d.macs_i8 > d.macs(type) ? ceil_div(d.macs_i8, d.macs(type)) : 1;
+  const i64 cycles = window > d.pool_cycles ? window : i64{d.pool_cycles};
+  return m.matrix.supervisor_cycles +
+         ceil_div(outputs, i64{d.positions} * d.out_group) * cycles * slower;
+}
+
 /// Multiplications per cycle at best, of a product without a window.
 constexpr i64 peak_macs(const machine& m, element type) {
   const i64 macs = m.matrix.dots.macs(type);

@@ -89,6 +89,7 @@ constexpr void visit_fields(Unit& u, const Visit& visit) {
 
 template <fields_of<dot_units> Unit, class Visit>
 constexpr void visit_fields(Unit& u, const Visit& visit) {
+  using namespace machine_fields;
   visit("positions", u.positions, 1, 4096);
   visit("in_group", u.in_group, 1, 4096);
   visit("out_group", u.out_group, 1, 4096);
@@ -99,6 +100,7 @@ constexpr void visit_fields(Unit& u, const Visit& visit) {
   visit("macs_f32", u.macs_f32, 0, i64{1} << 30);
   visit("winograd_16ths", u.winograd_16ths, 16, 256);
   visit("folds_stride", u.folds_stride);
+  visit("pool_cycles", u.pool_cycles, 0, most_cycles);
 }
 
 template <fields_of<number_handling> Unit, class Visit>

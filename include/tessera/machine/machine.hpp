@@ -11,6 +11,15 @@
 //     offchip    memory beside the chip; dma: what moves to and from it
 //     energy     femtojoules per count                                           energy_costs.hpp
 //
+// One's own machine is a preset with other figures, or all of them:
+//
+//   constexpr machine mine = [] {
+//     machine m = accelerator::small_array;
+//     m.matrix.rows = m.matrix.cols = 32;
+//     m.offchip.read_bytes_per_second = 16'000'000'000;
+//     return m;
+//   }();
+//
 // A literal value of plain integers, so that it can be a template argument and a constant. Rates on
 // the chip are bytes per cycle in sixteenths, others per second; energies are in fJ. What a field
 // leaves at its default costs nothing and limits nothing. The same value drives the arithmetic of

@@ -98,6 +98,13 @@ constexpr i64 product(const machine& m, i64 rows, i64 in, i64 cols, element type
   return one < other ? one : other;
 }
 
+/// Cycles of pooling `outputs` elements in `rows` rows, `window` cells each: on the vector unit, or
+/// on units in step that pool.
+constexpr i64 pool(const machine& m, i64 outputs, i64 rows, i64 window, element type) {
+  if (dots_cost::pools(m, type)) return dots_cost::pool(m, outputs, window, type);
+  return vector_cost::pool(m.vector, outputs, rows, window, type);
+}
+
 /// Multiplications per cycle of one tile at best.
 constexpr i64 peak_macs(const machine& m, element type) {
   if (m.matrix.form == matrix_form::dots) return dots_cost::peak_macs(m, type);

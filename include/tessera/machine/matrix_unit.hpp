@@ -52,6 +52,7 @@ struct dot_units {
   i32 macs_f32 = 0;
   i32 winograd_16ths = 16;    // by which 3 x 3 windows are faster, in sixteenths
   bool folds_stride = false;  // a stride's cells become inputs: s_h s_w as many, as few cells
+  i32 pool_cycles = 0;        // the least for a micro-block of pooled outputs; 0: not pooled here
   friend constexpr bool operator==(const dot_units&, const dot_units&) = default;
 
   constexpr i32 macs(element type) const {

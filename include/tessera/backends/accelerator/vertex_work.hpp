@@ -399,7 +399,7 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const element type = p.transposed ? s.output_type(0) : s.input_type(0);
       w.outputs = positions * o;
       w.vector_ops = w.outputs * p.taps;
-      w.cycles = vector_cost::pool(m.vector, w.outputs, i64{size[axis_h]} * o, p.taps, type);
+      w.cycles = matrix_cost::pool(m, w.outputs, i64{size[axis_h]} * o, p.taps, type);
       i64 bytes = bytes_of(s.input_type(0));
       i64 written = bytes_of(s.output_type(0));
       if (s.has_input(1)) bytes += bytes_of(s.input_type(1));

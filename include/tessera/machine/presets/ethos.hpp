@@ -54,7 +54,8 @@ constexpr machine make_ethos_u55(i32 positions, i32 channels, i32 shram_kib, i32
                    .taps = 4,                          // or 4 taps of 8 channels
                    .block_positions = 16 * positions,  // a choice: 2 KiB of sums of 32 bits at most
                    .macs_i8 = macs,
-                   .macs_f16 = macs / 2};  // as 16-bit integers; 32 bits: the vector unit
+                   .macs_f16 = macs / 2,
+                   .pool_cycles = 4};  // as 16-bit integers; 32 bits: the vector unit
   m.matrix.numbers = {.in = element::int8,
                       .sum = element::int32,
                       .out = element::int8,
