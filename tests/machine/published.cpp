@@ -194,34 +194,3 @@ TEST_CASE("operands that stream in beside an array stall it as long as simulated
   CHECK(rows >= 33);
   CHECK(close * 100 >= rows * 75);
 }
-
-TEST_CASE("transfers from memory take whole bursts, latency and the rate", "[machine]") {
-  machine m;
-  m.clock_hz = 500'000'000;
-  m.offchip = {.read_bytes_per_second = 500'000'000, .latency_cycles = 64, .burst_bytes = 128};
-  m.dma.setup_cycles = 10;
-  CHECK(offchip_cost::read(m, 0) == 0);
-  CHECK(offchip_cost::read(m, 1) == 10 + 64 + 128);
-  CHECK(offchip_cost::read(m, 1000) == 10 + 64 + 1024);
-  CHECK(offchip_cost::read(m, 1000, 100) == 10 + 64 + 10 * 128);  // each row its own burst
-  CHECK(offchip_cost::write(m, 1000) == 10 + 64 + 1024);
-  m.offchip.write_bytes_per_second = 250'000'000;
-  CHECK(offchip_cost::write(m, 1024) == 10 + 64 + 2048);
-  CHECK(offchip_cost::read_and_write(m, 1024, 1024) == 10 + 64 + 2048);
-  m.dma.engines = 1;
-  CHECK(offchip_cost::read_and_write(m, 1024, 1024) == 2 * (10 + 64) + 1024 + 2048);
-  // Four channels at a quarter of the rate each: three bursts take as long as four.
-  m.offchip.channels = 4;
-  CHECK(offchip_cost::read(m, 3 * 128) == 10 + 64 + 4 * 128);
-  CHECK(offchip_cost::read(m, 5 * 128) == 10 + 64 + 8 * 128);
-  // 1 TiB at 34 GB/s and 0.7 GHz: products beyond 64 bits.
-  STATIC_REQUIRE(offchip_cost::ceil_scaled(i64{1} << 40, 700'000'000, 34'000'000'000) ==
-                 22'637'004'102);
-  STATIC_REQUIRE(offchip_cost::ceil_scaled(65536, 700'000'000, 34'000'000'000) == 1350);
-  STATIC_REQUIRE(offchip_cost::ceil_scaled(7, 3, 2) == 11);
-  STATIC_REQUIRE(offchip_cost::ceil_scaled(6, 3, 2) == 9);
-  // Vela: the first of n equal blocks fills, the longer of the two goes on.
-  STATIC_REQUIRE(offchip_cost::blocks(10, 30, 20) == 320);
-  STATIC_REQUIRE(offchip_cost::blocks(10, 20, 30) == 320);
-  STATIC_REQUIRE(offchip_cost::blocks(10, 20, 30, false) == 500);
-}

@@ -100,3 +100,39 @@ TEST_CASE("an exchange costs its start and the bytes of the busiest tile", "[mac
   // 2.5 bytes a cycle, in sixteenths.
   STATIC_REQUIRE(exchange_cost::transfer({.bytes_16ths = 40}, 100) == 40);
 }
+
+TEST_CASE("lock-step threads work together, a barrel's in turn", "[machine]") {
+  vector_unit v{.threads = 8, .lanes_f32 = 128, .lanes_f16 = 128};
+  v.issue = issue_form::lockstep;
+  CHECK(vector_cost::elementwise(v, 10240, element::f32, 1) == 10);
+  CHECK(vector_cost::peak(v, element::f32) == 1024);
+  v.issue = issue_form::barrel;
+  CHECK(vector_cost::elementwise(v, 10240, element::f32, 1) == 80);
+  CHECK(vector_cost::peak(v, element::f32) == 128);
+  CHECK(v.lanes(element::int8) == 128);
+  v.lanes_i8 = 512;
+  CHECK(v.lanes(element::int8) == 512);
+}
+
+TEST_CASE("an array that knows several dataflows takes the cheapest", "[machine]") {
+  machine m = accelerator::small_array;
+  const auto cycles = [&](i64 rows, i64 in, i64 cols) {
+    return matrix_cost::product(m, rows, in, cols, element::f16);
+  };
+  for (const i64 rows : {1, 40, 1000}) {
+    for (const i64 in : {3, 100, 900}) {
+      m.matrix.flows = {};
+      i64 least = 0;
+      for (const dataflow flow : {dataflow::output_stationary, dataflow::weight_stationary}) {
+        m.matrix.flow = flow;
+        const i64 c = cycles(rows, in, 64);
+        least = least == 0 || c < least ? c : least;
+      }
+      m.matrix.flows = {.output_stationary = true, .weight_stationary = true};
+      CHECK(cycles(rows, in, 64) == least);
+    }
+  }
+  // Wider operands pass the array several times.
+  m.matrix.passes_32 = 4;
+  CHECK(matrix_cost::product(m, 40, 100, 64, element::f32) == 4 * cycles(40, 100, 64));
+}
