@@ -40,6 +40,7 @@ using job = ts::training<Network, ts::softmax_cross_entropy, ts::adam, ts::batch
 
 using mixed = ts::mixed<ts::fp16, ts::skip_tensor>;
 using half = ts::pure<ts::fp16, ts::skip_tensor>;
+using brain = ts::mixed<ts::bf16, ts::skip_tensor, ts::static_scale<1>>;  // has f32's range
 
 static_assert(job<lenet5, ts::fp32>::memory.total_bytes < 3_MiB);  // all that training needs
 static_assert(job<lenet5, mixed>::memory.arena_bytes < 720_KiB);
@@ -78,6 +79,7 @@ void choose(const ts::data::split& digits, const std::string& model, const std::
   if (o.backend == "model") {
     using machine = ts::on<ts::accelerator::ipu_mk1>;
     if (o.precision == "half") return run<job<Network, half>, machine>(digits, model, picture, o);
+    if (o.precision == "bf16") return run<job<Network, brain>, machine>(digits, model, picture, o);
     return run<job<Network, mixed>, machine>(digits, model, picture, o);
   }
   if (o.precision == "half")
@@ -100,7 +102,7 @@ int main(int argc, char** argv) {
                          {"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
                           [&](const std::string& value) { model = value; }}});
     examples::check_choice("--model", model, {"lenet5", "mlp"});
-    examples::check_job(o, {"fp32", "fp16", "half"}, {"fp16", "half"});
+    examples::check_job(o, {"fp32", "fp16", "half"}, {"fp16", "bf16", "half"});
     const ts::data::split digits =
         o.data.empty() ? ts::data::drawn_digits(std::min<ts::i64>(60000, samples),
                                                 std::min<ts::i64>(10000, samples), 1)

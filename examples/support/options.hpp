@@ -46,7 +46,7 @@ inline constexpr const char* usage =
     "  --data DIR         folder of the data set (default: $TESSERA_DATA/NAME, else made data)\n"
     "  --epochs N         how often to go through the training data; 0 only evaluates\n"
     "  --seed N           of weights, order and dropout; the same seed gives the same bits\n"
-    "  --precision P      fp32, fp16 (mixed), half (no 32-bit weights)\n"
+    "  --precision P      fp32; mixed fp16, bf16; half (no 32-bit weights)\n"
     "  --backend B        host, model (the accelerator model)\n"
     "  --machine NAME     of the accelerator model\n"
     "  --threads N        no result depends on it\n"

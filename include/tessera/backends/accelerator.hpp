@@ -6,6 +6,11 @@
 //   machine + signature -> mapping -> price            constants (mapping.hpp, price.hpp, fits.hpp)
 //   machine + signature -> kernel  -> results, counters            (kernels.hpp, counters.hpp)
 //
+// What it computes: storage in f32, f16 and bf16 with sums in f32, bytes with sums in i32
+// (quantized inference); sums in the machine's order, results rounded, flushed and saturated as it
+// says (machine/numerics.hpp). Parameters without 32-bit masters are rounded by chance on any
+// machine.
+//
 // What the model promises
 //   results    bit for bit the same on every host, compiler, vector width and number of threads
 //   counters   equal to the price, for every operation
