@@ -4,13 +4,12 @@ if(TARGET tessera_catalogue)
 endif()
 set(tests ${PROJECT_SOURCE_DIR}/tests)
 
-# All kernels at once take a minute to compile for each backend, so programs that run graphs on the
-# reference alone do not wait for the others.
+# All kernels at once take a minute or two to compile for each backend, so programs that run graphs
+# on the reference alone do not wait for the others.
 add_library(tessera_test_reference STATIC EXCLUDE_FROM_ALL ${tests}/support/kernels/reference.cpp)
 add_library(tessera_test_backends STATIC EXCLUDE_FROM_ALL
   ${tests}/support/backends.cpp ${tests}/support/kernels/host.cpp
-  ${tests}/support/kernels/ipu_mk1.cpp ${tests}/support/kernels/small_array.cpp
-  ${tests}/support/kernels/tpu_v2_core.cpp)
+  ${tests}/support/kernels/accelerator.cpp)
 target_link_libraries(tessera_test_backends PUBLIC tessera_test_reference)
 
 # The table of operations. It only makes graphs: nobody waits for it at run time.
