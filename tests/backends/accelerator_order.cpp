@@ -4,6 +4,8 @@
 
 #include <support/catch.hpp>
 
+#include <array>
+
 #include "accelerator_support.hpp"
 
 using namespace tessera;
@@ -52,6 +54,7 @@ u32 word_of(const machine& on, i64 i) {
 }
 
 float number(half x) { return to_float(x); }
+float number(bfloat16 x) { return to_float(x); }
 float number(float x) { return x; }
 
 /// An operand as the machine's matrix unit takes it.
@@ -63,6 +66,8 @@ float operand(const machine& on, float x) {
   return on.matrix.numbers.flush_inputs && std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x;
 }
 
+float operand(const machine& on, bfloat16 x) { return operand(on, to_float(x)); }
+
 /// A sum as the machine stores it as element `i` of a tensor.
 void give(const machine& on, std::vector<half>& to, i64 i, float x) {
   half y;
@@ -73,6 +78,17 @@ void give(const machine& on, std::vector<half>& to, i64 i, float x) {
   }
   if (on.matrix.numbers.saturate && (y.bits & 0x7fff) == 0x7c00) --y.bits;
   if (on.matrix.numbers.flush_outputs && (y.bits & 0x7c00) == 0) y.bits &= 0x8000;
+  to[static_cast<std::size_t>(i)] = y;
+}
+void give(const machine& on, std::vector<bfloat16>& to, i64 i, float x) {
+  bfloat16 y;
+  switch (on.matrix.round) {
+    case rounding::nearest_even: y = to_bfloat16(x); break;
+    case rounding::toward_zero: y = to_bfloat16_toward_zero(x); break;
+    case rounding::stochastic: y = to_bfloat16_stochastic(x, word_of(on, i)); break;
+  }
+  if (on.matrix.numbers.saturate && (y.bits & 0x7fff) == 0x7f80) --y.bits;
+  if (on.matrix.numbers.flush_outputs && (y.bits & 0x7f80) == 0) y.bits &= 0x8000;
   to[static_cast<std::size_t>(i)] = y;
 }
 void give(const machine& on, std::vector<float>& to, i64 i, float x) {
@@ -299,6 +315,16 @@ TEST_CASE("sums are made in the order that is stated, bit for bit", "[backends]"
         check_bits<half>(two_by_two, narrow);
         check_bits<half>(small_trees, narrow);
         check_bits<half>(large_trees, narrow);
+        model_case brain = conv_case(what, n, element::bf16, last, true);
+        for (std::size_t slot = 0; slot < 3; ++slot) {
+          for (std::size_t i = 0; i < brain.in[slot].size() / 2; ++i) {
+            brain.input<bfloat16>(static_cast<i32>(slot))[i] = to_bfloat16(random.uniform(-1, 1));
+          }
+        }
+        check_bits<bfloat16>(cuts, brain);
+        check_bits<bfloat16>(short_folds, brain);
+        check_bits<bfloat16>(long_folds, brain);
+        check_bits<bfloat16>(small_trees, brain);
         model_case wide = conv_case(what, n, element::f32, last, true);
         random.fill_inputs(wide);
         check_bits<float>(blocks_of_four, wide);
@@ -351,6 +377,48 @@ TEST_CASE("vector operations store their results as the machine says, whoever co
     for (const i32 threads : {1, 3}) {
       run_on_machine(on, m, &accelerator::run_add<half>, threads);
       CHECK(std::memcmp(wanted.data(), m.output<half>(0), 5003 * sizeof(half)) == 0);
+    }
+  }
+}
+
+TEST_CASE("products of two activations are summed in the same orders", "[backends]") {
+  random_values random(16);
+  // y (rows, columns) = scale a (rows, inner) b (inner, columns), row by row.
+  for (const auto& [rows, inner, columns] :
+       {std::array{1, 5, 1}, std::array{33, 300, 7}, std::array{40, 64, 65}}) {
+    model_case m;
+    m.sizes.what = kind::matmul;
+    const i32 r = rows, k = inner, c = columns;
+    matmul_sizes{1, 1, r, k, c, {0, 0, k, 1}, {0, 0, c, 1}, {r * c, r * c, c, 1}}.write(m.sizes);
+    m.attr.product.scale = 0.75f;
+    m.give_input(0, i64{r} * k, element::f16);
+    m.give_input(1, i64{k} * c, element::f16);
+    m.give_output(0, i64{r} * c, element::f16);
+    random.fill_inputs(m);
+    m.step.seed = step_seed;
+    m.step.step = step_number;
+    for (const machine& on : {blocks_of_four, chains, cuts, chance_chains, short_folds, long_folds,
+                              two_by_two, small_trees, large_trees}) {
+      const accelerator::mapping map = accelerator::map(on, m.sizes);
+      std::vector<half> wanted(static_cast<std::size_t>(r * c));
+      for (i32 i = 0; i < r; ++i) {
+        for (i32 j = 0; j < c; ++j) {
+          float total = 0;
+          for (i32 block = 0; block < map.count(accelerator::axis_c); ++block) {
+            sum_in_order sum(on.matrix);
+            const i32 begin = map.begin(accelerator::axis_c, block);
+            for (i32 at = begin; at < begin + map.size(accelerator::axis_c, block); ++at) {
+              sum.add(operand(on, m.input<half>(0)[i * k + at]),
+                      operand(on, m.input<half>(1)[at * c + j]));
+            }
+            total = block == 0 ? sum.result() : total + sum.result();
+          }
+          give(on, wanted, i * c + j, total * 0.75f);
+        }
+      }
+      run_on_machine(on, m, &accelerator::run_matmul<half>, 2);
+      CAPTURE(r, k, c, static_cast<i32>(on.matrix.order), on.matrix.depth);
+      CHECK(std::memcmp(wanted.data(), m.output<half>(0), wanted.size() * sizeof(half)) == 0);
     }
   }
 }
