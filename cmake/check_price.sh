@@ -59,6 +59,11 @@ refuses 'whole number' --batches 1,x
 echo '{"base": "ipu_mk1", "name": "twice", "tiles": 2432}' > twice.json
 "$program" --model lenet5 --machine twice.json > out.txt
 grep -q 'vertices .* on 2,432 tiles' out.txt || fail "the machine of a file was not taken"
+# Written with all its fields it is the same machine.
+"$program" --model lenet5 --machine twice.json --save-machine whole.json > out.txt
+grep -q '"in_group_cycles": 15' whole.json || fail "the machine was not written"
+"$program" --model lenet5 --machine whole.json > again.txt
+cmp -s out.txt again.txt || fail "the machine that was written is another one"
 echo '{"base": "ipu_mk1", "tiles": "many"}' > many.json
 refuses '"tiles": expected a whole number' --machine many.json
 refuses '"abacus"' --machine abacus

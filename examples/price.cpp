@@ -33,6 +33,7 @@ namespace {
 constexpr const char* help =
     "  --model NAME       a network of the zoo (default: lenet5)\n"
     "  --machine NAME     a machine by its name, or in a file NAME.json (default: ipu_mk1)\n"
+    "  --save-machine F   all fields of that machine (F.json), to change and to read again\n"
     "  --mode M           training (the whole step, the default), inference\n"
     "  --batch N          samples of a step (default: the network's own)\n"
     "  --precision P      fp32, fp16 (mixed, the default), bf16 (mixed), half (16-bit weights, no\n"
@@ -59,6 +60,7 @@ struct command_line {
   std::vector<ts::i32> batches;
   bool published = false;
   std::vector<ts::i32> devices;
+  std::string save_machine;
   std::string report, trace, roofline, heat, graph, scaling;
 };
 
@@ -86,6 +88,8 @@ command_line parse(int argc, char** argv) {
       c.asked.model = examples::network_called(value()).name;
     } else if (name == "--machine") {
       c.machine = value();
+    } else if (name == "--save-machine") {
+      file(c.save_machine);
     } else if (name == "--mode") {
       choice(c.asked.mode, {"training", "inference"});
     } else if (name == "--batch") {
@@ -221,6 +225,7 @@ int main(int argc, char** argv) {
   return examples::run("price", [&] {
     const command_line c = parse(argc, argv);
     const ts::machine machine = examples::machine_called(c.machine);
+    if (!c.save_machine.empty()) ts::accelerator::write_machine(c.save_machine, machine);
     const std::vector<ts::machine> others = machines_of(c);
     examples::check_precision(c.asked);
     check_devices(c, machine);
