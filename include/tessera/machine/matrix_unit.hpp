@@ -21,9 +21,9 @@ enum class dataflow : u8 { output_stationary, weight_stationary, input_stationar
 /// How a fold of a systolic array follows the one before.
 ///
 ///   scalesim      it waits until all is done, as SCALE-Sim counts
-///   pipelined     without a gap: the next operands are loaded, and the last results leave, beside
-///   it hidden_load   the next weights are loaded beside it, its results leave alone hidden_drain
-///   its results leave beside the next, whose weights are loaded alone
+///   pipelined     no gap: the next operands are loaded, and the last results leave, beside it
+///   hidden_load   the next weights are loaded beside it; its results leave before it follows
+///   hidden_drain  its results leave beside the next, whose weights are loaded alone
 enum class fold_mode : u8 { scalesim, pipelined, hidden_load, hidden_drain };
 
 /// Do the results of a fold leave while the next one runs?
@@ -53,6 +53,7 @@ struct dot_units {
   i32 winograd_16ths = 16;    // by which 3 x 3 windows are faster, in sixteenths
   bool folds_stride = false;  // a stride's cells become inputs: s_h s_w as many, as few cells
   i32 pool_cycles = 0;        // the least for a micro-block of pooled outputs; 0: not pooled here
+
   friend constexpr bool operator==(const dot_units&, const dot_units&) = default;
 
   constexpr i32 macs(element type) const {

@@ -30,7 +30,7 @@ struct offchip_unit {
   i64 bytes = 0;           // capacity; 0: as much as is asked for
   i32 latency_cycles = 0;  // of a transfer, before its first byte
   i32 burst_bytes = 1;     // the least that is moved
-  i32 channels = 1;  // bursts go to them in turn; what is less than one for each leaves some idle
+  i32 channels = 1;        // take bursts in turn; fewer than one for each leave some idle
 
   constexpr bool exists() const { return read_bytes_per_second > 0; }
 

@@ -19,7 +19,7 @@ namespace tessera {
 ///            columns begin with the sums of the fold before
 ///   block4   acc = acc + ((p_0 + p_1) + (p_2 + p_3)) for each four in order; missing ones are 0
 ///   folds    a chain for each `rows` products, from +0; the chains are added up in order: an array
-///            whose weights or inputs stay in place
+///            whose weights or inputs stay in place; outputs in place cannot make it
 ///   tree     acc = acc + (balanced tree of `depth` products) for each `depth` in order, neighbours
 ///            first, missing ones are 0; block4 is the tree of depth 4
 enum class accumulation : u8 { chain, block4, folds, tree };

@@ -12,7 +12,7 @@
 //   nvdla_full      2,048 INT8, Winograd for 3 x 3 windows                             nvdla.hpp
 //   v100_sm         one multiprocessor of a GPU, eight tensor cores                    gpu.hpp
 //   host            eight cores of a desktop                                           host.hpp
-//   small_array     an example of one's own: a 16 x 16 systolic array beside 4 MiB small_array.hpp
+//   small_array     one's own, to start from: a 16 x 16 systolic array, 4 MiB small_array.hpp
 //
 // `machines` lists them for programs that take a name, `find_machine` looks one up.
 

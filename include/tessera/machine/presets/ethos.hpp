@@ -45,7 +45,7 @@ constexpr machine make_ethos_u55(i32 positions, i32 channels, i32 shram_kib, i32
               .issue = issue_form::lockstep};
   m.matrix.form = matrix_form::dots;
   m.matrix.order = accumulation::tree;
-  m.matrix.weight_load_bytes = 8;  // 32 x channels weights in 32 channels / 8 cycles
+  m.matrix.weight_load_bytes = 8;  // Vela: 32 cycles for 32 x 8 weights
   m.matrix.depth = 8;              // dpu_dot_product_width
   const i32 macs = 8 * positions * channels;
   m.matrix.dots = {.positions = positions,
@@ -54,8 +54,8 @@ constexpr machine make_ethos_u55(i32 positions, i32 channels, i32 shram_kib, i32
                    .taps = 4,                          // or 4 taps of 8 channels
                    .block_positions = 16 * positions,  // a choice: 2 KiB of sums of 32 bits at most
                    .macs_i8 = macs,
-                   .macs_f16 = macs / 2,
-                   .pool_cycles = 4};  // as 16-bit integers; 32 bits: the vector unit
+                   .macs_f16 = macs / 2,  // as 16-bit integers; 32 bits: the vector unit
+                   .pool_cycles = 4};
   m.matrix.numbers = {.in = element::int8,
                       .sum = element::int32,
                       .out = element::int8,
