@@ -19,17 +19,30 @@ namespace {
 
 // swish of tests/support/swish.hpp, with functions and costs for the model.
 void swish_on_tiles(const machine& m, const call& c, i64 first, i64 count) {
-  accelerator::map_elements<float>(
-      m, c, first, count, [](accelerator::lanes x) { return x * accelerator::sigmoid(x); });
+  accelerator::map_values(m, c, first, count,
+                          [](accelerator::lanes x) { return x * accelerator::sigmoid(x); });
 }
 
 void swish_gradient_on_tiles(const machine& m, const call& c, i64 first, i64 count) {
-  accelerator::map_pairs<float>(m, c, 0, 5, first, count,
-                                [](accelerator::lanes x, accelerator::lanes dy) {
-                                  const accelerator::lanes s = accelerator::sigmoid(x);
-                                  const accelerator::lanes one = accelerator::set(1.0f);
-                                  return dy * accelerator::fma(x * s, one - s, s);
-                                });
+  accelerator::map_value_pairs(m, c, 0, 5, first, count,
+                               [](accelerator::lanes x, accelerator::lanes dy) {
+                                 const accelerator::lanes s = accelerator::sigmoid(x);
+                                 const accelerator::lanes one = accelerator::set(1.0f);
+                                 return dy * accelerator::fma(x * s, one - s, s);
+                               });
+}
+
+// For other backends, in any storage.
+void swish_kernel(const call& c) {
+  const user_values x(c, 0), y(c, 8);
+  for (i64 i = 0; i < c.sizes->n[4]; ++i) y.set(i, x[i] / (1 + std::exp(-x[i])));
+}
+void swish_gradient_kernel(const call& c) {
+  const user_values x(c, 0), dy(c, 5), dx(c, 8);
+  for (i64 i = 0; i < c.sizes->n[4]; ++i) {
+    const float s = 1 / (1 + std::exp(-x[i]));
+    dx.set(i, dy[i] * (s + x[i] * s * (1 - s)));
+  }
 }
 
 // Not linear in the elements, so that no count per element could say it.
@@ -49,6 +62,9 @@ constexpr accelerator::codelet swish_gradient_codelet{&swish_gradient_on_tiles,
 
 constexpr user_operation tiled_swish = [] {
   user_operation op = testing::swish;
+  op.any_width = true;
+  op.forward = &swish_kernel;
+  op.gradient = &swish_gradient_kernel;
   op.codelet = &swish_codelet;
   op.gradient_codelet = &swish_gradient_codelet;
   return op;
@@ -58,9 +74,9 @@ struct tiled_swish_layer {
   static constexpr value build(builder& b, value x) { return b.apply(tiled_swish, x); }
 };
 
-template <class Activation>
+template <class Activation, class Precision = fp32>
 using job = training<network<image<1, 20, 20>, flatten, dense<90>, Activation, dense<10>>,
-                     softmax_cross_entropy, sgd, batch<16>>;
+                     softmax_cross_entropy, sgd, batch<16>, Precision>;
 
 constexpr machine chip = accelerator::ipu_mk1;
 constexpr i64 outputs = 16 * 90;
@@ -141,6 +157,21 @@ TEST_CASE("a step with codelets costs what its counters read, and trains as on t
     CHECK(off < 1e-6f);
     CHECK(more != weights);
   }
+}
+
+TEST_CASE("codelets work in 16 bits where their operation says so", "[backends]") {
+  using halves = job<tiled_swish_layer, mixed<fp16>>;
+  trainer<halves, on<chip>> t(seed{2});
+  const std::vector<float> weights = train(t, 1);
+  CHECK(t.counters().total == cost<halves, chip>);
+  CHECK(cost<halves, chip>.exchange_bytes < cost<job<tiled_swish_layer>, chip>.exchange_bytes);
+  trainer<halves> host(seed{2});
+  const std::vector<float> expected = train(host, 1);
+  float off = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    off = std::max(off, std::abs(weights[i] - expected[i]));
+  }
+  CHECK(off < 1e-4f);  // a rate of 0.05 times places of halves
 }
 
 TEST_CASE("prices of a graph know the codelets in it", "[backends]") {

@@ -37,7 +37,7 @@ template <machine M, signature S>
 constexpr kernel make_kernel() {
   constexpr element storage = storage_of(S);
   if constexpr (is_user(S.what)) {
-    return user_sizes::all_stored(S, element::f32) ? run_on<M, &run_user> : nullptr;
+    return user_sizes::in_single(S) ? run_on<M, &run_user> : nullptr;
   } else if constexpr (is_move(S.what)) {
     return has_one_type(S) ? run_on<M, kernel_for<S.what, float>(S)> : nullptr;
   } else if constexpr (storage == element::f16) {
@@ -90,7 +90,7 @@ kernel find_for(const signature& s) {
 template <machine M, kind What>
 kernel find_for_kind(const signature& s) {
   if constexpr (is_user(What)) {
-    return user_sizes::all_stored(s, element::f32) ? run_on<M, &run_user> : nullptr;
+    return user_sizes::in_single(s) ? run_on<M, &run_user> : nullptr;
   }
   if constexpr (is_move(What)) {
     return has_one_type(s) ? run_on<M, kernel_for<What, float>({})> : nullptr;

@@ -483,17 +483,33 @@ struct user_sizes {
   i32 batch = 0;
   i32 sixteenths = 16;     // of an operation, for each output element: the price
   bool in_double = false;  // there is a kernel for f64
+  bool any_width = false;  // kernels know values of 16 bits, too
 
   static constexpr user_sizes of(const signature& s) {
-    return {{s.n[0], s.n[1], s.n[2], s.n[3]}, s.n[4], s.n[5], s.n[6], s.n[7] != 0};
+    return {{s.n[0], s.n[1], s.n[2], s.n[3]},
+            s.n[4],
+            s.n[5],
+            s.n[6],
+            (s.n[7] & 1) != 0,
+            (s.n[7] & 2) != 0};
   }
   constexpr void write(signature& s) const {
     for (i32 i = 0; i < 4; ++i) s.n[i] = inputs[i];
-    s.n[4] = output, s.n[5] = batch, s.n[6] = sixteenths, s.n[7] = in_double ? 1 : 0;
+    s.n[4] = output, s.n[5] = batch, s.n[6] = sixteenths;
+    s.n[7] = (in_double ? 1 : 0) + (any_width ? 2 : 0);
   }
   /// True where the user has kernels for what the operands are stored as.
   static constexpr bool known(const signature& s) {
-    return all_stored(s, element::f32) || (all_stored(s, element::f64) && of(s).in_double);
+    return in_single(s) || (all_stored(s, element::f64) && of(s).in_double);
+  }
+  /// The same of the kernel that computes in f32.
+  static constexpr bool in_single(const signature& s) {
+    if (!of(s).any_width) return all_stored(s, element::f32);
+    for (i32 slot = 0; slot < 16; ++slot) {
+      if (!s.has_input(slot)) continue;
+      if (!is_real(s.input_type(slot)) || s.input_type(slot) == element::f64) return false;
+    }
+    return true;
   }
   /// True where all operands are stored as `type`.
   static constexpr bool all_stored(const signature& s, element type) {

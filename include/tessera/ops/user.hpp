@@ -7,7 +7,8 @@
 //   user_gradient   (x0[, x1, x2, x3], y, dy), y in slot 4       dx0[, ...], those that are wanted
 //
 // Saved for the backward pass: what the definition says, the inputs and the output. In place: over
-// x0 where the definition allows it. Stored as f32; as f64 where there are kernels for that.
+// x0 where the definition allows it. Stored as f32; as f64 and in
+// 16 bits where there are kernels for that.
 
 #include <tessera/ir/user_operation.hpp>
 #include <tessera/ops/adjoints.hpp>
@@ -76,6 +77,7 @@ constexpr user_sizes sizes_of_user(const graph& g, const operation& op) {
   const float ops = forward ? what.vector_ops_per_element : what.gradient_ops_per_element;
   sizes.sixteenths = static_cast<i32>(ops * 16.0f + 0.5f);
   sizes.in_double = (forward ? what.forward_f64 : what.gradient_f64) != nullptr;
+  sizes.any_width = what.any_width;
   return sizes;
 }
 

@@ -9,7 +9,7 @@
 //
 //   // y = x sigmoid(x), on lanes; the vector unit needs an exponential, a division, two more
 //   inline void swish_on_tiles(const machine& m, const call& c, i64 first, i64 count) {
-//     accelerator::map_elements<float>(m, c, first, count, [](accelerator::lanes x) {
+//     accelerator::map_values(m, c, first, count, [](accelerator::lanes x) {
 //       return x * accelerator::sigmoid(x);
 //     });
 //   }
@@ -50,7 +50,8 @@ struct codelet_cost {
 struct codelet {
   /// Writes elements [first, first + count) of the output (gradients: of those inputs that have as
   /// many elements as the output), whatever range it is called with; a range may be that of several
-  /// tiles. Values are f32. Null: the kernel for hosts writes all at once.
+  /// tiles. Values are f32, or as `any_width` allows. Null: the kernel for hosts writes all at
+  /// once.
   void (*compute)(const machine& m, const call& c, i64 first, i64 count) = nullptr;
 
   /// A pure, constexpr function of machine and sizes. Null: the definition's operations per

@@ -65,6 +65,25 @@ void map_pairs(const machine& m, const call& c, i32 slot_a, i32 slot_b, i64 firs
   }
 }
 
+/// The same for operands of the type that the call says: for codelets of users.
+template <class F>
+void map_values(const machine& m, const call& c, i64 first, i64 count, const F& f) {
+  switch (c.sizes->output_type(0)) {
+    case element::f16: return map_elements<half>(m, c, first, count, f);
+    case element::bf16: return map_elements<bfloat16>(m, c, first, count, f);
+    default: return map_elements<float>(m, c, first, count, f);
+  }
+}
+template <class F>
+void map_value_pairs(const machine& m, const call& c, i32 slot_a, i32 slot_b, i64 first, i64 count,
+                     const F& f) {
+  switch (c.sizes->output_type(0)) {
+    case element::f16: return map_pairs<half>(m, c, slot_a, slot_b, first, count, f);
+    case element::bf16: return map_pairs<bfloat16>(m, c, slot_a, slot_b, first, count, f);
+    default: return map_pairs<float>(m, c, slot_a, slot_b, first, count, f);
+  }
+}
+
 /// to[i] = f(x[i]) with `f` on lanes.
 template <class T, class F>
 void run_unary(const machine& m, const call& c, const F& f) {

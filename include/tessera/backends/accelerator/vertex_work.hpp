@@ -122,15 +122,18 @@ constexpr vertex_work user_work(const machine& m, const signature& s, i64 positi
   vertex_work w;
   i64 local = 0;  // bytes per element
   i64 whole = 0;
-  const auto place = [&](i64 elements, i64& apart) {
-    (elements == n.output ? local : apart) += 4 * (elements == n.output ? 1 : elements);
+  const auto place = [&](i64 elements, element type, i64& apart) {
+    const bool here = elements == n.output;
+    (here ? local : apart) += bytes_of(type) * (here ? 1 : elements);
   };
   for (i32 i = 0; i < 4; ++i) {
-    if (s.has_input(i)) place(n.inputs[i], w.fixed_bytes);
-    if (s.what == kind::user_gradient && s.has_output(i)) place(n.inputs[i], whole);
+    if (s.has_input(i)) place(n.inputs[i], s.input_type(i), w.fixed_bytes);
+    if (s.what == kind::user_gradient && s.has_output(i)) {
+      place(n.inputs[i], s.output_type(i), whole);
+    }
   }
   for (const i32 slot : {4, 5, 8}) {  // output and its gradient; the output of the forward kernel
-    if (slot == 8 ? s.what == kind::user : s.has_input(slot)) local += 4;
+    if (slot == 8 ? s.what == kind::user : s.has_input(slot)) local += bytes_of(s.input_type(slot));
   }
   if (const codelet* own = codelet_of(s, user); own != nullptr && own->cost != nullptr) {
     const codelet_cost stated = own->cost(m, {positions, n});

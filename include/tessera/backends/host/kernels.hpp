@@ -70,7 +70,7 @@ constexpr kernel_name name_of(const signature& s) {
   kernel_name name{s.what, element::f32, s.batch_last, false};
   if (s.what == kind::none || s.what == kind::count) return name;
   if (is_user(s.what)) {
-    name.supported = user_sizes::all_stored(s, element::f32);
+    name.supported = user_sizes::in_single(s);
     return name;
   }
   if (is_of_loss(s.what)) {
