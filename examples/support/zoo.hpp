@@ -38,6 +38,7 @@ inline const zoo_network& network_called(const std::string& name, const std::str
 
 inline tessera::update_rule rule_called(const std::string& optimizer) {
   if (optimizer == "sgd") return tessera::rule_of<tessera::sgd>();
+  if (optimizer == "summing") return tessera::rule_of<tessera::summing_sgd>();
   if (optimizer == "adam") return tessera::rule_of<tessera::adam>();
   return tessera::rule_of<tessera::momentum_sgd>();
 }

@@ -30,14 +30,14 @@ struct loss_attributes {
   float label_smoothing = 0;
   i32 ignore_index = -100;  // targets equal to it contribute nothing
   float weight = 1;         // factor on the loss and its gradient
-  i32 samples = 0;  // over time: rows are those of this many samples again and again; 0: by batch
-  float margin = 1;           // hinge losses, cosine_embedding, triplet
-  float delta = 1;            // smooth_l1 (beta), huber: where squares end
-  i32 power = 1;              // of the hinge, or of the distance in triplet: 1 or 2
-  float epsilon = 1e-6f;      // triplet: added to every difference
-  float temperature = 1;      // distillation
-  bool log_target = false;    // kl_div: targets are logarithms
-  i32 blank = 0;              // ctc: the class that stands for nothing
+  i32 samples = 0;   // over time: rows are those of this many samples again and again; 0: by batch
+  float margin = 1;  // hinge losses, cosine_embedding, triplet
+  float delta = 1;   // smooth_l1 (beta), huber: where squares end
+  i32 power = 1;     // of the hinge, or of the distance in triplet: 1 or 2
+  float epsilon = 1e-6f;       // triplet: added to every difference
+  float temperature = 1;       // distillation
+  bool log_target = false;     // kl_div: targets are logarithms
+  i32 blank = 0;               // ctc: the class that stands for nothing
   bool zero_infinity = false;  // ctc: what cannot be aligned costs nothing
 };
 
@@ -91,6 +91,9 @@ struct update_rule {
   float growth = 1.2f;
   float smallest = 1e-6f;
   float largest = 50;
+  bool sums_in_momentum = false;  // sgd: gradients of loops, see passes/sum_in_momentum.hpp
+  float fixed_rate = 0;           // sgd, not 0: takes the place of the learning rate
+  float share = 1;                // sgd: factor on the gradient, before weight decay
 
   /// State tensors of the parameter's shape (their names: ops/update_rules.hpp).
   constexpr i32 states() const {

@@ -6,9 +6,11 @@
 #include <tessera/network/options.hpp>
 #include <tessera/passes/differentiate.hpp>
 #include <tessera/passes/fuse.hpp>
+#include <tessera/passes/join_loops.hpp>
 #include <tessera/passes/recompute.hpp>
 #include <tessera/passes/shorten.hpp>
 #include <tessera/passes/slots.hpp>
+#include <tessera/passes/sum_in_momentum.hpp>
 #include <tessera/passes/updates.hpp>
 
 namespace tessera {
@@ -19,8 +21,9 @@ namespace tessera {
 constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision,
                                      const update_rule& rule, bool recomputes = false) {
   passes::append_scaler(g, precision.scaling);
+  if (recomputes) passes::join_loops(g);
   const i32 forward = g.operations.size();
-  grow<i32> gradients = passes::differentiate(g, nullptr, 0, !recomputes);
+  grow<i32> gradients = passes::differentiate(g, nullptr, 0, !recomputes && !rule.sums_in_momentum);
   if (rule.what == optimizer_kind::none) {
     for (const i32 gradient : gradients) {
       if (gradient >= 0 && g.tensors[gradient].parameter >= 0) {
@@ -40,6 +43,7 @@ constexpr void append_backward(graph& g, const precision_policy& precision, cons
                                const gradient_limits& limits = {}, bool recomputes = false) {
   const grow<i32> gradients = append_gradients(g, precision, rule, recomputes);
   passes::append_updates(g, gradients, passes::rule_in(precision, rule), precision.scaling, limits);
+  if (rule.sums_in_momentum) passes::sum_in_momentum(g);
   passes::fuse_updates(g);
 }
 

@@ -105,13 +105,13 @@ struct recomputed {
             grow<i32>::borrow(routes.steps.items, routes.steps_count)};
   }
 
-  /// The step with its loops split (way 3) or gone over by a route, but for its slots.
+  /// The step with its loops split (ways 3 to 5) or gone over by a route, but for its slots.
   template <i32 Way>
   static constexpr graph make_route(passes::repeated_work& work) {
     graph g = thaw(cheap);
     work = cheap_made.work;
-    if constexpr (Way == 3) {
-      work += passes::split_loops(g);
+    if constexpr (passes::splits(Way)) {
+      work += passes::split_loops(g, passes::split_rule_of(Way));
     } else {
       const i32 first = routes.routes[Way - passes::first_route].first;
       work += passes::follow_route(g, borrow_blocks(), routes.steps.items + first);

@@ -34,6 +34,12 @@ struct nesterov_sgd : momentum_sgd {
   static constexpr bool nesterov = true;
 };
 
+/// SGD with momentum 0.9 that adds the weight gradients of loops straight into the momentum: they
+/// have no buffers (passes/sum_in_momentum.hpp). The same but for rounding.
+struct summing_sgd : momentum_sgd {
+  static constexpr bool sums_in_momentum = true;
+};
+
 /// Adam (Kingma, Ba 2015).
 struct adam {
   static constexpr optimizer_kind what = optimizer_kind::adam;
@@ -149,6 +155,7 @@ struct lars {
 ///                   reported loss leaves out. Each gradient is then stored, one at a time.
 ///   spares_vectors  biases and scales of normalizations (all parameters of one extent) have no
 ///                   weight decay, no L1 penalty, and in lamb and lars no rate of their own
+///   sums_in_momentum  sgd with momentum: weight gradients of loops, see summing_sgd
 template <class O>
 concept optimizer = requires {
   { O::what } -> std::convertible_to<optimizer_kind>;
@@ -183,6 +190,7 @@ constexpr update_rule rule_of() {
     rule.largest = O::largest_step;
   }
   if constexpr (requires { O::l1; }) rule.l1 = O::l1;
+  if constexpr (requires { O::sums_in_momentum; }) rule.sums_in_momentum = O::sums_in_momentum;
   if constexpr (requires { O::spares_vectors; }) rule.spares_vectors = O::spares_vectors;
   return rule;
 }

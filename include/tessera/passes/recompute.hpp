@@ -9,15 +9,17 @@
 //             convolutions and matrix products gave (passes/drop_values.hpp)
 //   way 3     way 2, and loops in pieces, of which the first states are kept
 //             (passes/split_loops.hpp)
-//   way 4 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
+//   way 4     the same, and the pieces in pieces of their own
+//   way 5     the same, and trips keep only what goes on to the next
+//   way 6 ..  blocks run again by a route of the chain planner, fewest bytes first; loops may keep
 //             what goes from trip to trip only (passes/planned_step.hpp)
 //
 // A budget takes the least work that keeps it among the ways that are tried: the first three, then
-// the route that the planner says and its neighbours, at last way 3. Least memory takes the least
-// of way 3 and the first routes. What counts is the bound of the finished step, temporaries of the
-// backward pass included. Whatever is chosen, the step computes the same bits. Sources: Chen, Xu,
-// Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost; chain planner:
-// passes/chain_plan.hpp.
+// the route that the planner says and its neighbours, at last ways 3, 4 and 5. Least memory takes
+// the least of ways 4, 5 and the first routes. What counts is the bound of the finished step,
+// temporaries of the backward pass included. Whatever is chosen, the step computes the same bits.
+// Sources: Chen, Xu, Zhang, Guestrin 2016, Training Deep Nets with Sublinear Memory Cost; chain
+// planner: passes/chain_plan.hpp.
 
 #include <tessera/passes/place.hpp>
 #include <tessera/passes/planned_step.hpp>
@@ -54,7 +56,13 @@ struct recompute_summary {
 namespace passes {
 
 /// The first way that is a route.
-inline constexpr i32 first_route = 4;
+inline constexpr i32 first_route = 6;
+
+/// The ways in between that split loops.
+constexpr bool splits(i32 way) { return way >= 3 && way < first_route; }
+constexpr split_rule split_rule_of(i32 way) {
+  return {way == 3 ? 1 : loop_body::max_depth - 1, way == 5};
+}
 
 /// Multiply-adds of the forward pass of a step.
 constexpr i64 forward_macs(const graph& g) {
@@ -90,8 +98,8 @@ constexpr bool recurs(const graph& g) {
 /// Which way to try next, and the best so far.
 class recompute_search {
  public:
-  /// `recurs`: there are loops that can be split. Without them way 3 has nothing to offer, and way
-  /// 0 is no smaller than way 1.
+  /// `recurs`: there are loops that can be split. Without them ways 3 to 5 have nothing to offer,
+  /// and way 0 is no smaller than way 1.
   constexpr recompute_search(const recompute_policy& policy, bool recurs)
       : policy_(policy),
         recurs_(recurs),
@@ -114,9 +122,9 @@ class recompute_search {
     }
     const bool least = policy_.goal == recompute_goal::least;
     way_ = least ? after_least(plan) : after_budget(fits(found), plan);
-    if (way_ < 0 && !least && !fits(best_) && recurs_ && !split_) {
-      split_ = true;  // the last resort
-      way_ = 3;
+    if (way_ < 0 && !least && !fits(best_) && recurs_ && split_ < 5) {
+      split_ = split_ == 0 ? 3 : split_ + 1;  // the last resort
+      way_ = split_;
     }
   }
 
@@ -127,7 +135,7 @@ class recompute_search {
   /// What least memory tries next. Way 2 is the last of the routes.
   constexpr i32 after_least(const chain_routes& plan) const {
     if (way_ == 0) return 1;
-    if (way_ == 1) return recurs_ ? 3 : first_route;
+    if (way_ == 1) return recurs_ ? 4 : first_route;
     const i32 routes = plan.routes.size();
     const i32 next = way_ + 1;
     return next < first_route + (routes < least_tried ? routes : least_tried) ? next : -1;
@@ -136,7 +144,7 @@ class recompute_search {
   /// What a budget tries next: the first ways, the route that the plan says, and from there cheaper
   /// ones while they keep the budget, or smaller ones until one does.
   constexpr i32 after_budget(bool keeps, const chain_routes& plan) {
-    if (split_) return -1;
+    if (split_ > 0) return -1;
     const i32 end = first_route + plan.routes.size();
     if (way_ < 2) return keeps ? -1 : way_ + 1;
     if (way_ == 2) {
@@ -172,7 +180,7 @@ class recompute_search {
   i32 tried_ = 0;
   bool upwards_ = false;
   bool asked_least_ = false;
-  bool split_ = false;
+  i32 split_ = 0;  // the last way to split loops that was tried at the end
 };
 
 /// Changes a finished step, but for its slots, by policy: at run time. A job goes through the same
@@ -196,7 +204,7 @@ constexpr recompute_summary recompute(graph& g, const recompute_policy& policy,
     graph tried = way == 0 ? plain : way == 1 ? shorter : cheap;
     repeated_work work;
     if (way >= 2) work = cheap_work;
-    if (way == 3) work += split_loops(tried);
+    if (splits(way)) work += split_loops(tried, split_rule_of(way));
     if (way >= first_route) {
       work += follow_route(tried, blocks, plan.steps.data() + plan.routes[way - first_route].first);
     }

@@ -6,16 +6,19 @@
 //   backward  loop T: step back      becomes    loop T/k: loop k: step         k states again,
 //                                                         loop k: step back    from one of those
 //
+// The two loops in the reverse are a loop and its reverse again, and may be cut again.
+//
 // What goes from trip to trip lies in a stack of T + 1 slots that only the loop and its reverse
 // read, and the states before the first and after the last trip. It becomes a stack of T/k + 1
-// slots, and one of k + 1 slots inside of each outer loop. Other stacks of which only the reverse
-// reads are made inside its outer loop alone. Everything else that a trip sees from outside is seen
-// through one more view. The forward pass of the loop is done twice; of all divisors of T that k is
-// taken with which the stacks are smallest.
+// slots, one of k + 1 slots inside of each outer loop of the reverse, and two slots in the forward
+// pass, of which the second is copied to the first at the end of a trip. Other stacks of which only
+// the reverse reads are made inside its outer loop alone. Everything else that a trip sees from
+// outside is seen through one more view. The forward pass of the loop is done once more for each
+// level; how many trips a piece has: passes/loop_stacks.hpp.
 // Sources: Griewank 1992, Achieving logarithmic growth; Chen et al. 2016.
 
-#include <tessera/ops/views.hpp>
 #include <tessera/passes/drop_values.hpp>
+#include <tessera/passes/loop_stacks.hpp>
 
 namespace tessera::passes {
 
@@ -24,148 +27,52 @@ namespace detail {
 class loop_splitter {
  public:
   constexpr loop_splitter(graph& g, i32 forward, i32 reverse)
-      : g_(g), loops_(find_loops(g)), forward_(forward), reverse_(reverse) {}
+      : g_(g),
+        loops_(find_loops(g)),
+        forward_(forward),
+        reverse_(reverse),
+        around_(g.bodies[forward].parent) {}
 
-  constexpr repeated_work run() {
+  /// Cuts the loop once, so that it can be cut `levels` times in all.
+  constexpr repeated_work run(i32 levels) {
     repeated_work work;
-    if (!can_split()) return work;
-    find_stacks();
-    const i32 steps = choose_steps();
+    const loop_stacks look(g_, loops_, forward_, reverse_);
+    if (!look.can_split()) return work;
+    stacks_ = look.find();
+    const i32 steps = look.choose_steps(stacks_, levels);
     if (steps == 0) return work;
-    const i32 trips = g_.bodies[forward_].trips;
+    const i64 runs = runs_of(g_, forward_);
+    find_live();
     for (i32 i = loops_[forward_].begin + 1; i < loops_[forward_].end; ++i) {
-      work.macs += ops::macs_of(g_, g_.operations[i]) * trips;
+      if (!live_[i]) continue;
+      work.macs += ops::macs_of(g_, g_.operations[i]) * runs;
       ++work.operations;
     }
     split(steps);
     return work;
   }
 
+  /// The loop that runs again in the reverse of the cut one; -1 where it has stayed whole.
+  constexpr i32 again() const { return again_; }
+
  private:
-  /// A stack that is cut into pieces.
-  struct stack {
-    i32 root = -1;
-    bool carry = false;
-    i64 count = 0;   // elements of a slot
-    i64 first = 0;   // where the first trip reads (carry) or writes
-    i64 step = 0;    // from trip to trip
-    i32 like = -1;   // a view that shows one slot
-    i32 kept = -1;   // carry: the stack of every k-th state
-    i32 again = -1;  // the piece in the reverse
-    i32 piece = -1;  // carry: the piece in the forward pass
-  };
-
-  constexpr bool can_split() const {
-    const loop_body& b = g_.bodies[forward_];
-    if (b.trips < 4 || b.depth != 1) return false;
-    for (const i32 body : {forward_, reverse_}) {
-      for (i32 i = loops_[body].begin + 1; i < loops_[body].end; ++i) {
-        const operation& op = g_.operations[i];
-        if (op.what == kind::loop) return false;
-        if (body == forward_ && !repeatable(g_, op)) return false;
-      }
-    }
-    for (i32 id = 0; id < g_.tensors.size(); ++id) {  // views of slices side by side, or standing
-      const tensor& t = g_.tensors[id];
-      if (t.of < 0 || (t.body != forward_ && t.body != reverse_)) continue;
-      if (g_.tensors[t.of].body == t.body) continue;
-      const i64 n = t.dims.count();
-      if (t.step != 0 && t.step != n && t.step != -n) return false;
-    }
-    return true;
-  }
-
-  /// True where view `t` shows slot `trip` (0: first, trips: last) of the stack alone.
-  constexpr bool is_slot(const tensor& t, const stack& s, i32 trip) const {
-    return t.dims.count() == s.count && t.base == s.first + trip * s.step;
-  }
-
-  constexpr i32 inside(i32 operation) const {
-    for (const i32 body : {forward_, reverse_}) {
-      if (operation > loops_[body].begin && operation < loops_[body].end) return body;
-    }
-    return 0;
-  }
-
-  /// The stacks that only the two loops use, but for the first and last state.
-  constexpr void find_stacks() {
-    for (i32 i = loops_[forward_].begin + 1; i < loops_[forward_].end; ++i) {
-      for (const i32 out : g_.operations[i].out) {
-        if (out < 0) continue;
-        const tensor& t = g_.tensors[out];
-        if (t.of < 0 || t.step == 0 || t.body != forward_) continue;
-        const tensor& root = g_.tensors[t.of];
-        if (root.of >= 0 || root.body != 0 || root.what == role::result) continue;
-        if (!in_arena(root.what)) continue;
-        stack s;
-        s.root = t.of;
-        s.count = t.dims.count();
-        s.step = t.step;
-        s.like = out;
-        s.carry = root.dims[0] == g_.bodies[forward_].trips + 1;
-        s.first = s.carry ? t.base - t.step : t.base;
-        if (used_alone(s)) stacks_.push(s);
-      }
-    }
-  }
-
-  constexpr bool used_alone(const stack& s) const {
-    const i32 trips = g_.bodies[forward_].trips;
-    i32 writers = 0;
-    for (i32 i = 0; i < g_.operations.size(); ++i) {
+  /// Which operations of the forward body are run again: those that give the stacks, and what these
+  /// are made of. What the loop puts out elsewhere is there.
+  constexpr void find_live() {
+    grow<bool> wanted(g_.tensors.size());  // by storage
+    live_.resize(g_.operations.size());
+    for (i32 i = loops_[forward_].end - 1; i > loops_[forward_].begin; --i) {
       const operation& op = g_.operations[i];
-      for (i32 slot = 0; slot < operation::max_inputs + operation::max_outputs; ++slot) {
-        const bool writes = slot >= operation::max_inputs;
-        const i32 id = writes ? op.out[slot - operation::max_inputs] : op.in[slot];
-        if (id < 0 || storage_of(g_, id) != s.root) continue;
-        const i32 body = inside(i);
-        i32 v = id;
-        while (body > 0 && g_.tensors[v].of >= 0 && g_.tensors[g_.tensors[v].of].body == body) {
-          v = g_.tensors[v].of;
-        }
-        const tensor& t = g_.tensors[v];
-        if (t.of != s.root) return false;
-        if (body == forward_) {
-          writers += writes ? 1 : 0;
-          const bool right = t.step == s.step && t.dims.count() == s.count &&
-                             (t.base == s.first || (s.carry && t.base == s.first + s.step));
-          if (!right) return false;
-        } else if (body == reverse_) {
-          const i64 last = s.first + (trips - 1) * s.step;
-          const bool right = t.step == -s.step && t.dims.count() == s.count && !writes &&
-                             (t.base == last || (s.carry && t.base == last + s.step));
-          if (!right) return false;
-        } else {
-          if (!s.carry || t.body != 0 || t.step != 0) return false;
-          const bool before = i < loops_[forward_].begin;
-          const bool start = is_slot(t, s, 0) && (before || !writes);
-          const bool end = is_slot(t, s, trips) && !before && !writes;
-          if (!start && !end) return false;
-        }
+      for (const i32 out : op.out) {
+        if (out < 0) continue;
+        const i32 root = storage_of(g_, out);
+        live_[i] = live_[i] || wanted[root] || stack_of(root) != nullptr;
+      }
+      if (!live_[i]) continue;
+      for (const i32 in : op.in) {
+        if (in >= 0) wanted[storage_of(g_, in)] = true;
       }
     }
-    return writers == 1;
-  }
-
-  /// Trips of the inner loops, 0 where nothing is won.
-  constexpr i32 choose_steps() const {
-    const i64 trips = g_.bodies[forward_].trips;
-    i64 carries = 0;
-    i64 others = 0;
-    for (const stack& s : stacks_) {
-      const i64 bytes = s.count * bytes_of(g_.tensors[s.root].type);
-      (s.carry ? carries : others) += bytes;
-    }
-    i64 least = trips * (carries + others);
-    i32 best = 0;
-    for (i64 k = 2; k < trips; ++k) {
-      if (trips % k != 0) continue;
-      const i64 bytes = trips / k * carries + k * (carries + others);
-      if (bytes >= least) continue;
-      least = bytes;
-      best = static_cast<i32>(k);
-    }
-    return best;
   }
 
   constexpr i32 add_body(i32 like, i32 parent, i32 depth, i32 trips) {
@@ -176,7 +83,7 @@ class loop_splitter {
     return g_.bodies.push(b);
   }
 
-  constexpr i32 add_stack(const stack& s, i32 body, i32 slots) {
+  constexpr i32 add_stack(const loop_stack& s, i32 body, i32 slots) {
     tensor t = g_.tensors[s.like];
     t.dims = t.dims.batch_of(slots);
     ++t.stack;
@@ -186,13 +93,13 @@ class loop_splitter {
     return g_.add(t);
   }
 
-  constexpr i32 add_slot(const stack& s, i32 of, i32 body, i64 base, i64 step) {
+  constexpr i32 add_slot(const loop_stack& s, i32 of, i32 body, i64 base, i64 step) {
     const tensor t = g_.tensors[s.like];
     return ops::view_into(g_, of, t.dims, t.stack, body, base, step);
   }
 
-  constexpr const stack* stack_of(i32 root) const {
-    for (const stack& s : stacks_) {
+  constexpr const loop_stack* stack_of(i32 root) const {
+    for (const loop_stack& s : stacks_) {
       if (s.root == root) return &s;
     }
     return nullptr;
@@ -201,14 +108,14 @@ class loop_splitter {
   constexpr void split(i32 steps) {
     const i32 trips = g_.bodies[forward_].trips;
     const i32 pieces = trips / steps;
-    outer_ = add_body(forward_, 0, 1, pieces);
-    outer_reverse_ = add_body(reverse_, 0, 1, pieces);
-    again_ = add_body(forward_, outer_reverse_, 2, steps);
-    for (stack& s : stacks_) {
+    const i32 depth = g_.bodies[forward_].depth;
+    outer_ = add_body(forward_, around_, depth, pieces);
+    outer_reverse_ = add_body(reverse_, around_, depth, pieces);
+    again_ = add_body(forward_, outer_reverse_, depth + 1, steps);
+    for (loop_stack& s : stacks_) {
       if (s.carry) {
-        s.kept = add_stack(s, 0, pieces + 1);
-        g_.tensors[s.kept].repeated = false;
-        s.piece = add_stack(s, outer_, steps + 1);
+        s.kept = add_stack(s, around_, pieces + 1);
+        s.piece = add_stack(s, outer_, 2);
       }
       s.again = add_stack(s, outer_reverse_, s.carry ? steps + 1 : steps);
       g_.tensors[s.again].repeated = true;
@@ -221,10 +128,10 @@ class loop_splitter {
     keep_names();
     for (const i32 body : {forward_, reverse_}) {
       g_.bodies[body].parent = body == forward_ ? outer_ : outer_reverse_;
-      g_.bodies[body].depth = 2;
+      g_.bodies[body].depth = depth + 1;
       g_.bodies[body].trips = steps;
     }
-    merge(steps, pieces);
+    merge(pieces);
   }
 
   /// Parameters of repeated blocks are named by trips of a body: one that says so and does nothing
@@ -241,6 +148,7 @@ class loop_splitter {
   /// The operations of the forward body once more, in a body of the outer reverse.
   constexpr void repeat_body(i32 steps, i32 pieces) {
     for (i32 i = loops_[forward_].begin + 1; i < loops_[forward_].end; ++i) {
+      if (!live_[i]) continue;
       operation op = repeated(g_.operations[i]);
       for (i32& in : op.in) in = in < 0 ? -1 : image(in, steps, pieces);
       for (i32& out : op.out) {
@@ -273,7 +181,7 @@ class loop_splitter {
       const i32 of = image(t.of, steps, pieces);
       copy.of = of;
     } else if (t.of >= 0) {
-      const stack* const s = stack_of(t.of);
+      const loop_stack* const s = stack_of(t.of);
       if (s != nullptr) {
         copy.of = s->again;
         copy.base = t.base == s->first ? 0 : s->count;
@@ -322,8 +230,8 @@ class loop_splitter {
   /// Gives a view of one of the two bodies its place in a piece.
   constexpr void move_view(i32 id, i32 steps, i32 pieces) {
     const tensor t = g_.tensors[id];
-    if (t.of >= 0 && t.body == 0) {  // the first and the last state
-      const stack* const s = stack_of(t.of);
+    if (t.of >= 0 && t.body == around_) {  // the first and the last state
+      const loop_stack* const s = stack_of(t.of);
       if (s != nullptr && s->carry) {
         const bool first = t.base == s->first;
         g_.tensors[id].base = first ? 0 : pieces * s->count;
@@ -333,7 +241,7 @@ class loop_splitter {
     }
     if (t.of < 0 || (t.body != forward_ && t.body != reverse_)) return;
     if (g_.tensors[t.of].body == t.body) return;
-    const stack* const s = stack_of(t.of);
+    const loop_stack* const s = stack_of(t.of);
     if (s == nullptr) {
       const i32 around = t.body == forward_ ? outer_ : outer_reverse_;
       const i32 of = piece_of(t, around, steps, 0, steps * t.step);
@@ -347,7 +255,7 @@ class loop_splitter {
     } else if (s->carry) {
       g_.tensors[id].of = s->piece;
       g_.tensors[id].base = t.base == s->first ? 0 : s->count;
-      g_.tensors[id].step = s->count;
+      g_.tensors[id].step = 0;
     } else {  // of one trip
       g_.tensors[id].of = -1;
       g_.tensors[id].base = g_.tensors[id].step = 0;
@@ -370,7 +278,7 @@ class loop_splitter {
     return op;
   }
 
-  constexpr void merge(i32 steps, i32 pieces) {
+  constexpr void merge(i32 pieces) {
     grow<operation> merged;
     merged.reserve(g_.operations.size() + 2 * repeated_.size() + 16);
     const i32 before = g_.forward_operations;
@@ -378,7 +286,7 @@ class loop_splitter {
       if (i == before) g_.forward_operations = merged.size();
       if (i == loops_[forward_].begin) {
         merged.push(border(kind::loop, outer_));
-        for (const stack& s : stacks_) {
+        for (const loop_stack& s : stacks_) {
           if (!s.carry) continue;
           const i32 from = add_slot(s, s.kept, outer_, 0, s.count);
           merged.push(copied(from, add_slot(s, s.piece, outer_, 0, 0)));
@@ -386,7 +294,7 @@ class loop_splitter {
       }
       if (i == loops_[reverse_].begin) {
         merged.push(border(kind::loop, outer_reverse_));
-        for (const stack& s : stacks_) {
+        for (const loop_stack& s : stacks_) {
           if (!s.carry) continue;
           const i32 from = add_slot(s, s.kept, outer_reverse_, (pieces - 1) * s.count, -s.count);
           merged.push(copied(from, add_slot(s, s.again, outer_reverse_, 0, 0)));
@@ -395,11 +303,17 @@ class loop_splitter {
         for (const operation& op : repeated_) merged.push(op);
         merged.push(border(kind::end_loop, again_));
       }
+      if (i == loops_[forward_].end) {
+        for (const loop_stack& s : stacks_) {
+          if (!s.carry) continue;
+          merged.push(copied(s.like, add_slot(s, s.piece, forward_, 0, 0)));
+        }
+      }
       merged.push(g_.operations[i]);
       if (i == loops_[forward_].end) {
-        for (const stack& s : stacks_) {
+        for (const loop_stack& s : stacks_) {
           if (!s.carry) continue;
-          const i32 from = add_slot(s, s.piece, outer_, steps * s.count, 0);
+          const i32 from = add_slot(s, s.piece, outer_, 0, 0);
           merged.push(copied(from, add_slot(s, s.kept, outer_, s.count, s.count)));
         }
         merged.push(border(kind::end_loop, outer_));
@@ -413,11 +327,13 @@ class loop_splitter {
   grow<loop_span> loops_;
   i32 forward_;
   i32 reverse_;
+  i32 around_;              // the body in which both loops stand
   i32 outer_ = -1;          // around the forward body
   i32 outer_reverse_ = -1;  // around the reverse body
   i32 again_ = -1;          // the forward body within that
-  grow<stack> stacks_;
+  grow<loop_stack> stacks_;
   grow<i32> images_;  // by tensor of the forward body: in the repeated one
+  grow<bool> live_;   // by operation of the forward body: it is run again
   grow<operation> repeated_;
 };
 
@@ -433,18 +349,30 @@ constexpr bool can_be_split(const graph& g, i32 body) {
   return false;
 }
 
+/// How loops are split.
+struct split_rule {
+  i32 levels = 1;     // how often they may be cut
+  bool lean = false;  // first, all of them keep what goes from trip to trip only
+};
+
 /// Splits all loops of a finished step where that makes stacks smaller; repeated blocks keep what
 /// goes from block to block only.
-constexpr repeated_work split_loops(graph& g) {
-  grow<bool> blocks(g.bodies.size());
-  for (i32 body = 1; body < blocks.size(); ++body) {
-    blocks[body] = g.bodies[body].own_weights && can_be_split(g, body);
+constexpr repeated_work split_loops(graph& g, const split_rule& rule = {}) {
+  grow<bool> dropped(g.bodies.size());
+  for (i32 body = 1; body < dropped.size(); ++body) {
+    dropped[body] = (rule.lean || g.bodies[body].own_weights) && can_be_split(g, body);
   }
   repeated_work all;
-  for (const repeated_work& w : drop_values(g, drop_rule::all, blocks)) all += w;
+  for (const repeated_work& w : drop_values(g, drop_rule::all, dropped)) all += w;
   const grow<i32> reverses = find_reverses(g);
   for (i32 body = 1; body < reverses.size(); ++body) {
-    if (reverses[body] >= 0) all += detail::loop_splitter(g, body, reverses[body]).run();
+    if (reverses[body] < 0) continue;
+    i32 loop = body;
+    for (i32 levels = rule.levels; levels > 0 && loop >= 0; --levels) {
+      detail::loop_splitter splitter(g, loop, reverses[body]);
+      all += splitter.run(levels);
+      loop = splitter.again();
+    }
   }
   return all;
 }

@@ -43,6 +43,8 @@ struct optimizer_step {
       : rule(c.attr->update), rate(c.step->learning_rate), first(applied == 0) {
     if (c.sizes->has_input(2)) scale = c.input<float>(2)[ops::scaler_scale];
     if (c.sizes->has_input(3)) factor = c.input<float>(3)[ops::clip_factor];
+    if (rule.fixed_rate != 0) rate = rule.fixed_rate;
+    factor *= rule.share;
     if (rule.decoupled) {
       keep = std::fma(-rate, rule.weight_decay, 1.0f);
       rule.weight_decay = 0;
@@ -168,7 +170,8 @@ bool may_apply(const call& c, const T* gradient, i64 n) {
 template <class T>
 void run_update(const machine& m, const call& c) {
   const T* gradient = c.input<T>(0);
-  i32& applied = *c.output<i32>(4);
+  i32 uncounted = 0;
+  i32& applied = c.sizes->has_output(4) ? *c.output<i32>(4) : uncounted;
   const bool apply = may_apply(c, gradient, elementwise_sizes::of(*c.sizes).count);
   const optimizer_step step(c, applied);
   for_elements(m, c, [&](i64 first, i64 count) {
@@ -188,7 +191,8 @@ void run_fused_update(const machine& m, const call& c) {
     product<T>(m, c, gradient)();
   }
   if (!may_apply(c, gradient, n)) return;
-  i32& applied = *c.output<i32>(4);
+  i32 uncounted = 0;
+  i32& applied = c.sizes->has_output(4) ? *c.output<i32>(4) : uncounted;
   const optimizer_step step(c, applied);
   apply_update(c, step, gradient, 0, n);
   ++applied;

@@ -64,8 +64,8 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   k.keeps_velocity = rule.momentum != 0;
   k.nesterov = rule.nesterov;
   k.amsgrad = rule.amsgrad;
-  set_scale(k, scale, factor);
-  k.rate = rate;
+  set_scale(k, scale, factor * rule.share);
+  k.rate = rule.fixed_rate != 0 ? rule.fixed_rate : rate;
   k.weight_decay = rule.weight_decay;
   // The velocity starts as the gradient.
   k.momentum = rule.momentum;
@@ -425,7 +425,8 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
   if (scaler != nullptr && scaling.skip == skip_rule::step && scaler[ops::scaler_overflow] != 0) {
     return;
   }
-  i32& applied = *c.output<i32>(4);
+  i32 uncounted = 0;
+  i32& applied = c.out[4] == nullptr ? uncounted : *c.output<i32>(4);
   const float scale = scaler == nullptr ? 1.0f : scaler[ops::scaler_scale];
   const float factor = c.in[3] == nullptr ? 1.0f : c.input<float>(3)[ops::clip_factor];
   const update_constants k =

@@ -94,7 +94,7 @@ template <class Real>
 struct sgd_step {
   explicit sgd_step(const call& c, i32 applied)
       : rule(c.attr->update),
-        rate(c.step->learning_rate),
+        rate(rule.fixed_rate != 0 ? rule.fixed_rate : c.step->learning_rate),
         first(applied == 0),
         w(c),
         v(out<Real>(c, 1)) {}
@@ -179,6 +179,7 @@ struct as_applied {
   as_applied(const call& c, const Gradient& stored) : gradient(stored) {
     if (c.in[2] != nullptr) scale = static_cast<Real>(c.input<float>(2)[ops::scaler_scale]);
     if (const numbers<Real> clip = in<Real>(c, 3)) factor = clip[ops::clip_factor];
+    factor *= static_cast<Real>(c.attr->update.share);
   }
   i64 count() const { return gradient.count(); }
   Real operator()(i64 i) const { return gradient(i) / scale * factor; }
@@ -187,7 +188,8 @@ struct as_applied {
 template <class Real, class Gradient>
 void update_by(const call& c, const as_stored<Gradient>& gradient) {
   if (!may_update(c, gradient)) return;
-  i32& applied = *c.output<i32>(4);
+  i32 uncounted = 0;
+  i32& applied = c.out[4] == nullptr ? uncounted : *c.output<i32>(4);
   const as_applied<Real, as_stored<Gradient>> g(c, gradient);
   const auto apply = [&](const auto& step) {
     for (i64 i = 0; i < g.count(); ++i) step(i, g(i));
