@@ -38,13 +38,18 @@ constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision
   return gradients;
 }
 
+/// Weight gradients that need no buffers, in a step with its updates.
+constexpr void fuse_gradients(graph& g, const update_rule& rule) {
+  if (rule.sums_in_momentum) passes::sum_in_momentum(g);
+  passes::fuse_updates(g);
+}
+
 /// The same and the updates. What is left to do: recomputation, slots.
 constexpr void append_backward(graph& g, const precision_policy& precision, const update_rule& rule,
                                const gradient_limits& limits = {}, bool recomputes = false) {
   const grow<i32> gradients = append_gradients(g, precision, rule, recomputes);
   passes::append_updates(g, gradients, passes::rule_in(precision, rule), precision.scaling, limits);
-  if (rule.sums_in_momentum) passes::sum_in_momentum(g);
-  passes::fuse_updates(g);
+  fuse_gradients(g, rule);
 }
 
 /// The whole step of a forward graph. Returns what recomputation did.

@@ -64,7 +64,7 @@ struct staged_training {
   /// The step before recomputation and slots.
   static constexpr graph make_unfinished() {
     graph g = thaw(updated);
-    passes::fuse_updates(g);
+    fuse_gradients(g, rule);
     return g;
   }
   static constexpr graph_size fused_size = size_of(make_unfinished());
