@@ -97,7 +97,7 @@ double distance(const std::vector<std::vector<float>>& a,
 
 }  // namespace
 
-TEST_CASE("gradients of loops have no buffers where they are summed in the momentum", "[passes]") {
+TEST_CASE("gradients of loops have no buffers where they are summed in the momentum", "[agreement]") {
   for (const precision_policy& precision : {fp32::policy, mixed<fp16, skip_tensor>::policy}) {
     CHECK(buffers_of_gradients(step_of<tagger, summing_sgd>(3, precision)) == 0);
     CHECK(buffers_of_gradients(step_of<tagger, momentum_sgd>(3, precision)) > 0);
@@ -107,7 +107,7 @@ TEST_CASE("gradients of loops have no buffers where they are summed in the momen
   CHECK(buffers_of_gradients(step_of<tagger, summing_sgd>(3, mixed<fp16, skip_step>::policy)) > 0);
 }
 
-TEST_CASE("sums in the momentum give the same updates on every backend", "[passes]") {
+TEST_CASE("sums in the momentum give the same updates on every backend", "[agreement]") {
   for (const graph_backend& backend : backends()) {
     INFO(backend.name);
     for (const i32 batch : {3, 16}) {
@@ -130,7 +130,7 @@ TEST_CASE("sums in the momentum give the same updates on every backend", "[passe
   }
 }
 
-TEST_CASE("a trip whose gradient overflows is left out of the sum", "[passes]") {
+TEST_CASE("a trip whose gradient overflows is left out of the sum", "[agreement]") {
   const graph g = step_of<tagger, summing_sgd>(16, mixed<fp16, skip_tensor>::policy);
   for (const graph_backend& backend : backends()) {
     INFO(backend.name);
