@@ -67,6 +67,21 @@ TEST_CASE("a map says of a job what its plan is", "[report]") {
   CHECK(called(map, "max_pool1.index").type == element::uint8);
 }
 
+TEST_CASE("a map says what is recomputed", "[report]") {
+  using small = network<image<2, 16, 16>, conv<8, 3, pad<1>>, batch_norm, relu, conv<8, 3, pad<1>>,
+                        batch_norm, relu, flatten, dense<4>>;
+  graph g = make_forward<small, softmax_cross_entropy>(2, purpose::training);
+  complete_training_graph(g, fp32::policy, rule_of<momentum_sgd>(), {}, {recompute_goal::least, 0});
+  const memory_map map = map_memory(g);
+  i32 again = 0;
+  for (const mapped_tensor& t : map.tensors) {
+    const bool said = spell_why(map, t).rfind("recomputed", 0) == 0;
+    CHECK(said == (t.repeated && t.why != placed_as::view));
+    again += said ? 1 : 0;
+  }
+  CHECK(again > 0);
+}
+
 TEST_CASE("what is alive at once in a map lies apart, and fills the arena at its peak",
           "[report]") {
   for (const graph& g : pictured_steps()) {

@@ -37,6 +37,7 @@ struct mapped_tensor {
   bool moves = false;  // from trip to trip of a loop
   i32 born = 0;        // arena tensors: first and last operation that needs it
   i32 dies = 0;
+  bool repeated = false;  // computed again for the backward pass
   placed_as why = placed_as::own;
   i32 of = -1;      // the tensor that it is in place of, or a view of
   i32 buffer = -1;  // arena tensors
@@ -165,6 +166,7 @@ inline memory_map map_memory(const graph& g, const buffer* buffers, i32 buffer_c
     m.type = t.type;
     m.what = t.what;
     m.bytes = t.bytes();
+    m.repeated = t.repeated;
     m.where = locations[id].where;
     m.offset = locations[id].offset;
     m.moves = locations[id].moves();
@@ -229,14 +231,16 @@ memory_map map_memory() {
                     plan::memory());
 }
 
-/// "in place of conv1.out", "view of gates", "".
+/// "in place of conv1.out", "view of gates", "recomputed", "recomputed, in place of conv1.out", "".
 inline std::string spell_why(const memory_map& map, const mapped_tensor& t) {
-  if (t.why == placed_as::own || t.of < 0) return "";
+  const bool again = t.repeated && t.why != placed_as::view;
+  if (t.why == placed_as::own || t.of < 0) return again ? "recomputed" : "";
   std::string other = "another";
   for (const mapped_tensor& o : map.tensors) {
     if (o.id == t.of) other = o.name;
   }
-  return (t.why == placed_as::view ? "view of " : "in place of ") + other;
+  const char* const how = t.why == placed_as::view ? "view of " : "in place of ";
+  return (again ? "recomputed, " : "") + std::string(how) + other;
 }
 
 /// "12.8 MB", "401 kB", "64 B".
