@@ -250,12 +250,16 @@ std::vector<T> straight(model_case& m, const machine& on) {
                          q < map.begin(axis_w, bw) + map.size(axis_w, bw); ++q)
                       for (i64 b = map.begin(axis_b, bb);
                            b < map.begin(axis_b, bb) + map.size(axis_b, bb); ++b) {
-                        const i64 h = p * n.stride_height + r * n.dilation_height - n.pad_top;
-                        const i64 w = q * n.stride_width + s * n.dilation_width - n.pad_left;
+                        // Rows and columns are one axis where the kernel is a point.
+                        const i64 place = p * map.of.extent[axis_w] + q;
+                        const i64 row = place / n.out_width;
+                        const i64 column = place % n.out_width;
+                        const i64 h = row * n.stride_height + r * n.dilation_height - n.pad_top;
+                        const i64 w = column * n.stride_width + s * n.dilation_width - n.pad_left;
                         const bool inside = h >= 0 && h < n.in_height && w >= 0 && w < n.in_width;
                         const i64 channel = o / n.group_out() * n.group_in() + c;
                         // The field, here the output gradient, is the first factor.
-                        sum.add(operand(on, in1[y(b, o, p, q)]),
+                        sum.add(operand(on, in1[y(b, o, row, column)]),
                                 inside ? operand(on, in0[x(b, channel, h, w)]) : 0);
                       }
                   total = first ? sum.result() : total + sum.result();

@@ -2,10 +2,10 @@
 
 // One operation on the accelerator model: operands with random values, run, compared.
 
-#include <tessera/backends/accelerator.hpp>
-#include <tessera/backends/reference.hpp>
 #include <support/kernel_finders.hpp>
 #include <support/reference_kernels.hpp>
+#include <tessera/backends/accelerator.hpp>
+#include <tessera/backends/reference.hpp>
 #include <tessera/ops/ops.hpp>
 #include <cstring>
 #include <random>
@@ -19,7 +19,8 @@ struct model_case {
   attributes attr;
   step_values step;
   std::vector<std::vector<std::byte>> in = std::vector<std::vector<std::byte>>(8);
-  std::vector<std::vector<std::byte>> out = std::vector<std::vector<std::byte>>(6);
+  std::vector<std::vector<std::byte>> out =
+      std::vector<std::vector<std::byte>>(operation::max_outputs);
 
   template <class T>
   T* input(i32 slot) {
@@ -33,9 +34,11 @@ struct model_case {
   /// Runs `run` on these operands; outputs change in place.
   void operator()(kernel run) {
     std::byte* inputs[8];
-    std::byte* outputs[6];
+    std::byte* outputs[operation::max_outputs];
     for (std::size_t i = 0; i < 8; ++i) inputs[i] = in[i].empty() ? nullptr : in[i].data();
-    for (std::size_t i = 0; i < 6; ++i) outputs[i] = out[i].empty() ? nullptr : out[i].data();
+    for (std::size_t i = 0; i < operation::max_outputs; ++i) {
+      outputs[i] = out[i].empty() ? nullptr : out[i].data();
+    }
     run(call{inputs, outputs, &sizes, &attr, &step});
   }
 

@@ -1,8 +1,8 @@
 // A network that is too large for a machine: how much every tile needs, has, and what helps.
 //
 // expect: memory: every tile of ipu_mk1 needs [0-9]+ [KM]iB
-// expect: it has 256 KiB
-// expect: use more tiles, recompute, or a smaller batch
+// expect: KiB of what is alive, [0-9]+ KiB for its vertex\), it has 256 KiB
+// expect: use more tiles \([0-9]+ would hold it\), recompute, or a smaller batch
 // errors: 1
 
 #include <tessera/tessera.hpp>

@@ -30,6 +30,10 @@ operation_price price_in(const io::json& row) {
   p.energy_fJ = row.at("energy_fJ");
   p.vertices = row.at("vertices");
   p.peak_tile_bytes = row.at("peak_tile_bytes");
+  p.sram_cycles = row.at("sram_cycles");
+  p.offchip_bytes = row.at("offchip_bytes");
+  p.offchip_cycles = row.at("offchip_cycles");
+  p.stall_cycles = row.at("stall_cycles");
   return p;
 }
 

@@ -25,9 +25,10 @@ struct call {
   const signature* sizes;
   const attributes* attr;
   const step_values* step;
-  i32 index = 0;   // inside a loop: which slice this is, the point in time; 0 elsewhere
-  i32 trip = 0;    // inside loops: number of this slice among all of the loops around, from 0
-  i32 number = 0;  // of the operation in its program: tells random numbers of operations apart
+  i32 index = 0;      // inside a loop: which slice this is, the point in time; 0 elsewhere
+  i32 trip = 0;       // inside loops: number of this slice among all of the loops around, from 0
+  i32 number = 0;     // of the operation in its program: tells random numbers of operations apart
+  bool kept = false;  // inside loops: the weights are the same as in the trip before
 
   template <class T>
   const T* input(i32 slot) const {

@@ -53,4 +53,21 @@ constexpr i64 runs_of(const graph& g, i32 body) {
   return runs;
 }
 
+/// How often an operation of `body` finds its second operand, the weights, as the run before left
+/// them where it is kept: in every trip but the first of the loop around, if the operand is the same
+/// in all of them; 0 elsewhere.
+constexpr i64 runs_with_kept_weights(const graph& g, const operation& op, i32 body) {
+  if (body == 0 || op.in[1] < 0) return 0;
+  i32 id = op.in[1];
+  while (g.tensors[id].body == body) {  // made in each trip, or a view of what lies outside
+    for (const loop_carry& c : g.carries) {
+      if (c.body == body && (c.in == id || c.next == id)) return 0;
+    }
+    if (g.tensors[id].of < 0 || g.tensors[id].step != 0) return 0;
+    id = g.tensors[id].of;
+  }
+  const i64 runs = runs_of(g, body);
+  return runs - runs / g.bodies[body].trips;
+}
+
 }  // namespace tessera

@@ -19,4 +19,9 @@ constexpr i64 transfer(const exchange_unit& e, i64 bytes) {
   return bytes <= 0 ? 0 : e.startup_cycles + ceil_div(bytes * 16, e.bytes_16ths);
 }
 
+/// The same in `rounds` transfers.
+constexpr i64 transfers(const exchange_unit& e, i64 bytes, i64 rounds) {
+  return bytes <= 0 ? 0 : rounds * e.startup_cycles + ceil_div(bytes * 16, e.bytes_16ths);
+}
+
 }  // namespace tessera::exchange_cost

@@ -109,6 +109,17 @@ struct described {
     return counts;
   }();
 
+  /// Those of the runs in which the weights are the same as in the run before.
+  static constexpr auto kept_runs = [] {
+    const graph g = borrow(step_graph);
+    const grow<i32> bodies = bodies_of_operations(g);
+    frozen_array<i64, size.operations> counts;
+    for (i32 i = 0; i < size.operations; ++i) {
+      counts[i] = runs_with_kept_weights(g, g.operations[i], bodies[i]);
+    }
+    return counts;
+  }();
+
   template <i32 From>
   struct signed_from {
     static constexpr i32 count =

@@ -11,10 +11,19 @@ namespace tessera {
 
 namespace detail {
 
+template <class Job, machine M, std::size_t Index>
+accelerator::operation_price kept_price_at() {
+  if constexpr (Job::plan::kept_runs[static_cast<i32>(Index)] > 0) {
+    return price_at<Job, M, Index, true>();
+  } else {
+    return {};
+  }
+}
+
+/// Of every operation, then of its runs that find their weights kept.
 template <class Job, machine M, std::size_t... Index>
 std::vector<accelerator::operation_price> constant_prices(std::index_sequence<Index...>) {
-  return {price_of<M, Job::plan::signatures.of_operation.items[Index],
-                   Job::plan::step_graph.operations[Index].attr.user>...};
+  return {price_at<Job, M, Index, false>()..., kept_price_at<Job, M, Index>()...};
 }
 
 }  // namespace detail
@@ -24,8 +33,9 @@ template <class Job, machine M>
 price_list list_prices() {
   const std::vector<accelerator::operation_price> prices = detail::constant_prices<Job, M>(
       std::make_index_sequence<static_cast<std::size_t>(Job::operation_count)>{});
-  return detail::list_prices(graph_of<Job>(), M, memory_of<Job>(),
-                             [&](i32 i) { return prices[static_cast<std::size_t>(i)]; });
+  return detail::list_prices(graph_of<Job>(), M, memory_of<Job>(), [&](i32 i, bool kept) {
+    return prices[static_cast<std::size_t>(i + (kept ? Job::operation_count : 0))];
+  });
 }
 
 }  // namespace tessera

@@ -17,6 +17,10 @@ inline io::json to_json(const accelerator::operation_price& p) {
           {"vector_ops", p.vector_ops},
           {"sram_bytes", p.sram_bytes},
           {"exchange_bytes", p.exchange_bytes},
+          {"sram_cycles", p.sram_cycles},
+          {"offchip_bytes", p.offchip_bytes},
+          {"offchip_cycles", p.offchip_cycles},
+          {"stall_cycles", p.stall_cycles},
           {"energy_fJ", p.energy_fJ},
           {"vertices", p.vertices},
           {"peak_tile_bytes", p.peak_tile_bytes}};
@@ -36,6 +40,7 @@ inline io::json total_to_json(const price_list& list) {
   total["plan_bytes"] = list.memory.total_bytes;
   total["tile_bytes"] = list.tile_bytes();
   total["fits"] = list.fits();
+  total["ruled_by"] = accelerator::name_of(accelerator::bound_of(list.total));
   if (!list.fits()) total["misfit"] = list.misfit();
   return total;
 }

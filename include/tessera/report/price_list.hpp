@@ -28,10 +28,15 @@ struct priced_operation {
   const user_operation* user = nullptr;  // the definition of a user's operation
   i64 runs = 1;                          // in a step, all trips of all loops counted
   i64 macs = 0;  // multiply-adds that one run is asked for, 0 where it is no matrix product
-  element type = element::f32;  // of the matrix unit's operands
-  accelerator::operation_price once;
+  element type = element::f32;         // of the matrix unit's operands
+  accelerator::operation_price once;   // one run by itself
+  i64 kept = 0;                        // runs that find their weights as the run before left them
+  accelerator::operation_price later;  // one of those
 
-  accelerator::operation_price all() const { return once.times(runs); }
+  accelerator::operation_price all() const {
+    accelerator::operation_price p = once.times(runs - kept);
+    return kept > 0 ? p += later.times(kept) : p;
+  }
 };
 
 /// Operations `begin` to `end - 1` run `trips` times, one after another.
@@ -95,10 +100,11 @@ inline double utilization(const price_list& list) {
   return cycles > 0 ? least / static_cast<double>(cycles) : 0;
 }
 
-/// What an operation waits for most: "compute", "exchange" or "sync".
+/// What an operation waits for most: "compute", "SRAM", "exchange", "sync" or "off-chip".
 inline const char* ruling_phase(const accelerator::operation_price& p) {
-  if (p.compute_cycles >= p.exchange_cycles && p.compute_cycles >= p.sync_cycles) return "compute";
-  return p.exchange_cycles >= p.sync_cycles ? "exchange" : "sync";
+  const accelerator::bound rules = accelerator::bound_of(p);
+  if (rules == accelerator::bound::exchange && p.sync_cycles > p.exchange_cycles) return "sync";
+  return accelerator::name_of(rules);
 }
 
 /// What of an operation's energy went where, in femtojoules.
@@ -120,7 +126,8 @@ constexpr energy_split split_energy(const machine& m, const accelerator::operati
 
 namespace detail {
 
-/// `price_of(i)` is what one run of operation `i` of the graph costs.
+/// `price_of(i, kept)` is what one run of operation `i` of the graph costs; `kept`: one that finds
+/// its weights as the run before left them.
 template <class PriceOf>
 price_list list_prices(const graph& g, const machine& m, const memory_summary& memory,
                        const PriceOf& price_of) {
@@ -144,7 +151,9 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
     row.runs = runs_of(g, bodies[i]);
     row.type = product_type(row.of);
     row.macs = is_product(row.of) ? ops::macs_of(g, op) : 0;
-    row.once = price_of(i);
+    row.once = price_of(i, false);
+    row.kept = runs_with_kept_weights(g, op, bodies[i]);
+    row.later = row.kept > 0 ? price_of(i, true) : row.once;
     list.total += row.all();
     list.operations.push_back(row);
   }
@@ -166,12 +175,20 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
 /// The prices of a graph whose memory was planned before.
 inline price_list list_prices(const graph& g, const machine& m, const memory_summary& memory) {
   const accelerator::step_signatures step = accelerator::sign_step(g);
-  std::vector<accelerator::operation_price> prices;
+  const bool outside = accelerator::lies_off_chip(m, memory.total_bytes);
+  std::vector<accelerator::operation_price> prices[2];
   for (const accelerator::counted_signature& s : step.distinct) {
-    prices.push_back(accelerator::price(m, s.of, s.user));
+    for (const bool kept : {false, true}) {
+      prices[kept].push_back(
+          kept && s.kept == 0
+              ? accelerator::operation_price{}
+              : accelerator::price(m, s.of,
+                                   {.kept_weights = kept, .off_chip = outside, .user = s.user}));
+    }
   }
-  return detail::list_prices(
-      g, m, memory, [&](i32 i) { return prices[static_cast<std::size_t>(step.number_of[i])]; });
+  return detail::list_prices(g, m, memory, [&](i32 i, bool kept) {
+    return prices[kept][static_cast<std::size_t>(step.number_of[i])];
+  });
 }
 
 inline price_list list_prices(const graph& g, const machine& m) {

@@ -81,9 +81,12 @@ class timeline {
       }
       const priced_loop body = list_.loops[loop];
       std::size_t after = loop + 1;
+      const bool around = first_;
       for (i64 trip = 0; trip < (unrolls_ ? body.trips : 1); ++trip) {
+        first_ = trip == 0;
         after = walk(body.begin, body.end, loop + 1, unrolls_ ? runs : runs * body.trips);
       }
+      first_ = around;
       loop = after;
       i = body.end;
     }
@@ -92,7 +95,9 @@ class timeline {
 
   void add(i32 i, i64 runs) {
     const priced_operation& op = list_.operations[index(i)];
-    const accelerator::operation_price p = op.once.times(runs);
+    const bool all = runs == op.runs;
+    const accelerator::operation_price p =
+        all ? op.all() : (op.kept > 0 && !first_ ? op.later : op.once).times(runs);
     group(trace_row::pass, op.part == phase::forward ? "forward" : "backward and update");
     group(trace_row::layer, op.layer);
     const auto spend = [&](trace_row row, i64 cycles) {
@@ -100,7 +105,7 @@ class timeline {
       now_ += cycles;
     };
     spend(trace_row::sync, p.sync_cycles);
-    spend(trace_row::exchange, p.exchange_cycles);
+    spend(trace_row::exchange, p.exchange_cycles + p.stall_cycles);
     spend(trace_row::compute, p.compute_cycles);
   }
 
@@ -119,6 +124,7 @@ class timeline {
 
   const price_list& list_;
   bool unrolls_ = true;
+  bool first_ = true;  // trip of the innermost loop
   i64 now_ = 0;
   std::vector<trace_event> events_;
   trace_event open_[2];

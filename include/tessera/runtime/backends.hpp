@@ -30,14 +30,17 @@ struct on {
   /// Counts what the machine would have spent; one for every trainer.
   using state = accelerator::counters;
 
-  /// Counters with the buffers that operations of these signatures work in.
-  static state make_state(const signature* s, i32 count) {
+  /// Counters with the buffers that operations of these signatures work in; `bytes` is what the
+  /// step needs.
+  static state make_state(const signature* s, i32 count, i64 bytes) {
     i64 scratch = 0;
     for (i32 i = 0; i < count; ++i) {
-      const i64 bytes = accelerator::scratch_bytes(s[i]);
-      scratch = bytes > scratch ? bytes : scratch;
+      const i64 needed = accelerator::scratch_bytes(s[i]);
+      scratch = needed > scratch ? needed : scratch;
     }
-    return state(scratch);
+    state made(scratch);
+    made.off_chip = accelerator::lies_off_chip(M, bytes);
+    return made;
   }
 };
 

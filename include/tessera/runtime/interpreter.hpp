@@ -38,6 +38,7 @@ class interpreter {
     std::vector<sequence_entry> entries;
     signatures_.reserve(static_cast<std::size_t>(graph_.operations.size()));
     first_entry_.reserve(static_cast<std::size_t>(graph_.operations.size()) + 1);
+    const grow<i32> bodies = bodies_of_operations(graph_);
     for (i32 i = 0; i < graph_.operations.size(); ++i) {
       const operation& op = graph_.operations[i];
       if (i > 0) poison_.append(i - 1, entries);  // what nobody needs after that operation
@@ -53,7 +54,8 @@ class interpreter {
         throw error(std::string(ops::name_of(op.what)) +
                     ": this backend has no kernel for these element types");
       }
-      entries.push_back({found, &signatures_.back(), &op});
+      entries.push_back({found, &signatures_.back(), &op,
+                         runs_with_kept_weights(graph_, op, bodies[i]) > 0});
     }
     if (graph_.operations.size() > 0) poison_.append(graph_.operations.size() - 1, entries);
     first_entry_.push_back(entries.size());

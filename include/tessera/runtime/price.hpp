@@ -11,22 +11,47 @@ namespace tessera {
 
 namespace detail {
 
-/// One constant per distinct signature: each gets a fresh allowance of evaluation steps. `User`:
+/// One constant per distinct signature: each gets a fresh allowance of evaluation steps. `How` has
 /// the definition of a user's operation.
-template <machine M, signature S, const user_operation* User = nullptr>
+template <machine M, signature S, accelerator::circumstances How = {}>
 inline constexpr accelerator::operation_price price_of = S.what == kind::none
                                                              ? accelerator::operation_price{}
-                                                             : accelerator::price(M, S, User);
+                                                             : accelerator::price(M, S, How);
+
+/// Does the step of `Job` lie in memory off the chip of `M`?
+template <class Job, machine M>
+constexpr bool off_chip() {
+  if constexpr (Job::plan::at_start) {
+    return false;
+  } else {
+    return accelerator::lies_off_chip(M, Job::memory.total_bytes);
+  }
+}
+
+/// The price of operation `Index` in its first run, and in a run that finds its weights kept.
+template <class Job, machine M, std::size_t Index, bool Kept>
+constexpr accelerator::operation_price price_at() {
+  constexpr accelerator::circumstances how{
+      .kept_weights = Kept,
+      .off_chip = off_chip<Job, M>(),
+      .user = Job::plan::step_graph.operations[Index].attr.user};
+  return price_of<M, Job::plan::signatures.of_operation.items[Index], how>;
+}
+
+/// The price of all runs of operation `Index` in a step.
+template <class Job, machine M, std::size_t Index>
+constexpr accelerator::operation_price price_of_all() {
+  constexpr i64 runs = Job::plan::runs[static_cast<i32>(Index)];
+  constexpr i64 kept = Job::plan::kept_runs[static_cast<i32>(Index)];
+  accelerator::operation_price p = price_at<Job, M, Index, false>().times(runs - kept);
+  if constexpr (kept > 0) p += price_at<Job, M, Index, true>().times(kept);
+  return p;
+}
 
 template <class Job, machine M, std::size_t... Index>
 constexpr accelerator::step_price add_prices(std::index_sequence<Index...>) {
   accelerator::step_price total;
-  const accelerator::operation_price all[] = {
-      price_of<M, Job::plan::signatures.of_operation.items[Index],
-               Job::plan::step_graph.operations[Index].attr.user>...};
-  for (i32 i = 0; i < Job::operation_count; ++i) {
-    if (Job::plan::signatures.kernel_of[i] >= 0) total += all[i].times(Job::plan::runs[i]);
-  }
+  ((total += price_of_all<Job, M, Index>()), ...);
   return total;
 }
 
@@ -41,12 +66,25 @@ inline constexpr accelerator::step_price cost = detail::add_prices<Job, M>(
 namespace detail {
 
 template <class Job, machine M>
+struct needs {
+  static constexpr accelerator::tile_need most =
+      []<std::size_t... Index>(std::index_sequence<Index...>) {
+    const accelerator::operation_price prices[] = {price_at<Job, M, Index, false>()...};
+    return accelerator::find_need(Job::memory, Job::plan::buffers.items, Job::plan::buffer_count,
+                                  prices, Job::operation_count, M);
+  }
+  (std::make_index_sequence<static_cast<std::size_t>(Job::operation_count)>{});
+};
+
+template <class Job, machine M>
 inline constexpr text<360> misfit = [] {
   if constexpr (Job::plan::at_start) {
     return text<360>(
         "memory: planned at start-up, not known while compiling; leave out plan_at_start");
   } else {
-    return accelerator::misfit(Job::memory, cost<Job, M>.peak_tile_bytes, M);
+    constexpr accelerator::tile_need need = needs<Job, M>::most;
+    const operation& op = Job::plan::step_graph.operations.items[need.operation];
+    return accelerator::misfit(need, M, text<64>(ops::name_of(op.what)), spell(op.layer));
   }
 }();
 
@@ -59,8 +97,9 @@ concept no_misfit = Misfit::ok;
 
 }  // namespace detail
 
-/// Met where every tile of `M` holds its share of the step and its largest vertex. Where it is not,
-/// a static_assert prints how much a tile needs, how much it has, and what helps.
+/// Met where every tile of `M` holds its share of what is alive and the vertex of the operation
+/// that runs, at any time of the step. Where it is not, a static_assert prints which tiles need how
+/// much, for which operation, how much they have, and what helps.
 template <class Job, machine M>
 concept fits = detail::no_misfit<detail::misfit_of<Job, M>>;
 

@@ -33,7 +33,10 @@ struct no_state {};
 template <class Backend, class Job>
 auto backend_state_for() {
   if constexpr (counting<Backend>) {
-    return Backend::make_state(Job::plan::signatures.of_operation.data(), Job::operation_count);
+    i64 bytes = 0;  // not known where the plan is made at start-up
+    if constexpr (!Job::plan::at_start) bytes = Job::memory.total_bytes;
+    return Backend::make_state(Job::plan::signatures.of_operation.data(), Job::operation_count,
+                               bytes);
   } else {
     return no_state{};
   }
@@ -101,7 +104,8 @@ call_sequence bind(const region_bases& bases) {
     const i32 k = plan::signatures.kernel_of[i];
     entries[static_cast<std::size_t>(i)] = {
         k < 0 ? nullptr : kernel_table<Job, Backend>[static_cast<std::size_t>(k)],
-        &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i]};
+        &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i],
+        plan::kept_runs[i] > 0};
   }
   return call_sequence(entries, {plan::locations(), static_cast<std::size_t>(Job::tensor_count)},
                        {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)},

@@ -15,6 +15,7 @@ struct sequence_entry {
   kernel run = nullptr;
   const signature* sizes = nullptr;
   const operation* what = nullptr;
+  bool keeps_weights = false;  // they are the same in all trips of the loop around
 };
 
 /// Calls the kernels of a step in order. Built once; running it allocates nothing, throws nothing
@@ -38,6 +39,7 @@ class call_sequence {
       entry_state state;
       state.run = entry.run;
       state.first_move = moves_.size();
+      state.keeps_weights = entry.keeps_weights;
       const auto put = [&](i32 id) {
         if (id >= 0) {
           const location& at = locations[static_cast<std::size_t>(id)];
@@ -73,7 +75,7 @@ class call_sequence {
   /// Operations begin to end - 1, which stand outside all loops or bring their loops along.
   void run(std::size_t begin, std::size_t end, const step_values& step) {
     i32 trips[location::max_depth] = {};
-    run(begin, end, step, trips, 0, 0);
+    run(begin, end, step, trips, 0, 0, true);
   }
 
  private:
@@ -85,6 +87,7 @@ class call_sequence {
     i32 trips = 0;
     i32 depth = 0;
     bool reversed = false;
+    bool keeps_weights = false;
   };
 
   /// An operand whose address depends on the trips of the loops around.
@@ -95,14 +98,14 @@ class call_sequence {
   };
 
   void run(std::size_t begin, std::size_t end, const step_values& step, i32* trips, i32 index,
-           i32 trip) {
+           i32 trip, bool first) {
     for (std::size_t i = begin; i < end; ++i) {
       const entry_state& entry = entries_[i];
       if (entry.run == nullptr) {
         for (i32 t = 0; t < entry.trips; ++t) {
           trips[entry.depth] = t;
           const i32 slice = entry.reversed ? entry.trips - 1 - t : t;
-          run(i + 1, entry.end, step, trips, slice, trip * entry.trips + slice);
+          run(i + 1, entry.end, step, trips, slice, trip * entry.trips + slice, t == 0);
         }
         trips[entry.depth] = 0;
         i = entry.end;
@@ -116,6 +119,7 @@ class call_sequence {
       c.step = &step;
       c.index = index;
       c.trip = trip;
+      c.kept = entry.keeps_weights && !first;
       entry.run(c);
     }
   }

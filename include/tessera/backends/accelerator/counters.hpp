@@ -21,6 +21,7 @@ class counters {
 
   operation_price total;
   i64 operations = 0;
+  bool off_chip = false;  // the step is too large for the chip: operands come from outside
 
   /// Cycles, bytes and energy by kind of operation.
   const operation_price& of(kind what) const { return by_kind_[static_cast<i32>(what)]; }
@@ -145,16 +146,18 @@ struct vertex {
 class recorder {
  public:
   recorder(const machine& m, const call& c, const mapping& map)
-      : recorder(m, *c.sizes, map, is_user(c.sizes->what) ? c.attr->user : nullptr) {}
+      : recorder(m, *c.sizes, map, is_user(c.sizes->what) ? c.attr->user : nullptr, c.kept) {}
 
-  /// `user`: the definition of a user's operation.
-  recorder(const machine& m, const signature& s, const mapping& map, const user_operation* user)
+  /// `user`: the definition of a user's operation; `kept`: its weights are on the tiles.
+  recorder(const machine& m, const signature& s, const mapping& map, const user_operation* user,
+           bool kept = false)
       : m_(m),
         s_(s),
         user_(user),
         map_(map),
-        finish_(finish_of(m, s_)),
-        partials_(map.partials()) {}
+        finish_(finish_of(m, s)),
+        partials_(map.partials()),
+        kept_(kept && keeps_weights(m, s, map)) {}
 
   /// One vertex. `ends_block`: its output block is complete with it. Its products are not counted
   /// here but where they are made.
@@ -167,9 +170,10 @@ class recorder {
     }
     i64 cells = 1;
     for (i32 a = 0; a < 2; ++a) {
-      cells *= span_of(map_.of, a, v.begin[axis_h + a], v.size[axis_h + a]).count;
+      cells *= cells_of(map_.of, a, v.begin[axis_h + a], v.size[axis_h + a]);
     }
-    const i64 received = work_.received(cells);
+    const i64 stays = kept_ ? work_.weight_bytes : 0;
+    const i64 received = work_.received(cells) - stays;
     i64 cycles = work_.cycles;
     if (ends_block && finishes(map_.of.what)) {
       cycles += counts.finish(m_, finish_, partials_, work_.outputs, 1);
@@ -179,10 +183,11 @@ class recorder {
     counts.exchange_bytes += received;
     ++counts.vertices;
     if (cycles > counts.most_cycles) counts.most_cycles = cycles;
+    const i64 ports = sram_cycles(m_, work_.sram_bytes);
+    if (ports > counts.most_sram_cycles) counts.most_sram_cycles = ports;
     if (received > counts.most_received) counts.most_received = received;
-    if (received + work_.sum_bytes > counts.most_bytes) {
-      counts.most_bytes = received + work_.sum_bytes;
-    }
+    const i64 held = work_.held(cells);
+    if (held > counts.most_bytes) counts.most_bytes = held;
   }
 
   /// Vertices number `first` to `last`, in the order of their axes: groups, channels, positions.
@@ -219,6 +224,7 @@ class recorder {
   const mapping& map_;
   finish_work finish_;
   i64 partials_;
+  bool kept_;
   i32 size_[axis_count] = {-1, -1, -1, -1, -1, -1};
   vertex_work work_;
 };
@@ -263,12 +269,14 @@ class execution {
 
  private:
   void settle_into(const tally& all) {
-    if (counters_ != nullptr) counters_->add(c_.sizes->what, settle(on, *c_.sizes, all));
+    if (counters_ != nullptr)
+      counters_->add(c_.sizes->what, settle(on, *c_.sizes, cut.of, all, how_));
   }
 
   const call& c_;
   counters* counters_;
   const mapping cut;
+  const circumstances how_{c_.kept, counters_ != nullptr && counters_->off_chip};
 };
 
 }  // namespace tessera::accelerator

@@ -32,7 +32,8 @@
 //   gates             b tokens, all experts of each           -, all tokens on one tile for sums
 //   rows of experts   b slots or tokens, o features           -
 //
-// mapping.hpp cuts it, vertex_work.hpp says what a block costs.
+// Rows and columns of a 1x1 convolution are one axis, w. mapping.hpp cuts a problem, windows.hpp
+// says what its blocks read, vertex_work.hpp what they cost.
 
 #include <tessera/backends/accelerator/attention_cost.hpp>
 #include <tessera/backends/accelerator/norm_cost.hpp>
@@ -68,6 +69,9 @@ enum class family : u8 {
   tokens,
   single
 };
+
+/// Families that the matrix unit works on.
+constexpr bool is_product(family what) { return what <= family::weight_gradient; }
 
 constexpr family family_of(kind what) {
   if (is_resize(what)) return family::pool;
@@ -162,6 +166,10 @@ struct problem {
   i32 extent[axis_count] = {1, 1, 1, 1, 1, 1};
   i32 grain[axis_count] = {1, 1, 1, 1, 1, 1};  // blocks are multiples of it
   bool reduced[axis_count] = {};
+  // A tile may take its block of one axis in `rounds` pieces, one after another: of the operands
+  // that the axis cuts it holds a piece at a time.
+  i32 serial = axis_o;
+  i32 rounds = 1;
   i32 taps = 1;     // cells of a window; scatter: indices; unpool: values of a plane
   i32 classes = 1;  // losses; norms: elements of one row, channels of one position; unpool: cells
                     // scatter: rows of dy; lookup of bags: 1 where the bags are a list
@@ -175,43 +183,12 @@ struct problem {
   i32 cells[2] = {1, 1};  // extents of the tensor that the window reads
 };
 
-/// Fetched cells along an axis: `begin` to `begin + count`, within the tensor.
-struct cell_span {
-  i32 begin = 0;
-  i32 count = 0;
-};
-
 /// The axis of a resizing whose gradient, where `transposed`, has positions in the place of cells.
 constexpr ops::resized_axis resized_axis_of(const problem& p, i32 axis) {
   const i32 positions = p.extent[axis_h + axis];
   const i32 cells = p.cells[axis];
   return {p.resized, p.transposed ? positions : cells, p.transposed ? cells : positions,
           p.align_corners};
-}
-
-/// Cells that positions [first, first + size) read along `axis` (0 height, 1 width).
-constexpr cell_span span_of(const problem& p, i32 axis, i32 first, i32 size) {
-  if (p.resized != kind::none) {
-    const ops::resized_axis along = resized_axis_of(p, axis);
-    const auto read = [&](i32 i) { return p.transposed ? along.readers_of(i) : along.cells_of(i); };
-    const i32 start = read(first).begin;
-    const i32 stop = read(first + size - 1).end();
-    return stop > start ? cell_span{start, stop - start} : cell_span{};
-  }
-  const i32 reach = (p.kernel[axis] - 1) * p.dilation[axis];
-  i32 begin = 0;
-  i32 end = 0;
-  if (p.transposed) {
-    const i32 low = first + p.pad[axis] - reach;
-    begin = low <= 0 ? 0 : (low + p.stride[axis] - 1) / p.stride[axis];
-    end = (first + size - 1 + p.pad[axis]) / p.stride[axis] + 1;
-  } else {
-    begin = first * p.stride[axis] - p.pad[axis];
-    end = (first + size - 1) * p.stride[axis] - p.pad[axis] + reach + 1;
-  }
-  if (begin < 0) begin = 0;
-  if (end > p.cells[axis]) end = p.cells[axis];
-  return end > begin ? cell_span{begin, end - begin} : cell_span{};
 }
 
 /// True for a weight gradient over a stack of slices.
@@ -260,6 +237,15 @@ constexpr problem problem_of(const signature& s) {
         p.dilation[0] = n.dilation_height, p.dilation[1] = n.dilation_width;
         p.cells[0] = p.transposed ? n.out_height : n.in_height;
         p.cells[1] = p.transposed ? n.out_width : n.in_width;
+        const bool point = p.taps == 1 && n.stride_height == 1 && n.stride_width == 1 &&
+                           n.pad_top == 0 && n.pad_left == 0 && n.out_height == n.in_height &&
+                           n.out_width == n.in_width;
+        if (point) {  // no window: rows and columns are one axis, and cut as one
+          p.extent[axis_w] *= p.extent[axis_h];
+          p.extent[axis_h] = 1;
+          p.cells[1] *= p.cells[0];
+          p.cells[0] = 1;
+        }
       }
       // Samples that lie side by side stay together; channels fill groups of the matrix unit.
       p.grain[axis_b] = s.batch_last && s.what != kind::matmul ? 16 : 1;

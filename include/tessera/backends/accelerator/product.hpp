@@ -259,16 +259,20 @@ class product {
       const T* image =
           c_.input<T>(0) + (i64{g} * of.extent[axis_k] + v.begin[axis_k]) * far_.channel;
       const i64 depth = channels * of.taps;
-      record.counts.macs += depth * piece.rows * cols;
       i32 groups = 0;
       i32 r = 0;
       i32 s = 0;
       i64 channel = 0;
-      bool live = find_cells(p, piece, r, s);
+      const auto meet_cells = [&] {
+        const i64 live = find_cells(p, piece, r, s);
+        record.counts.macs += live * channels * cols;
+        return live > 0;
+      };
+      bool live = meet_cells();
       const auto next_cell = [&] {
         channel = 0;
         if (++s == of.kernel[1]) s = 0, ++r;
-        if (r < of.kernel[0]) live = find_cells(p, piece, r, s);
+        if (r < of.kernel[0]) live = meet_cells();
       };
       // Trees of more than four products stay in one panel.
       const i32 tree = unit().order == accumulation::tree ? tree_length(unit()) : 4;
@@ -308,19 +312,19 @@ class product {
     write_image(p, piece, column, cols, partials > 1 ? p.totals : p.sums);
   }
 
-  /// Finds the cell that every run of a piece meets at kernel cell (r, s). False where all are
-  /// zeros.
-  bool find_cells(panels& p, row_piece piece, i32 r, i32 s) const {
-    bool any = false;
+  /// Finds the cell that every run of a piece meets at kernel cell (r, s). Returns how many rows
+  /// meet one; the others are zeros.
+  i64 find_cells(panels& p, row_piece piece, i32 r, i32 s) const {
+    i64 live = 0;
     for (i32 j = 0; j < piece.runs; ++j) {
       const run& run = p.runs[j];
       i64 y = 0;
       i64 x = 0;
       const bool exists = cell_at(run.h, run.w, r, s, y, x);
       p.offsets[j] = exists ? y * far_.row + x * far_.column + run.n * far_.sample : -1;
-      any = any || exists;
+      if (exists) live += run.length;
     }
-    return any;
+    return live;
   }
 
   /// One k of the fields: a channel's cells at the offsets found.
@@ -426,12 +430,11 @@ class product {
       }
       clear_sums(unit(), p, cols);
       const i64 all = i64{v.size[axis_h]} * v.size[axis_w] * v.size[axis_b];
-      record.counts.macs += all * rows * cols;
       for (i64 k = 0; k < all;) {
         const row_piece piece = rows_from(p, v, k, panels::max_k, panels::max_k);
         const i32 depth = (piece.rows + 3) / 4 * 4;
         fetch_gradients(p, piece, depth, g, row, rows, wide);
-        fetch_cells(p, piece, depth, g, col, cols);
+        record.counts.macs += rows * fetch_cells(p, piece, depth, g, col, cols);
         multiply_in_order(unit(), p, wide, cols, weights, depth / 4, k);
         k += piece.rows;
       }
@@ -464,23 +467,26 @@ class product {
     }
   }
 
-  /// weights[col][k]: the cells of the input that each weight meets.
-  void fetch_cells(panels& p, row_piece piece, i32 depth, i32 g, i32 col, i32 cols) {
+  /// weights[col][k]: the cells of the input that each weight meets. Returns how many there are.
+  i64 fetch_cells(panels& p, row_piece piece, i32 depth, i32 g, i32 col, i32 cols) {
     const problem& of = map().of;
     const i64 stride = weight_stride();
     const T* image = c_.input<T>(0) + i64{g} * of.extent[axis_c] * far_.channel;
     // One kernel cell after another, each for all input channels in the piece.
     const i32 first_channel = col / of.taps;
     const i32 last_channel = (col + cols - 1) / of.taps;
+    i64 cells = 0;
     for (i32 tap = 0; tap < of.taps; ++tap) {
-      find_cells(p, piece, tap / of.kernel[1], tap % of.kernel[1]);
+      const i64 live = find_cells(p, piece, tap / of.kernel[1], tap % of.kernel[1]);
       for (i32 c = first_channel; c <= last_channel; ++c) {
         const i32 j = c * of.taps + tap - col;
         if (j < 0 || j >= cols) continue;
         float* to = p.weights + j * stride;
         fetch_row(p, piece, image + c * far_.channel, to, depth);
+        cells += live;
       }
     }
+    return cells;
   }
 
   void write_weights(i32 g, i32 row, i32 rows, i32 col, i32 cols, const float* sums) {

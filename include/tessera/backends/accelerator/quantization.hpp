@@ -119,7 +119,7 @@ inline void run_quantized_product(const machine& m, const call& c) {
   execution run(m, c);
   run.run(run.blocks().vertices(), [&](i64 first, i64 last, recorder& r) {
     if (first < last) r.add_range(first, last);
-    if (first == 0) r.counts.macs += n.macs();
+    if (first == 0) r.counts.macs += all_macs(run.blocks().of);
   });
   const i32* zeros = c.sizes->has_input(3) ? c.input<i32>(3) : nullptr;
   const i32 x_zero = zeros != nullptr ? zeros[0] : 0;

@@ -19,6 +19,7 @@ struct counted_signature {
   signature of;
   i64 runs = 0;
   const user_operation* user = nullptr;  // the definition of a user's operation
+  i64 kept = 0;  // of these, runs that find their weights as the run before left them
 };
 
 struct step_signatures {
@@ -50,14 +51,19 @@ constexpr step_signatures sign_step(const graph& g) {
     }
     step.number_of[i] = found;
     step.distinct[found].runs += runs_of(g, bodies[i]);
+    step.distinct[found].kept += runs_with_kept_weights(g, op, bodies[i]);
   }
   return step;
 }
 
-/// The price of a whole step on `m`.
-constexpr step_price price(const machine& m, const step_signatures& step) {
+/// The price of a whole step on `m`. `bytes`: what the step needs; where that is more than there is
+/// on the chip, and there is memory beside it, operands come from there.
+constexpr step_price price(const machine& m, const step_signatures& step, i64 bytes = 0) {
   step_price total;
-  for (const counted_signature& s : step.distinct) total += price(m, s.of, s.user).times(s.runs);
+  const bool outside = lies_off_chip(m, bytes);
+  for (const counted_signature& s : step.distinct) {
+    total += price_of_runs(m, s.of, s.runs, s.kept, {.off_chip = outside, .user = s.user});
+  }
   return total;
 }
 

@@ -1,14 +1,15 @@
 #pragma once
 
-// Vertex work: what a block of a problem costs the tile that has it. Cycles, multiply-adds, bytes
-// that it receives, reads, writes and holds, and what follows once an output's sum is complete.
+// Vertex work: what a block of a problem costs the tile that has it. Cycles, operations, bytes that
+//  it receives, reads, writes and holds, and what follows once an output's sum is complete.
 //
 // Sizes alone decide, never the block's place. The cycles are those of machine/*_cost.hpp.
 
 #include <tessera/backends/accelerator/codelet.hpp>
 #include <tessera/backends/accelerator/loss_cost.hpp>
-#include <tessera/machine/matrix_cost.hpp>
+#include <tessera/backends/accelerator/windows.hpp>
 #include <tessera/machine/vector_cost.hpp>
+#include <tessera/machine/window_cost.hpp>
 #include <tessera/ops/activation.hpp>
 #include <tessera/ops/update.hpp>  // is_update
 #include <initializer_list>
@@ -20,15 +21,21 @@ using systolic::ceil_div;
 /// What one vertex does, whatever its place: counts that depend on the sizes of its blocks only.
 struct vertex_work {
   i64 cycles = 0;
-  i64 macs = 0;
   i64 vector_ops = 0;
   i64 sram_bytes = 0;   // read and written by the units, without what is received
   i64 cell_bytes = 0;   // received per cell of its (height, width) span
   i64 fixed_bytes = 0;  // received besides
-  i64 sum_bytes = 0;    // f32 sums it holds
-  i64 outputs = 0;      // elements of its output block, each summed over all vertices that share it
+  i64 cell_later = 0;   // of these, what is not there at the same time: per cell, besides
+  i64 fixed_later = 0;
+  i64 weight_bytes = 0;  // of fixed_bytes: weights that can stay where they are
+  i64 sum_bytes = 0;     // f32 sums it holds
+  i64 outputs = 0;  // elements of its output block, each summed over all vertices that share it
 
   constexpr i64 received(i64 cells) const { return cell_bytes * cells + fixed_bytes; }
+  /// The most that the tile holds at a time.
+  constexpr i64 held(i64 cells) const {
+    return received(cells) - cell_later * cells - fixed_later + sum_bytes;
+  }
 };
 
 /// What follows the sum of an output element: bias and rounding, or the parameter's update.
@@ -341,6 +348,20 @@ constexpr cell_work cell_work_of(const machine& m, const signature& s) {
   }
 }
 
+/// The pieces in which a block of `size` along the serial axis is taken.
+struct piece_count {
+  i64 size = 0;  // of a whole one
+  i64 count = 1;
+};
+
+constexpr piece_count pieces_of(const problem& p, i64 size) {
+  if (p.rounds <= 1) return {size, 1};
+  const i64 grain = p.grain[p.serial];
+  const i64 piece = ceil_div(ceil_div(size, p.rounds), grain) * grain;
+  if (piece >= size) return {size, 1};
+  return {piece, ceil_div(size, piece)};
+}
+
 /// The work of a vertex with blocks of `size`; `user`: the definition of a user's operation.
 constexpr vertex_work work_of(const machine& m, const signature& s, const problem& p,
                               const i32* size, const user_operation* user = nullptr) {
@@ -356,19 +377,50 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       const bool weights = p.what == family::weight_gradient;
       const element type = s.input_type(weights ? 1 : 0);
       const i64 bytes = bytes_of(type);
-      const i64 rows = weights ? o : positions;
-      const i64 cols = p.what == family::forward ? o : weights ? c * p.taps : c;
-      const i64 in = p.what == family::forward ? c * p.taps : weights ? positions : o * p.taps;
-      w.outputs = g * rows * cols;
-      w.macs = w.outputs * in;
-      matrix_cost::window window;
-      if (!weights) window = {p.kernel[0], p.kernel[1], p.stride[0], p.stride[1]};
-      if (p.transposed) window.stride_h = window.stride_w = 1;  // a filter over spread cells
-      w.cycles = g * matrix_cost::product(m, rows, in, cols, type, window);
-      w.sram_bytes = g * matrix_cost::sram_bytes(m, rows, in, cols, type);
+      w.outputs = g * (weights ? o * c * p.taps : positions * (p.transposed ? c : o));
+      const piece_count n = pieces_of(p, size[p.serial]);
+      const i64 piece_b = p.serial == axis_b ? n.size : size[axis_b];
+      const i64 piece_o = p.serial == axis_o ? n.size : o;
+      const i64 piece_c = p.serial == axis_c ? n.size : c;
+      // The field of a tap: positions for which it meets a cell, on average over the taps. Only AMP
+      // leaves out those that meet none.
+      window_cost::field field{ceil_div(piece_b * most_pairs(p, 0, size[axis_h]), p.kernel[0]),
+                               ceil_div(most_pairs(p, 1, size[axis_w]), p.kernel[1]), p.kernel[0],
+                               p.kernel[1]};
+      if (m.matrix.form != matrix_form::amp) {
+        field.rows = piece_b * size[axis_h];
+        field.row = size[axis_w];
+      }
+      const i64 rows = weights ? piece_o : field.positions();
+      const i64 cols = p.what == family::forward ? piece_o : weights ? piece_c * p.taps : piece_c;
+      const i64 in = p.what == family::forward ? piece_c * p.taps
+                     : weights                 ? field.positions()
+                                               : piece_o * p.taps;
+      const bool spread = p.transposed;  // a filter over spread cells
+      const i64 cycles =
+          weights ? window_cost::weights(m, field, piece_c, piece_o, type)
+                  : window_cost::product(m, field, in / p.taps, cols, type,
+                                         spread ? 1 : p.stride[0], spread ? 1 : p.stride[1]);
+      w.cycles = n.count * g * cycles;
+      if (p.reduced[p.serial]) {  // the sums so far are read back and added to, piece by piece
+        const i64 added = (n.count - 1) * w.outputs;
+        w.vector_ops += added;
+        w.cycles += (n.count - 1) *
+                    vector_cost::elementwise(m.vector, w.outputs, element::f32, m.vector.simple);
+      }
+      w.sram_bytes = n.count * g * matrix_cost::sram_bytes(m, rows, in, cols, type);
+      if (p.reduced[p.serial]) w.sram_bytes += (n.count - 1) * w.outputs * 8;
       const i64 fetched = p.what == family::data_gradient ? o : c;  // channels of the image
       w.cell_bytes = g * size[axis_b] * fetched * bytes;
       w.fixed_bytes = weights ? g * o * positions * bytes : g * o * c * p.taps * bytes;
+      if (!weights && n.count == 1) w.weight_bytes = w.fixed_bytes;
+      if (n.count > 1) {
+        const bool image = p.serial == axis_b || p.serial == (p.transposed ? axis_o : axis_c);
+        const bool other = weights ? p.serial != axis_c : p.serial != axis_b;
+        const i64 later = size[p.serial] - n.size;  // along the axis
+        if (image) w.cell_later = w.cell_bytes / size[p.serial] * later;
+        if (other) w.fixed_later = w.fixed_bytes / size[p.serial] * later;
+      }
       if (p.what == family::forward && s.has_input(2)) {
         w.fixed_bytes += g * o * bytes_of(s.input_type(2));
       }
@@ -377,6 +429,9 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
         w.fixed_bytes += s.has_input(6) ? 20 : 8;
       }
       w.sum_bytes = 4 * w.outputs;
+      if (n.count > 1 && !p.reduced[p.serial]) {
+        w.sum_bytes = w.sum_bytes / size[p.serial] * n.size;
+      }
       if (has_slices(s)) {  // added one by one
         const i64 adds = w.outputs * size[axis_h];
         w.vector_ops += adds;

@@ -11,6 +11,7 @@
 
 #include <tessera/backends/accelerator/counters.hpp>
 #include <tessera/backends/accelerator/step_signatures.hpp>
+#include <algorithm>
 
 namespace tessera::accelerator {
 
@@ -45,7 +46,7 @@ void for_each_vertex(const machine& m, const signature& s, const mapping& map,
       std::copy(tile.where.size, tile.where.size + axis_count, size);
       share = share_of(m, finish, partials, work_of(m, s, map.of, size, user).outputs);
     }
-    tile.cycles = one.counts.most_cycles + share.cycles;
+    tile.cycles = std::max(one.counts.most_cycles, one.counts.most_sram_cycles) + share.cycles;
     tile.received_bytes = one.counts.most_received + share.received;
     tile.held_bytes = one.counts.most_bytes;
     visit(static_cast<const tile_work&>(tile));
