@@ -15,13 +15,13 @@
 //   scanned input                 its gradient is written slice by slice
 //   captured input (weights)      its gradient starts as zeros before the outermost loop and every
 //                                 trip adds to it; or, of a dense layer, it is made of all trips
-//                                 at once after the loop (`deferral` below)
+//                                 at once after the loop (passes/stacked_operands.hpp)
 //
 // Source: Griewank, Walther, Evaluating Derivatives, ch. 3; loops: Pearlmutter, Siskind 2008 in
 // spirit. O(operations x tensors of loops).
 
 #include <tessera/ir/loops.hpp>
-#include <tessera/ops/loop.hpp>
+#include <tessera/passes/stacked_operands.hpp>
 
 namespace tessera::passes {
 
@@ -269,120 +269,10 @@ class reverse_pass {
     tensor_name layer;
   };
 
-  // --- deferral: gradients of weights, of all trips in one operation after the loop ---
-  //
-  //   trip      dw += dy[t]' x[t]                 a buffer for the sum, one for what a trip adds
-  //   deferred  dw = sum over t of dy[t]' x[t]    no buffer where dw is fused with its update
-  //
-  // x is a stack already, the reverse loop reads it slice by slice. dy becomes one: in the bytes of
-  // a stack of the forward pass whose slices it may overwrite (the gates of an LSTM), or else in
-  // bytes of its own where these are no more than the two buffers they spare. The sum has the bits
-  // that it has trip by trip (ops/dense.hpp), so this is for loops in no other loop, where no other
-  // gradient is added in between.
-
-  /// How the trips of a loop see an operand: as slices of `of`, which the body around sees.
-  struct slices {
-    i32 of = -1;
-    i64 base = 0;
-    i64 step = 0;
-    bool own = false;  // made in the trip itself, by the tensor `of`
-    bool found = false;
-  };
-
-  constexpr slices slices_of(i32 id, i32 reverse_body) const {
-    const i64 n = g_.tensors[id].dims.count();
-    for (;;) {
-      const tensor& t = g_.tensors[id];
-      if (t.body != reverse_body || t.dims.count() != n) return {};
-      if (t.of < 0) return {id, 0, 0, true, in_arena(t.what)};
-      const i32 around = g_.tensors[t.of].body;
-      if (around != reverse_body) {
-        const bool whole = t.step == n || t.step == -n;
-        return {t.of, t.base, t.step, false, whole && around == g_.bodies[reverse_body].parent};
-      }
-      id = t.of;
-    }
-  }
-
-  constexpr bool reads(const operation& op, i32 storage) const {
-    for (const i32 in : op.in) {
-      if (in >= 0 && storage_of(g_, in) == storage) return true;
-    }
-    return false;
-  }
-
-  /// Lets `made`, which a trip makes for itself, take over the slice of a forward stack that its
-  /// operation is the only one to read. False where there is none.
-  constexpr bool take_over(i32 made, i32 reverse_body, i32 begin) {
-    const i32 writer = ops::writer_of(g_, made, begin);
-    if (writer < 0) return false;
-    const operation& op = g_.operations[writer];
-    i32 slot = 0;
-    while (op.out[slot] != made) ++slot;
-    const i32 over = ops::in_place_over(op, slot);
-    if (over < 0 || op.in[over] < 0) return false;
-    const slices s = slices_of(op.in[over], reverse_body);
-    if (!s.found || s.own) return false;
-    const i32 storage = storage_of(g_, s.of);
-    const tensor& stack = g_.tensors[storage];
-    const bool kept = stack.what == role::activation || stack.what == role::saved;
-    if (!kept || g_.tensors[op.in[over]].dims.count() != g_.tensors[made].dims.count()) {
-      return false;
-    }
-    i32 readers = 0;  // of the stack, in the forward pass and in this loop
-    for (i32 i = 0; i < g_.operations.size(); ++i) {
-      if (i != writer && reads(g_.operations[i], storage)) return false;
-    }
-    for (const i32 in : op.in) {
-      readers += in >= 0 && storage_of(g_, in) == storage ? 1 : 0;
-    }
-    if (readers != 1) return false;
-    tensor& t = g_.tensors[made];
-    t.of = op.in[over];
-    t.base = t.step = 0;
-    return true;
-  }
-
-  /// `id`, which the trips of `reverse_body` see as slices, as a stack of the body around.
-  constexpr i32 stack_of_slices(i32 id, i32 reverse_body) {
-    const slices s = slices_of(id, reverse_body);
-    const loop_body& b = g_.bodies[reverse_body];
-    const tensor t = g_.tensors[id];
-    const i64 first = s.step > 0 ? s.base : s.base + (b.trips - 1) * s.step;
-    const i32 stack =
-        ops::view_into(g_, s.of, t.dims.batch_of(b.trips), t.stack + 1, b.parent, first, 0);
-    g_.tensors[stack].batched = t.batched;
-    g_.tensors[stack].batch_last = t.batch_last;
-    return stack;
-  }
-
-  /// Can the gradient that `op` makes in every trip be made of all trips at once? Stacks what it
-  /// reads where it is not yet stacked.
-  constexpr bool stack_operands(const operation& op, i32 reverse_body, i32 begin) {
-    const slices dy = slices_of(op.in[1], reverse_body);
-    if (!dy.found) return false;
-    const slices x = slices_of(op.in[0], reverse_body);
-    if (!x.found || x.own) return false;
-    if (!dy.own) return (dy.step > 0) == (x.step > 0);
-    if (take_over(dy.of, reverse_body, begin)) {
-      const slices taken = slices_of(op.in[1], reverse_body);
-      return (taken.step > 0) == (x.step > 0);
-    }
-    const i64 n = g_.tensors[dy.of].dims.count();
-    const i32 trips = g_.bodies[reverse_body].trips;
-    const bool unclaimed = ops::unclaimed(g_, dy.of, reverse_body, begin);
-    if (!unclaimed || trips * n > 2 * g_.tensors[op.out[0]].dims.count()) return false;
-    const i32 stack = ops::append_stack(g_, dy.of, reverse_body, trips);
-    tensor& t = g_.tensors[dy.of];
-    t.of = stack;
-    t.base = x.step > 0 ? 0 : (trips - 1) * n;
-    t.step = x.step > 0 ? n : -n;
-    return true;
-  }
-
   /// Takes the operations out of the body that can come after the loop, in the order in which they
   /// shall; out[0] is the forward tensor, as the body around sees it, that each makes the gradient
-  /// of.
+  /// of. For loops in no other loop, and gradients that nothing else is added to in between: the
+  /// bits are those of trip by trip.
   constexpr grow<operation> defer_products(i32 body, i32 reverse_body, i32 begin) {
     grow<operation> deferred;
     const loop_body& b = g_.bodies[reverse_body];
@@ -398,16 +288,17 @@ class reverse_pass {
       if (!ops::unclaimed(g_, gradient, reverse_body, begin)) continue;
       bool read = false;
       for (i32 i = begin; i < g_.operations.size(); ++i) {
-        read = read || reads(g_.operations[i], gradient);
+        read = read || detail::reads(g_, g_.operations[i], gradient);
       }
       operation op = g_.operations[writer];
-      if (read || !stack_operands(op, reverse_body, begin)) continue;
+      stacked_operands operands(g_, reverse_body, begin);
+      if (read || !operands.stack_operands(op)) continue;
       for (i32 i = writer + 1; i < g_.operations.size(); ++i) {
         g_.operations[i - 1] = g_.operations[i];
       }
       g_.operations.resize(g_.operations.size() - 1);
-      op.attr.last_first = slices_of(op.in[0], reverse_body).step < 0;
-      for (const i32 slot : {0, 1}) op.in[slot] = stack_of_slices(op.in[slot], reverse_body);
+      op.attr.last_first = operands.slices_of(op.in[0]).step < 0;
+      for (const i32 slot : {0, 1}) op.in[slot] = operands.stack_of_slices(op.in[slot]);
       op.out[0] = t.of;
       deferred.push(op);
       deferred_[x] = true;
