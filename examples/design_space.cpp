@@ -10,7 +10,8 @@
 // mapped anew for every machine. Where larger memories take more energy per byte (--sram-energy
 // scaled, the default) a byte of a tile with K KiB takes 1.25 + 0.0458 (K - 8) pJ beside that of
 // the machine one starts from: 1.25 pJ at 8 KiB as Horowitz (ISSCC 2014) has it, with the slope
-// that Eyeriss' access energies have by size.
+// that Eyeriss' access energies have by size. A machine holds a step where its tiles have room for
+// it, or where there is memory beside the chip, whose traffic is priced then.
 
 #include <tessera/report/pareto.hpp>
 #include <tessera/report/price_list.hpp>
@@ -237,7 +238,7 @@ std::string name_of(const design& d) {
 /// Prices all designs; equal results for any number of threads.
 std::vector<ts::accelerator::step_price> price_all(const std::vector<design>& designs,
                                                    const ts::accelerator::step_signatures& step,
-                                                   [[maybe_unused]] int threads) {
+                                                   ts::i64 bytes, [[maybe_unused]] int threads) {
   std::vector<ts::accelerator::step_price> prices(designs.size());
   const auto count = static_cast<std::ptrdiff_t>(designs.size());
 #ifdef _OPENMP
@@ -245,7 +246,7 @@ std::vector<ts::accelerator::step_price> price_all(const std::vector<design>& de
 #endif
   for (std::ptrdiff_t i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
-    prices[at] = ts::accelerator::price(designs[at].on, step);
+    prices[at] = ts::accelerator::price(designs[at].on, step, bytes);
   }
   return prices;
 }
@@ -290,7 +291,8 @@ int main(int argc, char** argv) {
       const examples::made_step made = examples::make_step(q);
       const ts::accelerator::step_signatures step = ts::accelerator::sign_step(made.step);
       const auto start = std::chrono::steady_clock::now();
-      const std::vector<ts::accelerator::step_price> prices = price_all(designs, step, c.threads);
+      const std::vector<ts::accelerator::step_price> prices =
+          price_all(designs, step, made.memory.total_bytes, c.threads);
       const double seconds =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -304,7 +306,8 @@ int main(int argc, char** argv) {
         const ts::accelerator::step_price& p = prices[i];
         const double first = c.time == "cycles" ? static_cast<double>(p.cycles())
                                                 : 1e6 * ts::accelerator::seconds(m, p);
-        const bool fits = ts::accelerator::fits(made.memory, p.peak_tile_bytes, m);
+        const bool fits = ts::accelerator::fits(made.memory, p.peak_tile_bytes, m) ||
+                          ts::accelerator::lies_off_chip(m, made.memory.total_bytes);
         fit += fits ? 1 : 0;
         study.points.push_back({name_of(designs[i]),
                                 {first, static_cast<double>(p.energy_fJ) * 1e-12, sram_mib(m)},

@@ -158,9 +158,10 @@ std::vector<ts::scaling_curve> scaling_of(const command_line& c, const ts::machi
     if (const auto found = known.find(batch); found != known.end()) return found->second;
     examples::step_question q = c.asked;
     q.batch = batch;
-    const ts::graph step = examples::make_graph(q);
-    gradients = ts::accelerator::gradients_of(step);
-    return known[batch] = ts::accelerator::price(m, ts::accelerator::sign_step(step));
+    const examples::made_step made = examples::make_step(q);
+    gradients = ts::accelerator::gradients_of(made.step);
+    return known[batch] = ts::accelerator::price(m, ts::accelerator::sign_step(made.step),
+                                                 made.memory.total_bytes);
   };
   std::vector<ts::i32> batches = c.batches;
   if (batches.empty()) batches.push_back(c.asked.batch_size());

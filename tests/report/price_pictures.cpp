@@ -22,6 +22,11 @@ std::vector<price_list> priced_steps() {
   all.push_back(list_prices(step_of<pictured_repeat>(), mk1));
   all.push_back(list_prices(recurrent_step(7), accelerator::small_array));
   all.push_back(list_prices(large_step(), accelerator::ipu_mk2));
+  machine small = accelerator::tpu_v1;
+  small.tile_bytes = 1 << 18;  // so that the step lies outside
+  all.push_back(list_prices(large_step(), small));
+  REQUIRE(all.back().total.offchip_bytes > 0);
+  for (const machine* m : accelerator::machines) all.push_back(list_prices(large_step(), *m));
   return all;
 }
 
@@ -50,6 +55,7 @@ TEST_CASE("a timeline lasts as long as its step, phase by phase", "[report][pric
       CHECK(sum[trace_row::compute] == list.total.compute_cycles);
       CHECK(sum[trace_row::exchange] == list.total.exchange_cycles);
       CHECK(sum[trace_row::sync] == list.total.sync_cycles);
+      CHECK(sum[trace_row::offchip] == list.total.stall_cycles);
       CHECK(sum[trace_row::pass] == list.total.cycles());
       CHECK(sum[trace_row::layer] == list.total.cycles());
     }
@@ -113,7 +119,7 @@ TEST_CASE("a trace is JSON of complete events in microseconds", "[report][price]
     cycles += e.at("args").at("cycles").get<i64>();
     microseconds += e.at("dur").get<double>();
   }
-  CHECK(rows == 5);
+  CHECK(rows == 6);
   CHECK(cycles == list.total.cycles());
   CHECK(microseconds == Approx(1e6 * list.seconds()));
 }

@@ -2,8 +2,11 @@
 
 // The prices of a job's step, operation by operation, from the constants that cost<job, machine>
 // adds up.
+//
+//   report_prices<job, accelerator::ipu_mk1>(std::cout);               the table
+//   const price_list list = list_prices<job, accelerator::ipu_mk1>();  for all else in this folder
 
-#include <tessera/report/price_list.hpp>
+#include <tessera/report/price_table.hpp>
 #include <tessera/runtime/price.hpp>
 #include <utility>
 
@@ -36,6 +39,15 @@ price_list list_prices() {
   return detail::list_prices(graph_of<Job>(), M, memory_of<Job>(), [&](i32 i, bool kept) {
     return prices[static_cast<std::size_t>(i + (kept ? Job::operation_count : 0))];
   });
+}
+
+/// The table of a job's step on `M`, operation by operation, and its totals.
+template <class Job, machine M>
+void report_prices(std::ostream& out) {
+  const price_list list = list_prices<Job, M>();
+  report_operations(out, list);
+  out << "\n";
+  report_total(out, list);
 }
 
 }  // namespace tessera

@@ -33,6 +33,7 @@ inline io::json total_to_json(const price_list& list) {
   total["arithmetic_energy_fJ"] = energy.arithmetic;
   total["sram_energy_fJ"] = energy.memory;
   total["exchange_energy_fJ"] = energy.exchange;
+  total["offchip_energy_fJ"] = energy.offchip;
   total["leakage_energy_fJ"] = energy.leakage;
   total["microseconds"] = 1e6 * list.seconds();
   total["samples_per_second"] = list.samples_per_second();
@@ -40,6 +41,7 @@ inline io::json total_to_json(const price_list& list) {
   total["plan_bytes"] = list.memory.total_bytes;
   total["tile_bytes"] = list.tile_bytes();
   total["fits"] = list.fits();
+  total["lies_off_chip"] = list.lies_off_chip();
   total["ruled_by"] = accelerator::name_of(accelerator::bound_of(list.total));
   if (!list.fits()) total["misfit"] = list.misfit();
   return total;
@@ -54,7 +56,6 @@ inline io::json to_json(const price_list& list) {
                  {"operation", ops::name_of(op.what)},
                  {"part", name_of(op.part)},
                  {"runs", op.runs},
-                 {"wanted_macs", op.macs * op.runs},
                  {"utilization", utilization(list.on, op)},
                  {"ruled_by", ruling_phase(op.once)}};
     row.update(to_json(op.all()));

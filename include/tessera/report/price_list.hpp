@@ -10,7 +10,6 @@
 
 #include <tessera/backends/accelerator/fits.hpp>
 #include <tessera/backends/accelerator/step_signatures.hpp>
-#include <tessera/ops/work.hpp>
 #include <tessera/passes/locate.hpp>
 #include <tessera/report/flow.hpp>
 #include <tessera/report/labels.hpp>
@@ -27,7 +26,7 @@ struct priced_operation {
   signature of;
   const user_operation* user = nullptr;  // the definition of a user's operation
   i64 runs = 1;                          // in a step, all trips of all loops counted
-  i64 macs = 0;  // multiply-adds that one run is asked for, 0 where it is no matrix product
+  i64 macs = 0;  // of one run, those with padding not counted; 0 where it is no matrix product
   element type = element::f32;         // of the matrix unit's operands
   accelerator::operation_price once;   // one run by itself
   i64 kept = 0;                        // runs that find their weights as the run before left them
@@ -58,6 +57,8 @@ struct price_list {
   double samples_per_second() const { return batch / seconds(); }
   bool fits() const { return accelerator::fits(memory, total.peak_tile_bytes, on); }
   i64 tile_bytes() const { return accelerator::tile_bytes(memory, total.peak_tile_bytes, on); }
+  /// Does it lie in memory beside the chip, for want of room on it?
+  bool lies_off_chip() const { return accelerator::lies_off_chip(on, memory.total_bytes); }
   /// Why it does not fit; empty where it does.
   std::string misfit() const {
     return std::string(accelerator::misfit(memory, total.peak_tile_bytes, on).view());
@@ -85,8 +86,9 @@ inline double room_for_macs(const machine& m, i64 cycles, element type) {
 /// Share of the matrix units' rate that the wanted multiply-adds of `op` reach, padding not
 /// counted; 0 where it is no product.
 inline double utilization(const machine& m, const priced_operation& op) {
-  const i64 cycles = op.once.cycles();
-  return cycles > 0 ? static_cast<double>(op.macs) / room_for_macs(m, cycles, op.type) : 0;
+  const i64 cycles = op.all().cycles();
+  if (cycles <= 0) return 0;
+  return static_cast<double>(op.macs * op.runs) / room_for_macs(m, cycles, op.type);
 }
 
 /// The same of a whole step: the time that its products would take at the matrix units' rate, as a
@@ -112,6 +114,7 @@ struct energy_split {
   i64 arithmetic = 0;
   i64 memory = 0;  // on chip
   i64 exchange = 0;
+  i64 offchip = 0;
   i64 leakage = 0;
 };
 
@@ -120,7 +123,8 @@ constexpr energy_split split_energy(const machine& m, const accelerator::operati
   e.memory = p.sram_bytes * m.energy.sram_byte;
   e.exchange = p.exchange_bytes * m.energy.exchange_byte;
   e.leakage = m.energy.leaked(p.cycles(), m.clock_hz);
-  e.arithmetic = p.energy_fJ - e.memory - e.exchange - e.leakage;
+  e.offchip = p.offchip_bytes * m.energy.dram_byte;
+  e.arithmetic = p.energy_fJ - e.memory - e.exchange - e.offchip - e.leakage;
   return e;
 }
 
@@ -150,8 +154,8 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
     row.user = op.attr.user;
     row.runs = runs_of(g, bodies[i]);
     row.type = product_type(row.of);
-    row.macs = is_product(row.of) ? ops::macs_of(g, op) : 0;
     row.once = price_of(i, false);
+    row.macs = is_product(row.of) ? row.once.macs : 0;
     row.kept = runs_with_kept_weights(g, op, bodies[i]);
     row.later = row.kept > 0 ? price_of(i, true) : row.once;
     list.total += row.all();

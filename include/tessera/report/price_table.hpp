@@ -6,8 +6,9 @@
 //   conv1  conv2d             forward      1    1,204       388    90   1,682  3.1 %  2.4 %  ...
 //          conv2d_weight_...  update       1  ...
 //
-// Utilization is of the wanted multiply-adds, not of those with padding; "ruled by" names the phase
-// that takes most of an operation's cycles.
+// Utilization is of multiply-adds without those of padding; "ruled by" names what takes most of an
+// operation's cycles. Steps that lie in memory beside the chip have two columns more: cycles spent
+// waiting for it, which no computing hides, and its bytes.
 
 #include <tessera/report/columns.hpp>
 #include <tessera/report/price_list.hpp>
@@ -60,6 +61,10 @@ inline void append_price_cells(std::vector<std::string>& row, const price_list& 
   row.push_back(with_commas(p.exchange_bytes));
   row.push_back(spell_scaled(static_cast<double>(p.energy_fJ) * 1e-15, "J"));
   row.push_back(with_commas(p.vertices));
+  if (list.total.offchip_bytes > 0) {
+    row.push_back(with_commas(p.stall_cycles));
+    row.push_back(with_commas(p.offchip_bytes));
+  }
   row.push_back(ruling_phase(p));
 }
 
@@ -70,6 +75,9 @@ inline void report_operations(std::ostream& out, const price_list& list, bool by
   std::vector<std::vector<std::string>> rows{
       {"layer", "operation", "part", "runs", "compute", "exchange", "sync", "cycles", "share",
        "util", "sram bytes", "exchanged bytes", "energy", "vertices", "ruled by"}};
+  if (list.total.offchip_bytes > 0) {
+    rows[0].insert(rows[0].end() - 1, {"stall", "off-chip bytes"});
+  }
   for (const price_group& group : group_by_layer(list)) {
     if (!by_operation) {
       double least = 0;
@@ -112,7 +120,9 @@ inline void report_total(std::ostream& out, const price_list& list) {
   const energy_split e = split_energy(list.on, p);
   out << "cycles           " << detail::with_commas(p.cycles()) << ": compute "
       << share(p.compute_cycles) << ", exchange " << share(p.exchange_cycles) << ", sync "
-      << share(p.sync_cycles) << "\n";
+      << share(p.sync_cycles);
+  if (p.offchip_bytes > 0) out << ", waiting for memory off the chip " << share(p.stall_cycles);
+  out << "; ruled by " << ruling_phase(p) << "\n";
   out << "time             " << detail::spell_fixed(1e6 * list.seconds(), 1) << " us at "
       << detail::spell_scaled(static_cast<double>(list.on.clock_hz), "Hz") << ", "
       << detail::spell_fixed(list.samples_per_second(), 1) << " samples/s with batch " << list.batch
@@ -121,6 +131,7 @@ inline void report_total(std::ostream& out, const price_list& list) {
       << " of the matrix units' rate\n";
   out << "energy           " << energy(p.energy_fJ) << ": arithmetic " << energy(e.arithmetic)
       << ", SRAM " << energy(e.memory) << ", exchange " << energy(e.exchange);
+  if (e.offchip > 0) out << ", off-chip memory " << energy(e.offchip);
   if (e.leakage > 0) out << ", leakage " << energy(e.leakage);
   out << "\n";
   out << "vertices         " << detail::with_commas(p.vertices) << " on "
@@ -129,7 +140,16 @@ inline void report_total(std::ostream& out, const price_list& list) {
       << detail::with_commas(list.on.tile_bytes) << ": "
       << detail::with_commas(systolic::ceil_div(list.memory.total_bytes, list.on.tiles))
       << " of the plan, " << detail::with_commas(p.peak_tile_bytes) << " for the largest vertex\n";
-  out << (list.fits() ? "fits\n" : "does not fit: " + list.misfit() + "\n");
+  if (list.fits()) {
+    out << "fits\n";
+  } else if (list.lies_off_chip()) {
+    out << "lies in memory beside the chip: " << detail::with_commas(list.memory.total_bytes)
+        << " bytes, of which the chip holds "
+        << detail::with_commas(list.on.tile_bytes * list.on.tiles) << "; "
+        << detail::with_commas(p.offchip_bytes) << " go to and fro\n";
+  } else {
+    out << "does not fit: " << list.misfit() << "\n";
+  }
 }
 
 }  // namespace tessera

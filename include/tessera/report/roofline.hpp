@@ -9,10 +9,12 @@
 //     |   bytes/cycle  /
 //     +---------------+----------------->  multiply-adds by byte
 //
-// One panel for each way of the bytes: received over the exchange, and read and written in the
-// tiles' memories. The multiply-adds are those that are wanted; padding is not. A point hangs below
-// the roof by what its vertices leave idle, by synchronisation, and by the other panel's bytes.
-// Source: Williams, Waterman, Patterson 2009.
+// One panel for each way of the bytes: received over the exchange, read and written in the tiles'
+// memories, and, for steps that lie there, in memory off the chip. The multiply-adds are those
+// without padding. A point hangs below the roof by what its vertices leave idle, by
+// synchronisation, and by the other panels' bytes. Bytes that come from off the chip while the
+// operation before computes are counted with the operation that needs them, so that its rate there
+// is that of the longer of both. Source: Williams, Waterman, Patterson 2009.
 
 #include <tessera/report/chart.hpp>
 #include <tessera/report/price_table.hpp>
@@ -49,18 +51,32 @@ inline double exchange_rate(const machine& m) {
   return static_cast<double>(m.exchange.bytes_16ths) / 16 * m.tiles;
 }
 
+/// Bytes by cycle that go to and from memory off the chip at most.
+inline double offchip_rate(const machine& m) {
+  const i64 read = m.offchip.read_bytes_per_second;
+  const i64 written =
+      m.offchip.write_bytes_per_second > 0 ? m.offchip.write_bytes_per_second : read;
+  return static_cast<double>(read + written) / static_cast<double>(m.clock_hz);
+}
+
 /// The panels of a list: products only, each once however often it runs.
 inline std::vector<roofline_panel> find_rooflines(const price_list& list) {
-  std::vector<roofline_panel> panels{{{"exchange", exchange_rate(list.on)}, {}}, {{"SRAM", 0}, {}}};
+  const machine& m = list.on;
+  std::vector<roofline_panel> panels{
+      {{"exchange", exchange_rate(m)}, {}},
+      {{"SRAM", static_cast<double>(m.sram.bytes_per_cycle()) * m.tiles}, {}}};
+  if (list.total.offchip_bytes > 0) panels.push_back({{"off-chip memory", offchip_rate(m)}, {}});
   for (std::size_t i = 0; i < list.operations.size(); ++i) {
     const priced_operation& op = list.operations[i];
-    if (op.macs == 0 || op.once.cycles() == 0) continue;
-    const auto macs = static_cast<double>(op.macs);
-    const double rate = macs / static_cast<double>(op.once.cycles());
-    const i64 bytes[] = {op.once.exchange_bytes, op.once.sram_bytes};
+    const accelerator::operation_price p = op.all();
+    if (op.macs == 0 || p.cycles() == 0) continue;
+    const auto macs = static_cast<double>(op.macs * op.runs);
+    const i64 bytes[] = {p.exchange_bytes, p.sram_bytes, p.offchip_bytes};
+    const i64 cycles[] = {p.cycles(), p.cycles(), std::max(p.cycles(), p.offchip_cycles)};
     for (std::size_t k = 0; k < panels.size(); ++k) {
       if (bytes[k] == 0) continue;
-      panels[k].points.push_back({static_cast<i32>(i), macs / static_cast<double>(bytes[k]), rate});
+      panels[k].points.push_back({static_cast<i32>(i), macs / static_cast<double>(bytes[k]),
+                                  macs / static_cast<double>(cycles[k])});
     }
   }
   return panels;

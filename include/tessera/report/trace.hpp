@@ -9,13 +9,13 @@
 //   compute      |        | conv2d |    | tanh |
 //   exchange     |   |****|             |
 //   sync         |***|              |***|
+//   off-chip                                     what no computing hides
 //
-// Operations follow one another as the graph has them, loops trip by trip, each as sync, exchange,
-// compute: an operation of two supersteps shows the sum of both. The three rows of phases together
-// last as long as the step. Every event says its cycles, since microseconds are no whole numbers.
-// Where a step has more events than are asked for, its loops are drawn once, with the cycles of all
-// trips.
-// Source: Trace Event Format (Google), complete events.
+// Operations follow one another as the graph has them, loops trip by trip, each as sync, waiting
+// for memory off the chip, exchange, compute: an operation of two supersteps shows the sum of both.
+// The four rows of phases together last as long as the step. Every event says its cycles, since
+// microseconds are no whole numbers. Where a step has more events than are asked for, its loops are
+// drawn once, with the cycles of all trips. Source: Trace Event Format (Google), complete events.
 
 #include <tessera/io/json.hpp>
 #include <tessera/report/price_table.hpp>
@@ -23,7 +23,7 @@
 
 namespace tessera {
 
-enum class trace_row : u8 { pass, layer, compute, exchange, sync };
+enum class trace_row : u8 { pass, layer, compute, exchange, sync, offchip };
 
 inline const char* name_of(trace_row row) {
   switch (row) {
@@ -32,6 +32,7 @@ inline const char* name_of(trace_row row) {
     case trace_row::compute: return "compute";
     case trace_row::exchange: return "exchange";
     case trace_row::sync: return "sync";
+    case trace_row::offchip: return "off-chip";
   }
   return "?";
 }
@@ -41,9 +42,10 @@ struct trace_event {
   trace_row row = trace_row::compute;
   i64 begin = 0;  // cycles from the start of the step
   i64 cycles = 0;
-  i32 operation = -1;  // of the list; rows of phases only
-  i64 runs = 1;        // that it stands for
-  std::string name;    // rows pass and layer only
+  i32 operation = -1;                  // of the list; rows of phases only
+  i64 runs = 1;                        // that it stands for
+  std::string name;                    // rows pass and layer only
+  accelerator::operation_price spent;  // by the operation in these runs; rows of phases only
 };
 
 /// So many events a browser shows without effort.
@@ -55,7 +57,7 @@ class timeline {
  public:
   timeline(const price_list& list, i64 most) : list_(list) {
     i64 events = 0;
-    for (const priced_operation& op : list.operations) events += 5 * op.runs;
+    for (const priced_operation& op : list.operations) events += 6 * op.runs;
     unrolls_ = events <= most;
   }
 
@@ -101,11 +103,12 @@ class timeline {
     group(trace_row::pass, op.part == phase::forward ? "forward" : "backward and update");
     group(trace_row::layer, op.layer);
     const auto spend = [&](trace_row row, i64 cycles) {
-      if (cycles > 0) events_.push_back({row, now_, cycles, i, runs, {}});
+      if (cycles > 0) events_.push_back({row, now_, cycles, i, runs, {}, p});
       now_ += cycles;
     };
     spend(trace_row::sync, p.sync_cycles);
-    spend(trace_row::exchange, p.exchange_cycles + p.stall_cycles);
+    spend(trace_row::offchip, p.stall_cycles);
+    spend(trace_row::exchange, p.exchange_cycles);
     spend(trace_row::compute, p.compute_cycles);
   }
 
@@ -114,7 +117,7 @@ class timeline {
     trace_event& open = open_[index(static_cast<i32>(row))];
     if (open.name == name) return;
     close(row);
-    open = {row, now_, 0, -1, 1, name};
+    open = {row, now_, 0, -1, 1, name, {}};
   }
   void close(trace_row row) {
     trace_event& open = open_[index(static_cast<i32>(row))];
@@ -154,7 +157,7 @@ inline void write_trace(std::ostream& out, const price_list& list,
        {"pid", 1},
        {"name", "process_name"},
        {"args", {{"name", title + " on " + list.on.name}}}});
-  for (i32 row = 0; row <= static_cast<i32>(trace_row::sync); ++row) {
+  for (i32 row = 0; row <= static_cast<i32>(trace_row::offchip); ++row) {
     const char* const name = name_of(static_cast<trace_row>(row));
     out << ",\n";
     put({{"ph", "M"},
@@ -183,10 +186,11 @@ inline void write_trace(std::ostream& out, const price_list& list,
       event["name"] = op.layer + " " + ops::name_of(op.what);
       facts["part"] = name_of(op.part);
       if (e.runs > 1) facts["runs"] = e.runs;
-      if (e.row == trace_row::exchange) facts["bytes"] = op.once.exchange_bytes * e.runs;
+      if (e.row == trace_row::offchip) facts["bytes"] = e.spent.offchip_bytes;
+      if (e.row == trace_row::exchange) facts["bytes"] = e.spent.exchange_bytes;
       if (e.row == trace_row::compute) {
-        facts["vertices"] = op.once.vertices * e.runs;
-        facts["energy_fJ"] = op.once.energy_fJ * e.runs;
+        facts["vertices"] = e.spent.vertices;
+        facts["energy_fJ"] = e.spent.energy_fJ;
         facts["utilization"] = utilization(list.on, op);
       }
     }
