@@ -13,7 +13,7 @@ namespace detail {
 
 /// One constant per distinct signature: each gets a fresh allowance of evaluation steps. `How` has
 /// the definition of a user's operation.
-template <machine M, signature S, accelerator::circumstances How = {}>
+template <machine M, signature S, accelerator::circumstances How = accelerator::circumstances{}>
 inline constexpr accelerator::operation_price price_of = S.what == kind::none
                                                              ? accelerator::operation_price{}
                                                              : accelerator::price(M, S, How);
@@ -50,8 +50,9 @@ constexpr accelerator::operation_price price_of_all() {
 
 template <class Job, machine M, std::size_t... Index>
 constexpr accelerator::step_price add_prices(std::index_sequence<Index...>) {
-  accelerator::step_price total;
-  ((total += price_of_all<Job, M, Index>()), ...);
+  const accelerator::step_price all[] = {price_of_all<Job, M, Index>()...};
+  accelerator::step_price total;  // no fold: clang refuses those of more than 256 operands
+  for (const accelerator::step_price& p : all) total += p;
   return total;
 }
 
