@@ -385,6 +385,51 @@ TEST_CASE("vector operations store their results as the machine says, whoever co
   }
 }
 
+TEST_CASE("words of stochastic rounding belong to operation, slice, output and element",
+          "[backends]") {
+  random_values random(17);
+  constexpr i32 batch = 5, features = 333;
+  const auto cell = [&](element type) {
+    model_case m;
+    m.sizes.what = kind::lstm_cell;
+    cell_sizes{batch, features}.write(m.sizes);
+    m.give_input(0, 4 * batch * features, type);
+    m.give_input(1, batch * features, type);
+    m.give_output(0, batch * features, type);
+    m.give_output(1, batch * features, type);
+    m.give_output(2, 4 * batch * features, type);
+    m.step.seed = step_seed;
+    m.step.step = step_number;
+    m.number = 6;
+    m.trip = 3;
+    return m;
+  };
+  model_case stored = cell(element::f16);
+  model_case exact = cell(element::f32);
+  random.fill_inputs(stored);
+  for (i32 slot = 0; slot < 2; ++slot) {
+    for (i64 i = 0; i < i64{slot == 0 ? 4 : 1} * batch * features; ++i) {
+      exact.input<float>(slot)[i] = to_float(stored.input<half>(slot)[i]);
+    }
+  }
+  run_on_machine(chance_chains, exact, &accelerator::run_lstm_cell<float>, 1);
+  for (const i32 threads : {1, 4}) {
+    run_on_machine(chance_chains, stored, &accelerator::run_lstm_cell<half>, threads);
+    for (u64 slot = 0; slot < 3; ++slot) {
+      const philox words{step_seed, u64{1} << 62 | slot << 58 | u64{6} << 32 | 3};
+      const i32 output = static_cast<i32>(slot);
+      i32 wrong = 0;
+      for (i64 i = 0; i < stored.output_count(output); ++i) {
+        const random_block block = words((step_number << 32) + static_cast<u64>(i / 4));
+        const half wanted =
+            to_half_stochastic_add(exact.output<float>(output)[i], block[static_cast<i32>(i % 4)]);
+        wrong += stored.output<half>(output)[i] == wanted ? 0 : 1;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("products of two activations are summed in the same orders", "[backends]") {
   random_values random(16);
   // y (rows, columns) = scale a (rows, inner) b (inner, columns), row by row.

@@ -18,6 +18,8 @@ struct model_case {
   signature sizes;
   attributes attr;
   step_values step;
+  i32 trip = 0;
+  i32 number = 0;
   std::vector<std::vector<std::byte>> in = std::vector<std::vector<std::byte>>(8);
   std::vector<std::vector<std::byte>> out =
       std::vector<std::vector<std::byte>>(operation::max_outputs);
@@ -39,7 +41,7 @@ struct model_case {
     for (std::size_t i = 0; i < operation::max_outputs; ++i) {
       outputs[i] = out[i].empty() ? nullptr : out[i].data();
     }
-    run(call{inputs, outputs, &sizes, &attr, &step});
+    run(call{inputs, outputs, &sizes, &attr, &step, 0, trip, number});
   }
 
   void give_input(i32 slot, i64 count, element type) {

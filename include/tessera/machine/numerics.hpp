@@ -21,7 +21,8 @@ namespace tessera {
 ///   folds    a chain for each `rows` products, from +0; the chains are added up in order: an array
 ///            whose weights or inputs stay in place; outputs in place cannot make it
 ///   tree     acc = acc + (balanced tree of `depth` products) for each `depth` in order, neighbours
-///            first, missing ones are 0; block4 is the tree of depth 4
+///            first, missing ones are 0; block4 is the tree of depth 4. A power of two up to 256;
+///            of another depth the power of two below it
 enum class accumulation : u8 { chain, block4, folds, tree };
 
 /// How a sum becomes a stored 16-bit number. `stochastic` rounds up with the probability of the

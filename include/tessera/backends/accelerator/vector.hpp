@@ -125,7 +125,8 @@ struct storing {
   /// The output that `to` lies in: the last one that begins at or before it.
   i32 slot_of(const std::byte* to) const {
     i32 found = own_value;
-    for (i32 slot = 0; slot < 6; ++slot) {
+    for (i32 slot = 0; slot < own_value; ++slot) {
+      if (!of.sizes->has_output(slot)) continue;
       const std::byte* const begin = of.out[slot];
       if (begin == nullptr || begin > to) continue;
       if (found == own_value || begin > of.out[found]) found = slot;
@@ -133,7 +134,7 @@ struct storing {
     return found;
   }
 
-  static constexpr i32 own_value = 6;
+  static constexpr i32 own_value = 8;  // after the slots of outputs
 };
 
 inline float saturated(float x) {
