@@ -161,8 +161,9 @@ struct prepared {
     for (i32 i = 0; i < g.operations.size(); ++i) {
       const operation& op = g.operations[i];
       if (op.what == kind::loop || op.what == kind::end_loop) continue;
-      const auto once = accelerator::price(accelerator::ipu_mk1, ops::sign(g, op));
-      for (i64 k = runs_of(g, bodies[i]); k > 0; --k) stated += once;
+      stated +=
+          accelerator::price_of_runs(accelerator::ipu_mk1, ops::sign(g, op), runs_of(g, bodies[i]),
+                                     runs_with_kept_weights(g, op, bodies[i]));
     }
     CHECK(counted.total == stated);
   }
