@@ -4,9 +4,8 @@
 //
 //   step of n devices = step of one on its own samples + all-reduce of the gradients
 //
-//   ring   2 (n - 1) exchanges of ceil(E / n) elements with a neighbour, in the first n - 1 of
-//   which
-//          what arrives is added:        dev 0 -> dev 1 -> ... -> dev n - 1 -> dev 0
+//   ring   2 (n - 1) exchanges of ceil(E / n) elements with a neighbour; in the first n - 1 what
+//          arrives is added:             dev 0 -> dev 1 -> ... -> dev n - 1 -> dev 0
 //   tree   sums on device 0 in ceil(log2 n) rounds, then back in as many; all E elements in each.
 //          In round r partners stand 2^r apart, so that no two pairs share a link:
 //                                        0 <- 1   2 <- 3   then   0 <- - 2
