@@ -22,7 +22,7 @@
 //   lstm, gru   per step: products of input and state, cell; backwards the gradients of all three;
 //               gradients of weights over all steps
 //   embedding   rows looked up; rows summed and added
-//   oct_conv    the four convolutions between high and low resolution, pools and upsampling
+//   oct_conv    the four convolutions between high and low resolution, without pools, upsampling
 //
 // Matrix solvers and Cholesky factors are not modelled; nor is ctc_loss, since the loss here keeps
 // a sample on one tile, where poplibs spreads its points in time over many.

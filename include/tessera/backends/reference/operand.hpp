@@ -36,6 +36,7 @@ class numbers {
       case element::int32: return static_cast<Real>(as<i32>()[i]);
       case element::int64: return static_cast<Real>(as<i64>()[i]);
       case element::int8: return static_cast<Real>(as<i8>()[i]);
+      case element::uint16: return static_cast<Real>(as<u16>()[i]);
     }
     return Real(0);
   }
@@ -70,6 +71,7 @@ class cells : public numbers<Real> {
       case element::int32: to<i32>()[i] = static_cast<i32>(value); return;
       case element::int64: to<i64>()[i] = static_cast<i64>(value); return;
       case element::int8: to<i8>()[i] = static_cast<i8>(value); return;
+      case element::uint16: to<u16>()[i] = static_cast<u16>(value); return;
     }
   }
 
