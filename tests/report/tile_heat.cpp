@@ -74,7 +74,7 @@ TEST_CASE("tiles are busy as long as their vertices are, trips counted", "[repor
   for (const tile_load& t : heat.tiles) {
     vertices += t.vertices;
     CHECK(t.busy_cycles <= list.total.compute_cycles);
-    CHECK(heat.held_bytes(t) <= list.tile_bytes());
+    CHECK(t.held_bytes <= list.need.bytes());
   }
   CHECK(vertices == list.total.vertices);
   CHECK(heat.busy_share() > 0);

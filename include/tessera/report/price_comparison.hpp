@@ -27,7 +27,7 @@ struct step_row {
 
 inline step_row row_of(const price_list& list) {
   return {list.on.name,       list.batch,        list.total,
-          list.seconds(),     utilization(list), list.tile_bytes(),
+          list.seconds(),     utilization(list), list.need.bytes(),
           list.on.tile_bytes, list.fits(),       list.lies_off_chip()};
 }
 

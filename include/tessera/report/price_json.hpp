@@ -39,11 +39,11 @@ inline io::json total_to_json(const price_list& list) {
   total["samples_per_second"] = list.samples_per_second();
   total["utilization"] = utilization(list);
   total["plan_bytes"] = list.memory.total_bytes;
-  total["tile_bytes"] = list.tile_bytes();
+  total["tile_bytes"] = list.need.bytes();
   total["fits"] = list.fits();
   total["lies_off_chip"] = list.lies_off_chip();
   total["ruled_by"] = accelerator::name_of(accelerator::bound_of(list.total));
-  if (!list.fits()) total["misfit"] = list.misfit();
+  if (!list.misfit.empty()) total["misfit"] = list.misfit;
   return total;
 }
 

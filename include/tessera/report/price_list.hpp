@@ -31,6 +31,7 @@ struct priced_operation {
   accelerator::operation_price once;   // one run by itself
   i64 kept = 0;                        // runs that find their weights as the run before left them
   accelerator::operation_price later;  // one of those
+  i64 alive_bytes = 0;                 // of the step while it runs, all memory that is in use
 
   accelerator::operation_price all() const {
     accelerator::operation_price p = once.times(runs - kept);
@@ -52,17 +53,14 @@ struct price_list {
   std::vector<priced_loop> loops;  // outer ones before those inside
   accelerator::step_price total;
   memory_summary memory;
+  accelerator::tile_need need;  // of the fullest tiles
+  std::string misfit;           // why that is more than they have; empty where it is not
 
   double seconds() const { return accelerator::seconds(on, total); }
   double samples_per_second() const { return batch / seconds(); }
-  bool fits() const { return accelerator::fits(memory, total.peak_tile_bytes, on); }
-  i64 tile_bytes() const { return accelerator::tile_bytes(memory, total.peak_tile_bytes, on); }
-  /// Does it lie in memory beside the chip, for want of room on it?
+  bool fits() const { return misfit.empty() && !lies_off_chip(); }
+  /// Does it lie in memory beside the chip, for want of room on it? Only vertices need tiles then.
   bool lies_off_chip() const { return accelerator::lies_off_chip(on, memory.total_bytes); }
-  /// Why it does not fit; empty where it does.
-  std::string misfit() const {
-    return std::string(accelerator::misfit(memory, total.peak_tile_bytes, on).view());
-  }
 };
 
 /// Does the matrix unit do the work of `s`? Additive scores and the like are vector work.
@@ -140,6 +138,10 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
   list.batch = g.batch;
   list.memory = memory;
   const std::vector<phase> phases = find_phases(g);
+  const passes::liveness live = passes::find_liveness(g);
+  const grow<i64> alive = passes::bytes_alive(live.buffers.data(), live.buffers.size());
+  const i64 always = memory.total_bytes - memory.arena_bytes - memory.scratchpad_bytes;
+  std::vector<accelerator::operation_price> once(static_cast<std::size_t>(g.operations.size()));
   const grow<i32> bodies = bodies_of_operations(g);
   std::vector<i32> row_of;  // by operation: how many rows stand before it
   for (i32 i = 0; i < g.operations.size(); ++i) {
@@ -154,12 +156,21 @@ price_list list_prices(const graph& g, const machine& m, const memory_summary& m
     row.user = op.attr.user;
     row.runs = runs_of(g, bodies[i]);
     row.type = product_type(row.of);
-    row.once = price_of(i, false);
+    row.once = once[static_cast<std::size_t>(i)] = price_of(i, false);
+    row.alive_bytes = always + (i < alive.size() ? alive[i] : 0);
     row.macs = is_product(row.of) ? row.once.macs : 0;
     row.kept = runs_with_kept_weights(g, op, bodies[i]);
     row.later = row.kept > 0 ? price_of(i, true) : row.once;
     list.total += row.all();
     list.operations.push_back(row);
+  }
+  list.need = accelerator::find_need(memory, live.buffers.data(), live.buffers.size(), once.data(),
+                                     g.operations.size(), m);
+  if (list.need.operation >= 0) {
+    const operation& op = g.operations[list.need.operation];
+    list.misfit = accelerator::misfit(list.need, m, text<64>(ops::name_of(op.what)),
+                                      text<64>(spell_layer(g, op).c_str()))
+                      .view();
   }
   const grow<loop_span> loops = find_loops(g);
   for (i32 body = 1; body < g.bodies.size(); ++body) {

@@ -136,20 +136,18 @@ inline void report_total(std::ostream& out, const price_list& list) {
   out << "\n";
   out << "vertices         " << detail::with_commas(p.vertices) << " on "
       << detail::with_commas(list.on.tiles) << " tiles\n";
-  out << "tile             " << detail::with_commas(list.tile_bytes()) << " bytes of "
+  out << "tile             " << detail::with_commas(list.need.bytes()) << " bytes of "
       << detail::with_commas(list.on.tile_bytes) << ": "
-      << detail::with_commas(systolic::ceil_div(list.memory.total_bytes, list.on.tiles))
-      << " of the plan, " << detail::with_commas(p.peak_tile_bytes) << " for the largest vertex\n";
-  if (list.fits()) {
-    out << "fits\n";
-  } else if (list.lies_off_chip()) {
+      << detail::with_commas(list.need.share_bytes) << " of what is alive, "
+      << detail::with_commas(list.need.vertex_bytes) << " for a vertex beside it\n";
+  if (list.fits()) out << "fits\n";
+  if (list.lies_off_chip()) {
     out << "lies in memory beside the chip: " << detail::with_commas(list.memory.total_bytes)
         << " bytes, of which the chip holds "
         << detail::with_commas(list.on.tile_bytes * list.on.tiles) << "; "
         << detail::with_commas(p.offchip_bytes) << " go to and fro\n";
-  } else {
-    out << "does not fit: " << list.misfit() << "\n";
   }
+  if (!list.misfit.empty()) out << "does not fit: " << list.misfit << "\n";
 }
 
 }  // namespace tessera

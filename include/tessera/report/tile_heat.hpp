@@ -5,12 +5,13 @@
 //   a square is a tile, in the order of their numbers;    light: idle, empty    dark: busy, full
 //
 // Busy are the cycles in which a tile computes; while it waits for the slowest, for the exchange
-// and for synchronisation it is not. A tile holds its share of the plan, which lies evenly over
-// all, and what the largest of its vertices fetches and sums.
+// and for synchronisation it is not. A tile holds its share of what is alive, which lies evenly
+// over all, and what its vertex fetches and sums: drawn is the operation at which both are most.
 
 #include <tessera/backends/accelerator/vertices.hpp>
 #include <tessera/report/price_table.hpp>
 #include <tessera/report/svg.hpp>
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 
@@ -20,18 +21,17 @@ namespace tessera {
 struct tile_load {
   i64 busy_cycles = 0;
   i64 received_bytes = 0;
-  i64 vertices = 0;      // that it runs, trips of loops counted
-  i64 vertex_bytes = 0;  // of the largest
-  i32 largest = -1;      // the operation that it belongs to; -1: none holds anything
+  i64 vertices = 0;    // that it runs, trips of loops counted
+  i64 held_bytes = 0;  // the most at once
+  i32 fullest = -1;    // the operation at which; -1: it never has a vertex that makes it fuller
 };
 
 struct tile_heat {
   machine on;
   i64 step_cycles = 0;
-  i64 plan_bytes = 0;  // of every tile
+  i64 share_bytes = 0;  // of every tile: the most that is alive at once
   std::vector<tile_load> tiles;
 
-  i64 held_bytes(const tile_load& t) const { return plan_bytes + t.vertex_bytes; }
   /// Share of the step in which the tiles compute, on average.
   double busy_share() const {
     double sum = 0;
@@ -46,8 +46,14 @@ inline tile_heat find_tile_heat(const price_list& list) {
   tile_heat heat;
   heat.on = list.on;
   heat.step_cycles = list.total.cycles();
-  heat.plan_bytes = systolic::ceil_div(list.memory.total_bytes, list.on.tiles);
+  const auto share_of = [&](const priced_operation& op) {
+    return list.lies_off_chip() ? 0 : systolic::ceil_div(op.alive_bytes, list.on.tiles);
+  };
+  for (const priced_operation& op : list.operations) {
+    heat.share_bytes = std::max(heat.share_bytes, share_of(op));
+  }
   heat.tiles.resize(static_cast<std::size_t>(list.on.tiles));
+  for (tile_load& t : heat.tiles) t.held_bytes = heat.share_bytes;
   for (std::size_t i = 0; i < list.operations.size(); ++i) {
     const priced_operation& op = list.operations[i];
     accelerator::for_each_vertex(
@@ -57,9 +63,9 @@ inline tile_heat find_tile_heat(const price_list& list) {
           t.busy_cycles += w.cycles * op.runs;
           t.received_bytes += w.received_bytes * op.runs;
           t.vertices += op.runs;
-          if (w.held_bytes > t.vertex_bytes) {
-            t.vertex_bytes = w.held_bytes;
-            t.largest = static_cast<i32>(i);
+          if (share_of(op) + w.held_bytes > t.held_bytes) {
+            t.held_bytes = share_of(op) + w.held_bytes;
+            t.fullest = static_cast<i32>(i);
           }
         });
   }
@@ -118,7 +124,7 @@ inline void write_tile_heat_svg(std::ostream& out, const tile_heat& heat, const 
     for (std::size_t i = 0; i < heat.tiles.size(); ++i) {
       const tile_load& t = heat.tiles[i];
       const double share = panel == 0 ? static_cast<double>(t.busy_cycles) / steps
-                                      : static_cast<double>(heat.held_bytes(t)) / room;
+                                      : static_cast<double>(t.held_bytes) / room;
       const double at = static_cast<double>(i);
       const double row = std::floor(at / columns);
       std::string words = "tile " + std::to_string(i) + ": ";
@@ -127,10 +133,10 @@ inline void write_tile_heat_svg(std::ostream& out, const tile_heat& heat, const 
                  detail::spell_share(share) + ", " + detail::with_commas(t.vertices) +
                  " vertices, " + detail::with_commas(t.received_bytes) + " bytes received";
       } else {
-        words += detail::with_commas(heat.held_bytes(t)) + " bytes, " + detail::spell_share(share);
-        if (t.largest >= 0) {
-          const priced_operation& op = list.operations[static_cast<std::size_t>(t.largest)];
-          words += ", most of it for " + op.layer + " " + ops::name_of(op.what);
+        words += detail::with_commas(t.held_bytes) + " bytes, " + detail::spell_share(share);
+        if (t.fullest >= 0) {
+          const priced_operation& op = list.operations[static_cast<std::size_t>(t.fullest)];
+          words += ", during " + op.layer + " " + ops::name_of(op.what);
         }
       }
       svg.titled_box({x0 + side * (at - row * columns), top + side * row, side, side},
@@ -162,7 +168,7 @@ inline void write_tile_heat_html(std::ostream& out, const tile_heat& heat, const
       << detail::with_commas(heat.on.tiles) << " tiles; a step of "
       << detail::with_commas(heat.step_cycles) << " cycles, of which a tile computes in "
       << detail::spell_share(heat.busy_share()) << " on average; "
-      << detail::with_commas(heat.plan_bytes) << " bytes of the plan on every tile</p>\n"
+      << detail::with_commas(heat.share_bytes) << " bytes of what is alive on every tile</p>\n"
       << "<div id=\"says\">point at a tile</div>\n";
   write_tile_heat_svg(out, heat, list, title);
   std::vector<std::size_t> order(heat.tiles.size());
@@ -171,7 +177,7 @@ inline void write_tile_heat_html(std::ostream& out, const tile_heat& heat, const
   for (const bool by_time : {true, false}) {
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return by_time ? heat.tiles[a].busy_cycles > heat.tiles[b].busy_cycles
-                     : heat.tiles[a].vertex_bytes > heat.tiles[b].vertex_bytes;
+                     : heat.tiles[a].held_bytes > heat.tiles[b].held_bytes;
     });
     out << "<h2>" << (by_time ? "the busiest tiles" : "the fullest tiles") << "</h2>\n"
         << "<table><tr><th>tile</th><th>cycles busy</th><th>bytes received</th>"
@@ -180,8 +186,8 @@ inline void write_tile_heat_html(std::ostream& out, const tile_heat& heat, const
       const tile_load& t = heat.tiles[order[k]];
       out << "<tr><td>" << order[k] << "</td><td>" << detail::with_commas(t.busy_cycles)
           << "</td><td>" << detail::with_commas(t.received_bytes) << "</td><td>"
-          << detail::with_commas(t.vertices) << "</td><td>"
-          << detail::with_commas(heat.held_bytes(t)) << "</td></tr>\n";
+          << detail::with_commas(t.vertices) << "</td><td>" << detail::with_commas(t.held_bytes)
+          << "</td></tr>\n";
     }
     out << "</table>\n";
   }
