@@ -7,14 +7,7 @@
 # to, and that wrong input is one line on stderr and exit code 2, with nothing written.
 set -eu
 program=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-
-fail() {
-  echo "check_design_space: $1" >&2
-  exit 1
-}
+. "$(dirname "$0")/checks.sh"
 
 "$program" --models lenet5,mlp --tiles 64,128 --sram 64,256 --arrays 16x8,8x8 --clocks 500,1000 \
   --time microseconds --svg a.svg --report a.json > a.txt
@@ -28,17 +21,6 @@ tail -n 1 a.svg | grep -qx '</svg>' || fail "the drawing is not whole"
 grep -v points_per_second a.json > a.points
 grep -v points_per_second b.json | cmp - a.points || fail "threads change the points"
 
-# Expects one line on stderr that holds $1, and exit code 2.
-refuses() {
-  words=$1
-  shift
-  code=0
-  "$program" "$@" > out.txt 2> err.txt || code=$?
-  [ $code = 2 ] || fail "exit code $code for: $*"
-  [ "$(wc -l < err.txt)" = 1 ] || fail "not one line for: $*: $(cat err.txt)"
-  grep -q -e "$words" err.txt || fail "does not say \"$words\" for: $*: $(cat err.txt)"
-  [ ! -s out.txt ] || fail "says something before it has read all: $*"
-}
 refuses 'no-such-option' --no-such-option
 refuses 'expected a value' --tiles
 refuses 'whole number' --tiles 0

@@ -12,14 +12,7 @@ program=$(realpath "$1")
 metric=$2
 shift 2
 unset TESSERA_DATA
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-
-fail() {
-  echo "check_example: $1" >&2
-  exit 1
-}
+. "$(dirname "$0")/checks.sh"
 
 "$program" "$@" --epochs 2 --save a.safetensors --report a.json > a.txt 2> a.err
 "$program" "$@" --epochs 2 --save b.safetensors --report b.json --threads 2 --quiet > b.txt 2> b.err
@@ -37,16 +30,6 @@ grep -q '"heap_allocations_per_step": *0,\{0,1\}$' a.json || fail "a step alloca
 [ "$(grep "\"$metric\"" a.json)" = "$(grep "\"$metric\"" c.json)" ] ||
   fail "loaded weights are not as good as they were when saved"
 
-# Expects one line on stderr that holds $1, and exit code 2.
-refuses() {
-  words=$1
-  shift
-  code=0
-  "$program" "$@" > out.txt 2> err.txt || code=$?
-  [ $code = 2 ] || fail "exit code $code for: $*"
-  [ "$(wc -l < err.txt)" = 1 ] || fail "not one line for: $*: $(cat err.txt)"
-  grep -q -e "$words" err.txt || fail "does not say \"$words\" for: $*: $(cat err.txt)"
-}
 
 head -c 1000 a.safetensors > cut.safetensors
 cp a.safetensors kept.safetensors

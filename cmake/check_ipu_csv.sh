@@ -1,19 +1,21 @@
-# Tries the example ipu_csv: sh check_ipu_csv.sh PROGRAM TABLE.csv
+#!/bin/sh
+# What ipu_csv promises: a table is priced and its report whole, wrong input is refused.
 #
-# A table is priced and its report written whole; a bad file ends with exit code 2 and one line.
+#   check_ipu_csv.sh PROGRAM TABLE.csv
 set -eu
-program=$1
-table=$2
-folder=$(mktemp -d)
-trap 'rm -r "$folder"' EXIT
+program=$(realpath "$1")
+table=$(realpath "$2")
+. "$(dirname "$0")/checks.sh"
 
-"$program" --report "$folder/report.json" "$table" > "$folder/said"
-grep -q '^gemm .*ipu_mk2' "$folder/said"
-grep -q 'not modelled' "$folder/said"
-grep -q '"rank_correlation"' "$folder/report.json"
+"$program" --report report.json "$table" > said.txt
+grep -q '^gemm .*ipu_mk2' said.txt || fail "no figures of matrix products"
+grep -q 'not modelled' said.txt || fail "does not say what is not modelled"
+grep -q '"rank_correlation"' report.json || fail "no rank correlation in the report"
 
-printf 'name,kind\na,b\n' > "$folder/bad.csv"
-status=0
-"$program" "$folder/bad.csv" > /dev/null 2> "$folder/wrong" || status=$?
-test $status = 2
-test "$(wc -l < "$folder/wrong")" = 1
+printf 'name,kind\na,b\n' > bad.csv
+refuses 'bad.csv' bad.csv
+refuses 'missing.csv' missing.csv
+refuses 'expected a table'
+refuses 'no-such-option' --no-such-option
+refuses 'nowhere' "$table" --report nowhere/a.json
+echo "check_ipu_csv: $(tail -n 1 said.txt)"

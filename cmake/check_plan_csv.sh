@@ -9,14 +9,7 @@
 set -eu
 program=$(realpath "$1")
 tables=$(realpath "$2")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-
-fail() {
-  echo "check_plan_csv: $1" >&2
-  exit 1
-}
+. "$(dirname "$0")/checks.sh"
 
 line='^{"instance": "[^"]*", "buffers": [0-9]*, "lower_bound": \([0-9]*\), "arena": \1, '
 line="$line\"seconds\": [0-9.]*}\$"
@@ -45,17 +38,6 @@ tail -n +2 solution.csv | sed 's/"a,1"/a/' | awk -F, '
   }' || fail "the solution overlaps: $(cat solution.csv)"
 "$program" --capacity 4096 table.csv > /dev/null
 
-# Expects one line on stderr that holds $1, and exit code 2.
-refuses() {
-  words=$1
-  shift
-  code=0
-  "$program" "$@" > out.txt 2> err.txt || code=$?
-  [ $code = 2 ] || fail "exit code $code for: $*"
-  [ "$(wc -l < err.txt)" = 1 ] || fail "not one line for: $*: $(cat err.txt)"
-  grep -q -e "$words" err.txt || fail "does not say \"$words\" for: $*: $(cat err.txt)"
-  [ ! -s out.txt ] || fail "plans before it has read all: $*"
-}
 
 cp solution.csv kept.csv
 printf 'id,lower,upper,size\na,4,4,64\n' > ends.csv

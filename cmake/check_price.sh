@@ -7,14 +7,7 @@
 # and batch, and that wrong input is one line on stderr and exit code 2, with nothing written.
 set -eu
 program=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-
-fail() {
-  echo "check_price: $1" >&2
-  exit 1
-}
+. "$(dirname "$0")/checks.sh"
 
 "$program" --model lenet5 --batch 16 --machines ipu_mk1,ipu_mk2 --batches 1,4,16 \
   --report a.json --trace trace.json --roofline roofline.svg \
@@ -40,17 +33,6 @@ grep -q '^half ' d.txt || fail "compares no machine from a file"
 grep -q '^fits' b.txt || fail "does not say that it fits"
 if grep -q 'gradient' b.txt; then fail "inference has gradients"; fi
 
-# Expects one line on stderr that holds $1, and exit code 2.
-refuses() {
-  words=$1
-  shift
-  code=0
-  "$program" "$@" > out.txt 2> err.txt || code=$?
-  [ $code = 2 ] || fail "exit code $code for: $*"
-  [ "$(wc -l < err.txt)" = 1 ] || fail "not one line for: $*: $(cat err.txt)"
-  grep -q -e "$words" err.txt || fail "does not say \"$words\" for: $*: $(cat err.txt)"
-  [ ! -s out.txt ] || fail "says something before it has read all: $*"
-}
 refuses 'no-such-option' --no-such-option
 refuses 'expected a value' --batch
 refuses 'whole number' --batch 0

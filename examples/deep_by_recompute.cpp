@@ -216,47 +216,31 @@ void say(const comparison& c) {
               c.last_loss, c.plain_seconds > 0 ? c.seconds / c.plain_seconds : 0);
 }
 
+constexpr const char* help =
+    "  --data DIR         folder of MNIST (default: $TESSERA_DATA/mnist, else drawn digits)\n"
+    "  --steps N          of training, of both networks (default 60)\n"
+    "  --seed N           of weights and made data\n"
+    "  --threads N        no result depends on it\n"
+    "  --report FILE      where to put the figures (JSON)\n";
+
 settings parse(int argc, char** argv) {
   settings s;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help") {
-      std::printf("%s\n%s", argv[0],
-                  "  --data DIR         folder of MNIST (default: $TESSERA_DATA/mnist, else drawn "
-                  "digits)\n"
-                  "  --steps N          of training, of both networks (default 60)\n"
-                  "  --seed N           of weights and made data\n"
-                  "  --threads N        no result depends on it\n"
-                  "  --report FILE      where to put the figures (JSON)\n");
-      std::exit(0);
-    }
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
-      return argv[++i];
-    };
-    if (name == "--data") {
-      s.data = value();
-      if (!std::filesystem::is_directory(s.data)) {
-        throw ts::error("--data: there is no folder \"" + s.data + "\"");
-      }
-    } else if (name == "--steps") {
-      s.steps = examples::parse_number<ts::i32>(name, value(), 1);
-    } else if (name == "--seed") {
-      s.seed = examples::parse_number<ts::u64>(name, value(), 0);
-    } else if (name == "--threads") {
-      s.threads = examples::parse_number<ts::i32>(name, value(), 1);
-    } else if (name == "--report") {
-      s.report = value();
-      examples::check_folder(name, s.report);
+  for (examples::command_words words(argc, argv, help); words.next();) {
+    if (words.name() == "--data") {
+      words.folder(s.data);
+    } else if (words.name() == "--steps") {
+      words.number(s.steps, 1);
+    } else if (words.name() == "--seed") {
+      words.number(s.seed, 0);
+    } else if (words.name() == "--threads") {
+      words.number(s.threads, 1);
+    } else if (words.name() == "--report") {
+      words.file(s.report);
     } else {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+      words.refuse();
     }
   }
-  const char* const sets = std::getenv("TESSERA_DATA");
-  if (s.data.empty() && sets != nullptr && *sets != 0) {
-    const std::filesystem::path folder = std::filesystem::path(sets) / "mnist";
-    if (std::filesystem::is_directory(folder)) s.data = folder.string();
-  }
+  if (s.data.empty()) s.data = examples::data_folder("mnist");
   return s;
 }
 

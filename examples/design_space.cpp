@@ -90,57 +90,41 @@ std::vector<array_shape> parse_arrays(const std::string& option, const std::stri
 
 command_line parse(int argc, char** argv) {
   command_line c;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help") {
-      std::printf("%s\n%s", argv[0], help);
-      std::exit(0);
-    }
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
-      return argv[++i];
-    };
-    const auto choice = [&](std::string& to, std::initializer_list<std::string_view> known) {
-      to = value();
-      examples::check_choice(name, to, known);
-    };
-    const auto file = [&](std::string& to) {
-      to = value();
-      examples::check_folder(name, to);
-    };
+  for (examples::command_words words(argc, argv, help); words.next();) {
+    const std::string& name = words.name();
     if (name == "--models") {
-      c.models = examples::split_list(value());
+      c.models = examples::split_list(words.value());
       for (const std::string& model : c.models) examples::network_called(model);
     } else if (name == "--mode") {
-      choice(c.asked.mode, {"training", "inference"});
+      words.choice(c.asked.mode, {"training", "inference"});
     } else if (name == "--batch") {
-      c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
+      words.number(c.asked.batch, 1);
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
+      words.choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
     } else if (name == "--optimizer") {
-      choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
+      words.choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--machine") {
-      c.machine = examples::machine_called(value());
+      c.machine = examples::machine_called(words.value());
     } else if (name == "--tiles") {
-      c.tiles = examples::parse_list<ts::i32>(name, value(), 1);
+      c.tiles = examples::parse_list<ts::i32>(name, words.value(), 1);
     } else if (name == "--sram") {
-      c.sram = examples::parse_list<ts::i32>(name, value(), 1);
+      c.sram = examples::parse_list<ts::i32>(name, words.value(), 1);
     } else if (name == "--clocks") {
-      c.clocks = examples::parse_list<ts::i32>(name, value(), 1);
+      c.clocks = examples::parse_list<ts::i32>(name, words.value(), 1);
     } else if (name == "--arrays") {
-      c.arrays = parse_arrays(name, value());
+      c.arrays = parse_arrays(name, words.value());
     } else if (name == "--time") {
-      choice(c.time, {"cycles", "microseconds"});
+      words.choice(c.time, {"cycles", "microseconds"});
     } else if (name == "--sram-energy") {
-      choice(c.sram_energy, {"scaled", "fixed"});
+      words.choice(c.sram_energy, {"scaled", "fixed"});
     } else if (name == "--threads") {
-      c.threads = examples::parse_number<int>(name, value(), 1);
+      words.number(c.threads, 1);
     } else if (name == "--svg") {
-      file(c.svg);
+      words.file(c.svg);
     } else if (name == "--report") {
-      file(c.report);
+      words.file(c.report);
     } else {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+      words.refuse();
     }
   }
   // Without ranges of one's own: from a quarter to four times of what the machine has.

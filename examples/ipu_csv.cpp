@@ -22,7 +22,7 @@
 #include <string>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 #include "support/poplibs_rows.hpp"
 #include "support/ranks.hpp"
 
@@ -98,24 +98,19 @@ struct command_line {
   std::string table, report;
 };
 
+constexpr const char* help = "  --report FILE      where to put the figures (JSON)\n";
+
 command_line parse(int argc, char** argv) {
   command_line c;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help") {
-      std::printf("%s [options] FILE.csv\n  --report FILE      where to put the figures (JSON)\n",
-                  argv[0]);
-      std::exit(0);
-    } else if (name == "--report") {
-      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
-      c.report = argv[++i];
-      examples::check_folder(name, c.report);
-    } else if (name.starts_with("--")) {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+  for (examples::command_words words(argc, argv, help, "FILE.csv"); words.next();) {
+    if (words.name() == "--report") {
+      words.file(c.report);
+    } else if (words.is_option()) {
+      words.refuse();
     } else if (!c.table.empty()) {
-      throw ts::error("expected one table, got \"" + c.table + "\" and \"" + name + "\"");
+      throw ts::error("expected one table, got \"" + c.table + "\" and \"" + words.name() + "\"");
     } else {
-      c.table = name;
+      c.table = words.name();
     }
   }
   if (c.table.empty()) throw ts::error("expected a table; --help says more");

@@ -247,39 +247,30 @@ struct command_line {
 
 command_line parse(int argc, char** argv) {
   command_line c;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help") {
-      std::printf("%s\n%s", argv[0], help);
-      std::exit(0);
-    }
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
-      return argv[++i];
-    };
-    const auto choice = [&](std::string& to, std::initializer_list<std::string_view> known) {
-      to = value();
-      examples::check_choice(name, to, known);
-      c.all_figures = false;
-    };
+  for (examples::command_words words(argc, argv, help); words.next();) {
+    const std::string& name = words.name();
     if (name == "--model") {
-      c.models = value();
+      c.models = words.value();
     } else if (name == "--batch") {
-      c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
+      words.number(c.asked.batch, 1);
       c.all_figures = false;
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16", "half"});
+      words.choice(c.asked.precision, {"fp32", "fp16", "half"});
+      c.all_figures = false;
     } else if (name == "--optimizer") {
-      choice(c.asked.optimizer, {"sgd", "momentum", "summing", "adam"});
+      words.choice(c.asked.optimizer, {"sgd", "momentum", "summing", "adam"});
+      c.all_figures = false;
     } else if (name == "--skip") {
-      choice(c.asked.skip, {"tensor", "step"});
+      words.choice(c.asked.skip, {"tensor", "step"});
+      c.all_figures = false;
     } else if (name == "--clip-norm") {
-      c.asked.clip = examples::parse_number<float>(name, value(), 0);
+      words.number(c.asked.clip, 0);
       c.all_figures = false;
     } else if (name == "--policy") {
-      choice(c.asked.policy, {"no_recompute", "least_memory", "no_in_place"});
+      words.choice(c.asked.policy, {"no_recompute", "least_memory", "no_in_place"});
+      c.all_figures = false;
     } else if (name == "--budget") {
-      c.asked.budget = examples::parse_number<ts::i64>(name, value(), 1);
+      words.number(c.asked.budget, 1);
       c.asked.policy = "budget";
       c.all_figures = false;
     } else if (name == "--draw") {
@@ -287,14 +278,12 @@ command_line parse(int argc, char** argv) {
     } else if (name == "--table") {
       c.table = true;
     } else if (name == "--svg" || name == "--html" || name == "--json" || name == "--report") {
-      std::string& file = name == "--svg"    ? c.svg
-                          : name == "--html" ? c.html
-                          : name == "--json" ? c.json
-                                             : c.report;
-      file = value();
-      examples::check_folder(name, file);
+      words.file(name == "--svg"    ? c.svg
+                 : name == "--html" ? c.html
+                 : name == "--json" ? c.json
+                                    : c.report);
     } else {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+      words.refuse();
     }
   }
   return c;

@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 
 namespace ts = tessera;
 
@@ -30,31 +30,21 @@ struct plan_options {
   std::string solution;
 };
 
+constexpr const char* help =
+    "  --capacity N       stop as soon as an arena of N bytes is enough\n"
+    "  --solution FILE    where to put the table with a column offset; for one table\n";
+
 plan_options parse(int argc, char** argv) {
   plan_options o;
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& name = arguments[i];
-    const auto value = [&]() -> const std::string& {
-      if (i + 1 >= arguments.size()) throw ts::error(name + ": expected a value after it");
-      return arguments[++i];
-    };
-    if (name == "--help") {
-      std::printf(
-          "%s [options] TABLE.csv...\n"
-          "  --capacity N       stop as soon as an arena of N bytes is enough\n"
-          "  --solution FILE    where to put the table with a column offset; for one table\n",
-          argv[0]);
-      std::exit(0);
-    } else if (name == "--capacity") {
-      o.capacity = examples::parse_number<ts::i64>(name, value(), 1);
-    } else if (name == "--solution") {
-      o.solution = value();
-      examples::check_folder(name, o.solution);
-    } else if (name.starts_with("--")) {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+  for (examples::command_words words(argc, argv, help, "TABLE.csv..."); words.next();) {
+    if (words.name() == "--capacity") {
+      words.number(o.capacity, 1);
+    } else if (words.name() == "--solution") {
+      words.file(o.solution);
+    } else if (words.is_option()) {
+      words.refuse();
     } else {
-      o.tables.push_back(name);
+      o.tables.push_back(words.name());
     }
   }
   if (o.tables.empty()) throw ts::error("expected tables to plan; --help says more");

@@ -66,62 +66,46 @@ struct command_line {
 
 command_line parse(int argc, char** argv) {
   command_line c;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--help") {
-      std::printf("%s\n%s", argv[0], help);
-      std::exit(0);
-    }
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) throw ts::error(name + ": expected a value after it");
-      return argv[++i];
-    };
-    const auto choice = [&](std::string& to, std::initializer_list<std::string_view> known) {
-      to = value();
-      examples::check_choice(name, to, known);
-    };
-    const auto file = [&](std::string& to) {
-      to = value();
-      examples::check_folder(name, to);
-    };
+  for (examples::command_words words(argc, argv, help); words.next();) {
+    const std::string& name = words.name();
     if (name == "--model") {
-      c.asked.model = examples::network_called(value()).name;
+      c.asked.model = examples::network_called(words.value()).name;
     } else if (name == "--machine") {
-      c.machine = value();
+      c.machine = words.value();
     } else if (name == "--save-machine") {
-      file(c.save_machine);
+      words.file(c.save_machine);
     } else if (name == "--mode") {
-      choice(c.asked.mode, {"training", "inference"});
+      words.choice(c.asked.mode, {"training", "inference"});
     } else if (name == "--batch") {
-      c.asked.batch = examples::parse_number<ts::i32>(name, value(), 1);
+      words.number(c.asked.batch, 1);
     } else if (name == "--precision") {
-      choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
+      words.choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
     } else if (name == "--optimizer") {
-      choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
+      words.choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--table") {
-      choice(c.table, {"operations", "layers", "none"});
+      words.choice(c.table, {"operations", "layers", "none"});
     } else if (name == "--machines") {
-      c.machines = examples::split_list(value());
+      c.machines = examples::split_list(words.value());
     } else if (name == "--batches") {
-      c.batches = examples::parse_list<ts::i32>(name, value(), 1);
+      c.batches = examples::parse_list<ts::i32>(name, words.value(), 1);
     } else if (name == "--devices") {
-      c.devices = examples::parse_list<ts::i32>(name, value(), 1);
+      c.devices = examples::parse_list<ts::i32>(name, words.value(), 1);
     } else if (name == "--scaling") {
-      file(c.scaling);
+      words.file(c.scaling);
     } else if (name == "--report") {
-      file(c.report);
+      words.file(c.report);
     } else if (name == "--trace") {
-      file(c.trace);
+      words.file(c.trace);
     } else if (name == "--published") {
       c.published = true;
     } else if (name == "--graph") {
-      file(c.graph);
+      words.file(c.graph);
     } else if (name == "--heat") {
-      file(c.heat);
+      words.file(c.heat);
     } else if (name == "--roofline") {
-      file(c.roofline);
+      words.file(c.roofline);
     } else {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+      words.refuse();
     }
   }
   return c;

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 #include "support/systolic_rows.hpp"
 
 namespace ts = tessera;
@@ -25,25 +25,19 @@ struct systolic_options {
   std::string report;
 };
 
+constexpr const char* help = "  --report FILE      where to put the counts (JSON)\n";
+
 systolic_options parse(int argc, char** argv) {
   systolic_options o;
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& name = arguments[i];
-    if (name == "--help") {
-      std::printf("%s [options] FILE.csv\n  --report FILE      where to put the counts (JSON)\n",
-                  argv[0]);
-      std::exit(0);
-    } else if (name == "--report") {
-      if (i + 1 >= arguments.size()) throw ts::error(name + ": expected a value after it");
-      o.report = arguments[++i];
-      examples::check_folder(name, o.report);
-    } else if (name.starts_with("--")) {
-      throw ts::error("unknown option \"" + name + "\"; --help lists those there are");
+  for (examples::command_words words(argc, argv, help, "FILE.csv"); words.next();) {
+    if (words.name() == "--report") {
+      words.file(o.report);
+    } else if (words.is_option()) {
+      words.refuse();
     } else if (!o.table.empty()) {
-      throw ts::error("expected one table, got \"" + o.table + "\" and \"" + name + "\"");
+      throw ts::error("expected one table, got \"" + o.table + "\" and \"" + words.name() + "\"");
     } else {
-      o.table = name;
+      o.table = words.name();
     }
   }
   if (o.table.empty()) throw ts::error("expected a table to recompute; --help says more");

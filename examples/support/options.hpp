@@ -1,22 +1,20 @@
 #pragma once
 
-// The options that every example understands, and how a program ends when one is wrong.
+// The options that every example that trains understands.
 
 #include <tessera/core/error.hpp>
 #include <tessera/core/types.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
-#include <sstream>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
+
+#include "command_words.hpp"
 
 namespace examples {
 
@@ -55,103 +53,49 @@ inline constexpr const char* usage =
     "  --report FILE      where to put the figures (JSON)\n"
     "  --quiet            no progress\n";
 
-template <class Number>
-Number parse_number(std::string_view option, std::string_view text, Number least) {
-  Number number{};
-  const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (wrong != std::errc{} || end != text.data() + text.size() || !(number >= least)) {
-    constexpr bool whole = std::is_integral_v<Number>;
-    std::ostringstream least_text;
-    least_text << least;
-    throw tessera::error(std::string(option) + ": expected a " + (whole ? "whole " : "") +
-                         "number of at least " + least_text.str() + ", got \"" + std::string(text) +
-                         "\"");
-  }
-  return number;
-}
-
-inline void check_choice(std::string_view option, std::string_view given,
-                         std::initializer_list<std::string_view> choices) {
-  std::string known;
-  for (const std::string_view choice : choices) {
-    if (choice == given) return;
-    known += (known.empty() ? "" : ", ") + std::string(choice);
-  }
-  throw tessera::error(std::string(option) + ": expected one of " + known + ", got \"" +
-                       std::string(given) + "\"");
-}
-
-/// Finds out before hours of training that a file cannot be written where it is wanted.
-inline void check_folder(std::string_view option, const std::string& file) {
-  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-    throw tessera::error(std::string(option) + ": there is no folder \"" + folder.string() + "\"");
-  }
-}
-
 /// Reads the command line over the defaults in `o`. `set` is the name of the example's data set,
 /// `own` are the options that only this example has.
 inline options parse(int argc, char** argv, options o, const char* set,
                      const std::vector<own_option>& own = {}) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& name = arguments[i];
-    if (name == "--help") {
-      std::printf("%s\n%s", argv[0], usage);
-      for (const own_option& option : own) {
-        const std::string both = std::string(option.name) + ' ' + option.value;
-        std::printf("  %-18s %s\n", both.c_str(), option.help);
-      }
-      std::exit(0);
-    }
-    if (name == "--quiet") {
-      o.quiet = true;
-      continue;
-    }
-    const auto value = [&]() -> const std::string& {
-      if (i + 1 >= arguments.size()) throw tessera::error(name + ": expected a value after it");
-      return arguments[++i];
-    };
+  std::string help = usage;
+  for (const own_option& option : own) {
+    std::string both = std::string(option.name) + ' ' + option.value;
+    if (both.size() < 18) both.resize(18, ' ');
+    help += "  " + both + " " + option.help + "\n";
+  }
+  for (command_words words(argc, argv, help.c_str()); words.next();) {
+    const std::string& name = words.name();
     const auto mine = std::find_if(own.begin(), own.end(),
                                    [&](const own_option& option) { return name == option.name; });
-    if (mine != own.end()) {
-      mine->take(value());
+    if (name == "--quiet") {
+      o.quiet = true;
+    } else if (mine != own.end()) {
+      mine->take(words.value());
     } else if (name == "--data") {
-      o.data = value();
-      if (!std::filesystem::is_directory(o.data)) {
-        throw tessera::error("--data: there is no folder \"" + o.data + "\"");
-      }
+      words.folder(o.data);
     } else if (name == "--epochs") {
-      o.epochs = parse_number<tessera::i32>(name, value(), 0);
+      words.number(o.epochs, 0);
     } else if (name == "--seed") {
-      o.seed = parse_number<tessera::u64>(name, value(), 0);
+      words.number(o.seed, 0);
     } else if (name == "--threads") {
-      o.threads = parse_number<tessera::i32>(name, value(), 1);
+      words.number(o.threads, 1);
     } else if (name == "--precision") {
-      o.precision = value();
-      check_choice(name, o.precision, {"fp32", "fp16", "bf16", "half"});
+      words.choice(o.precision, {"fp32", "fp16", "bf16", "half"});
     } else if (name == "--backend") {
-      o.backend = value();
-      check_choice(name, o.backend, {"host", "model"});
+      words.choice(o.backend, {"host", "model"});
     } else if (name == "--machine") {
-      o.machine = value();
+      o.machine = words.value();
     } else if (name == "--load") {
-      o.load = value();
+      o.load = words.value();
     } else if (name == "--save") {
-      o.save = value();
-      check_folder(name, o.save);
+      words.file(o.save);
     } else if (name == "--report") {
-      o.report = value();
-      check_folder(name, o.report);
+      words.file(o.report);
     } else {
-      throw tessera::error("unknown option \"" + name + "\"; --help lists those there are");
+      words.refuse();
     }
   }
-  const char* const sets = std::getenv("TESSERA_DATA");
-  if (o.data.empty() && sets != nullptr && *sets != 0) {
-    const std::filesystem::path folder = std::filesystem::path(sets) / set;
-    if (std::filesystem::is_directory(folder)) o.data = folder.string();
-  }
+  if (o.data.empty()) o.data = data_folder(set);
   return o;
 }
 
@@ -183,18 +127,6 @@ inline void check_job(options& o, std::initializer_list<std::string_view> on_hos
     list += (list.empty() ? "" : " and ") + std::string(each);
   throw tessera::error("--precision: this example is built for " + list + " on the " + o.backend +
                        ", got \"" + o.precision + "\"");
-}
-
-/// Runs an example; anything wrong with its input is one line on stderr and exit code 2.
-template <class Body>
-int run(const char* name, Body body) {
-  try {
-    body();
-    return 0;
-  } catch (const std::exception& wrong) {
-    std::fprintf(stderr, "%s: %s\n", name, wrong.what());
-    return 2;
-  }
 }
 
 }  // namespace examples

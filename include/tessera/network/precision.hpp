@@ -61,9 +61,10 @@ struct dynamic_scale {
 };
 
 /// Master weights are the 16-bit weights and 16 more bits of each beside the optimizer's state: 4
-/// bytes a weight where a master and its copy take 6, and no copy to be made. Training goes as with
-/// masters, bit for bit, as long as weights do not come below 2^-17 (core/split_float.hpp). Weights
-/// that are saved or loaded are the 16-bit ones.
+/// bytes a weight where a master and its copy take 6, and no copy to be made. From the same 16-bit
+/// first weights training goes as with masters, but for what a weight below 2^-17 loses beyond 2^-40
+/// (core/split_float.hpp). Weights that are saved or loaded are the 16-bit ones; the other bits stay
+/// as they are, which is less than a unit in the last place.
 struct split_master {
   static constexpr void apply(precision_policy& p) {
     p.masters = false;

@@ -39,7 +39,9 @@ struct fit_options {
 
 /// Trains `Job` on `Backend`, this machine's processor unless another is named. Allocates once, in
 /// its constructor: the total bytes of the job's memory, what its evaluation needs beyond that, and
-/// room for one batch of rows of each input and target; a step allocates nothing.
+/// room for one batch of rows of each input and target; a step allocates nothing. A job with a
+/// scratchpad has it in the caller's memory where `fast` names some (runtime/bases.hpp, which says
+/// what is wrong with memory that does not hold it), else as a part of the block.
 template <class Job, backend Backend = host_backend>
 class trainer {
   using plan = typename Job::plan;
