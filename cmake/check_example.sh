@@ -12,6 +12,7 @@ program=$(realpath "$1")
 metric=$2
 shift 2
 unset TESSERA_DATA
+says_first=yes
 . "$(dirname "$0")/checks.sh"
 
 "$program" "$@" --epochs 2 --save a.safetensors --report a.json > a.txt 2> a.err

@@ -28,5 +28,5 @@ refuses 'narrow.csv' narrow.csv --report none.json
 [ ! -e none.json ] || fail "a report of a bad table was written"
 refuses 'expected a table'
 refuses 'expected one table' "$table" "$table"
-refuses 'no/such' "$table" --report no/such.json
+refuses 'no folder' "$table" --report no/such.json
 echo "check_systolic_csv: $(head -n 1 said.txt)"

@@ -92,17 +92,10 @@ command_line parse(int argc, char** argv) {
   command_line c;
   for (examples::command_words words(argc, argv, help); words.next();) {
     const std::string& name = words.name();
+    if (examples::take_step_option(words, c.asked)) continue;
     if (name == "--models") {
       c.models = examples::split_list(words.value());
       for (const std::string& model : c.models) examples::network_called(model);
-    } else if (name == "--mode") {
-      words.choice(c.asked.mode, {"training", "inference"});
-    } else if (name == "--batch") {
-      words.number(c.asked.batch, 1);
-    } else if (name == "--precision") {
-      words.choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
-    } else if (name == "--optimizer") {
-      words.choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--machine") {
       c.machine = examples::machine_called(words.value());
     } else if (name == "--tiles") {

@@ -68,20 +68,13 @@ command_line parse(int argc, char** argv) {
   command_line c;
   for (examples::command_words words(argc, argv, help); words.next();) {
     const std::string& name = words.name();
+    if (examples::take_step_option(words, c.asked)) continue;
     if (name == "--model") {
       c.asked.model = examples::network_called(words.value()).name;
     } else if (name == "--machine") {
       c.machine = words.value();
     } else if (name == "--save-machine") {
       words.file(c.save_machine);
-    } else if (name == "--mode") {
-      words.choice(c.asked.mode, {"training", "inference"});
-    } else if (name == "--batch") {
-      words.number(c.asked.batch, 1);
-    } else if (name == "--precision") {
-      words.choice(c.asked.precision, {"fp32", "fp16", "bf16", "half", "int8"});
-    } else if (name == "--optimizer") {
-      words.choice(c.asked.optimizer, {"sgd", "momentum", "adam"});
     } else if (name == "--table") {
       words.choice(c.table, {"operations", "layers", "none"});
     } else if (name == "--machines") {

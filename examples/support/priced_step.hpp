@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "options.hpp"
+#include "command_words.hpp"
 #include "zoo.hpp"
 
 namespace examples {
@@ -23,6 +23,23 @@ struct step_question {
 
   tessera::i32 batch_size() const { return batch > 0 ? batch : network_called(model).batch; }
 };
+
+/// Takes the option at hand where it is one of a question's: --mode, --batch, --precision,
+/// --optimizer.
+inline bool take_step_option(command_words& words, step_question& q) {
+  if (words.name() == "--mode") {
+    words.choice(q.mode, {"training", "inference"});
+  } else if (words.name() == "--batch") {
+    words.number(q.batch, 1);
+  } else if (words.name() == "--precision") {
+    words.choice(q.precision, {"fp32", "fp16", "bf16", "half", "int8"});
+  } else if (words.name() == "--optimizer") {
+    words.choice(q.optimizer, {"sgd", "momentum", "adam"});
+  } else {
+    return false;
+  }
+  return true;
+}
 
 /// The graph of a step and the memory that it needs.
 struct made_step {

@@ -112,8 +112,9 @@ TEST_CASE("a recurrence counts its weights once and its work in every trip", "[r
 }
 
 TEST_CASE("numbers are grouped by thousands", "[report]") {
-  CHECK(detail::grouped(0) == "0");
-  CHECK(detail::grouped(999) == "999");
-  CHECK(detail::grouped(1000) == "1,000");
-  CHECK(detail::grouped(1234567) == "1,234,567");
+  CHECK(detail::with_commas(0) == "0");
+  CHECK(detail::with_commas(999) == "999");
+  CHECK(detail::with_commas(1000) == "1,000");
+  CHECK(detail::with_commas(1234567) == "1,234,567");
+  CHECK(detail::with_commas(-1000) == "-1,000");
 }

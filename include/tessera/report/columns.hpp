@@ -44,7 +44,7 @@ inline void write_columns(std::ostream& out, const std::vector<std::vector<std::
 /// 1,234,567.
 inline std::string with_commas(i64 number) {
   std::string digits = std::to_string(number < 0 ? -number : number);
-  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
+  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, 1, ',');
   return (number < 0 ? "-" : "") + digits;
 }
 

@@ -13,6 +13,7 @@
 #include <tessera/network/job.hpp>
 #include <tessera/ops/work.hpp>
 #include <tessera/passes/locate.hpp>
+#include <tessera/report/columns.hpp>
 #include <tessera/report/flow.hpp>
 #include <tessera/report/labels.hpp>
 #include <ostream>
@@ -194,13 +195,6 @@ class summarizer {
   std::vector<i32> last_;
 };
 
-/// 1,234,567.
-inline std::string grouped(i64 number) {
-  std::string digits = std::to_string(number);
-  for (std::size_t at = digits.size(); at > 3;) digits.insert(at -= 3, ",");
-  return digits;
-}
-
 }  // namespace detail
 
 /// `memory` is found by planning the graph anew, which takes a while for thousands of operations.
@@ -216,9 +210,10 @@ inline void report(std::ostream& out, const network_summary& s) {
   const auto add = [&](const layer_summary& row, const std::string& dims) {
     std::string name = row.name;
     if (row.times > 1) name += " x " + std::to_string(row.times);
-    table.push_back({name, row.what, dims, detail::grouped(row.parameters),
-                     detail::grouped(row.forward_macs), detail::grouped(row.step_macs),
-                     detail::grouped(row.parameter_bytes), detail::grouped(row.kept_bytes)});
+    table.push_back({name, row.what, dims, detail::with_commas(row.parameters),
+                     detail::with_commas(row.forward_macs), detail::with_commas(row.step_macs),
+                     detail::with_commas(row.parameter_bytes),
+                     detail::with_commas(row.kept_bytes)});
   };
   for (const layer_summary& row : s.layers) {
     add(row, std::string(spell_all<48>(row.output).view()));
@@ -243,10 +238,10 @@ inline void report(std::ostream& out, const network_summary& s) {
     }
   }
   const auto bytes = [&](const char* name, i64 count) {
-    out << name << detail::grouped(count) << " bytes\n";
+    out << name << detail::with_commas(count) << " bytes\n";
   };
   out << "batch " << s.batch << "; multiply-adds of the forward pass by sample "
-      << detail::grouped(s.batch > 0 ? s.total.forward_macs / s.batch : s.total.forward_macs)
+      << detail::with_commas(s.batch > 0 ? s.total.forward_macs / s.batch : s.total.forward_macs)
       << "\n";
   bytes("arena          ", s.memory.arena_bytes);
   bytes("  lower bound  ", s.memory.lower_bound_bytes);
