@@ -30,7 +30,7 @@
 #include <string>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 
 namespace ts = tessera;
 

@@ -24,7 +24,7 @@
 #include <string>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 #include "support/priced_step.hpp"
 
 namespace ts = tessera;

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/options.hpp"
+#include "support/command_words.hpp"
 #include "support/zoo.hpp"
 
 namespace ts = tessera;
