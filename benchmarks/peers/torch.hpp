@@ -9,6 +9,7 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
 #include <dlfcn.h>
 #include <functional>
 #include <string>
@@ -111,6 +112,44 @@ struct torch_char_lstm_impl : torch::nn::Module {
   torch::nn::Linear out;
 };
 TORCH_MODULE_IMPL(torch_char_lstm, torch_char_lstm_impl);
+
+/// A transformer's block with the norms first, ReLU, no dropout; x and y (batch, time, width).
+/// Products and a softmax in place of MultiheadAttention, which copies more and is slower.
+struct torch_transformer_block_impl : torch::nn::Module {
+  torch_transformer_block_impl(int width, int heads_, int hidden)
+      : heads(heads_),
+        norm1(register_module("norm1", norm(width))),
+        in(register_module("in", torch::nn::Linear(width, 3 * width))),
+        out(register_module("out", torch::nn::Linear(width, width))),
+        norm2(register_module("norm2", norm(width))),
+        up(register_module("up", torch::nn::Linear(width, hidden))),
+        down(register_module("down", torch::nn::Linear(hidden, width))) {}
+
+  static torch::nn::LayerNorm norm(int width) {
+    return torch::nn::LayerNorm(torch::nn::LayerNormOptions({width}));
+  }
+
+  torch::Tensor forward(torch::Tensor x) {
+    const std::int64_t batch = x.size(0), time = x.size(1), width = x.size(2);
+    const auto qkv = in(norm1(x))
+                         .view({batch, time, 3, heads, width / heads})
+                         .permute({2, 0, 3, 1, 4})
+                         .unbind(0);
+    const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
+    const auto weights =
+        torch::softmax(torch::matmul(qkv[0], qkv[1].transpose(-2, -1)) * scale, -1);
+    const auto seen = torch::matmul(weights, qkv[2]).transpose(1, 2).reshape({batch, time, width});
+    x = x + out(seen);
+    return x + down(torch::relu(up(norm2(x))));
+  }
+
+  std::int64_t heads;
+  torch::nn::LayerNorm norm1;
+  torch::nn::Linear in, out;
+  torch::nn::LayerNorm norm2;
+  torch::nn::Linear up, down;
+};
+TORCH_MODULE_IMPL(torch_transformer_block, torch_transformer_block_impl);
 
 /// Parameters, their optimizer, and what says how wrong they are on one batch.
 class torch_trainer {

@@ -34,6 +34,7 @@ entries small_mlp_b32();
 entries small_mlp_b1();
 entries char_lstm_b32();
 entries resnet20_b32();
+entries block_b32();
 
 template <class Trainer>
 entry make_entry(const std::string& name, std::shared_ptr<Trainer> t, double tolerance) {
@@ -62,6 +63,14 @@ struct text_sizes {
 /// x and labels (time, batch).
 entries torch_char_lstm(const peers::weight_values& weights, const text_sizes& n, const int* x,
                         const int* labels);
+
+/// Of a transformer's block.
+struct block_sizes {
+  int time, batch, width, heads, hidden;
+};
+/// x and targets (batch, time, width), libtorch's faster order.
+entries torch_block(const peers::weight_values& weights, const block_sizes& n, const float* x,
+                    const float* targets);
 
 /// Makes libtorch use one thread.
 void limit_torch();

@@ -16,9 +16,8 @@ namespace steps {
 
 namespace ts = tessera;
 
-template <class Network, int Batch, class Precision>
-using job =
-    ts::training<Network, ts::softmax_cross_entropy, ts::momentum_sgd, ts::batch<Batch>, Precision>;
+template <class Network, int Batch, class Precision, class Loss = ts::softmax_cross_entropy>
+using job = ts::training<Network, Loss, ts::momentum_sgd, ts::batch<Batch>, Precision>;
 
 // From a scale at which no gradient of these networks overflows, so that all take the same steps.
 using mixed = ts::mixed<ts::fp16, ts::dynamic_scale<1024>>;
@@ -62,9 +61,11 @@ class sample_batch {
 };
 
 /// Our trainer of `Network` in `Precision` on `Backend`.
-template <class Network, int Batch, class Precision, class Backend = ts::host_backend, class Data>
+template <class Network, int Batch, class Precision, class Backend = ts::host_backend,
+          class Loss = ts::softmax_cross_entropy, class Data>
 entry ours(const std::string& name, const Data& data, double tolerance) {
-  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>, Backend>>(ts::seed{1});
+  auto t =
+      std::make_shared<ts::trainer<job<Network, Batch, Precision, Loss>, Backend>>(ts::seed{1});
   t->load(data, data.indices());
   return make_entry(name, t, tolerance);
 }
@@ -82,9 +83,9 @@ entry ours_loading(const std::string& name, std::shared_ptr<sample_batch> data, 
 }
 
 /// The weights that our trainers start from.
-template <class Network, int Batch>
+template <class Network, int Batch, class Loss = ts::softmax_cross_entropy>
 peers::weight_values first_weights() {
-  const ts::trainer<job<Network, Batch, ts::fp32>> first(ts::seed{1});
+  const ts::trainer<job<Network, Batch, ts::fp32, Loss>> first(ts::seed{1});
   peers::weight_values all;
   for (const ts::weight& w : first.weights()) {
     if (!w.is_parameter()) continue;

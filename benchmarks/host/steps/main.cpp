@@ -1,6 +1,6 @@
 // How long is one training step? LeNet-5 and two perceptrons, batch 32 and 1, in FP32 and mixed
-// precision, beside plain loops, Eigen and libtorch; ResNet-20 and a character LSTM beside
-// libtorch.
+// precision, beside plain loops, Eigen and libtorch; ResNet-20, a character LSTM and a block of a
+// transformer beside libtorch.
 //
 // All contestants of a case start from the same weights on the same batch, which lies in memory;
 // a step is forward pass, loss, backward pass and update (SGD, momentum 0.9). Before anything is
@@ -34,6 +34,7 @@ constexpr int checked_steps = 20;
 constexpr float check_rate_b32 = 1e-2f;
 constexpr float check_rate_b1 = 1e-4f;
 constexpr float check_rate_text = 1.0f;
+constexpr float check_rate_block = 1.0f;
 
 struct bench_options {
   std::string only;
@@ -55,6 +56,7 @@ void check_agreement(const std::string& name, std::vector<entry>& entries) {
   float rate = check_rate_b32;
   if (name.ends_with(".b1")) rate = check_rate_b1;
   if (name.starts_with("charlstm")) rate = check_rate_text;
+  if (name.starts_with("block")) rate = check_rate_block;
   for (entry& e : entries) {
     for (int i = 0; i < checked_steps; ++i) e.step(rate);
     e.loss = e.who.result();
@@ -230,6 +232,7 @@ void run(const bench_options& o) {
   run_case("mlp64-64-10.b1", &steps::small_mlp_b1, o, results);
   run_case("resnet20.b32", &steps::resnet20_b32, o, results);
   run_case("charlstm128.s64.b32", &steps::char_lstm_b32, o, results);
+  run_case("block64h4.s64.b32", &steps::block_b32, o, results);
   if (!o.json.empty()) write_json(o, results);
 }
 

@@ -46,6 +46,21 @@ entries torch_char_lstm(const peers::weight_values& weights, const text_sizes& n
               peers::torch_integers(labels, {n.time * n.batch}));
 }
 
+entries torch_block(const peers::weight_values& weights, const block_sizes& n, const float* x,
+                    const float* targets) {
+  const std::vector<std::int64_t> shape{n.batch, n.time, n.width};
+  const auto copied = [&](const float* from) {
+    return torch::from_blob(const_cast<float*>(from), shape).clone();
+  };
+  peers::torch_transformer_block net(n.width, n.heads, n.hidden);
+  net->train();
+  const auto loss = [net = net.ptr(), in = copied(x), goal = copied(targets)] {
+    return torch::nn::functional::mse_loss(net->forward(in), goal);
+  };
+  auto t = std::make_shared<peers::torch_trainer>(net->parameters(), weights, loss);
+  return {make_entry("libtorch", t, f32_tolerance)};
+}
+
 void limit_torch() {
   at::set_num_threads(1);
   at::set_num_interop_threads(1);
@@ -62,6 +77,9 @@ entries torch_mlp(const std::vector<int>&, const peers::weight_values&, int, con
 }
 entries torch_resnet20(const peers::weight_values&, int, const float*, const int*) { return {}; }
 entries torch_char_lstm(const peers::weight_values&, const text_sizes&, const int*, const int*) {
+  return {};
+}
+entries torch_block(const peers::weight_values&, const block_sizes&, const float*, const float*) {
   return {};
 }
 void limit_torch() {}
