@@ -49,7 +49,7 @@ std::string in_data(const std::string& name) {
 template <i32 Blocks>
 std::vector<float> logits(const std::string& weights, const data::dataset& images, i64 count) {
   constexpr i32 batch_size = 10;
-  predictor<inference<resnet<Blocks>, batch<batch_size>>> p(2);
+  predictor<inference<resnet<Blocks>, batch<batch_size>>> p(threads{2});
   load(weights, p.weights());
   const double mean[] = {0.485, 0.456, 0.406};
   const double deviation[] = {0.229, 0.224, 0.225};

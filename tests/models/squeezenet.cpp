@@ -53,7 +53,7 @@ TEST_CASE("SqueezeNet with published weights names the cat and the espresso", "[
   const auto pictures = data_set("style-transfer");
   if (weights.empty() || pictures.empty()) return;
   using net = network<image<3, 227, 227>, models::squeezenet<>>;
-  const auto reader = std::make_unique<predictor<inference<net, batch<1>>>>(2);
+  const auto reader = std::make_unique<predictor<inference<net, batch<1>>>>(threads{2});
   const load_result loaded =
       load(weights / "squeezenet-v1.0/squeezenet-v1.0.safetensors", reader->weights());
   CHECK(loaded.loaded == 52);

@@ -4,6 +4,7 @@
 
 #include <tessera/ir/attributes.hpp>
 #include <tessera/ir/signature.hpp>
+#include <tessera/ir/threads.hpp>
 #include <cstddef>
 
 namespace tessera {
@@ -11,10 +12,10 @@ namespace tessera {
 /// What changes from step to step.
 struct step_values {
   float learning_rate = 0;
-  u64 seed = 0;     // of dropout masks
-  u64 step = 0;     // number of this step, counts dropout masks on
-  i32 valid = 0;    // samples of the batch that count; the rest is padding (always the last ones)
-  i32 threads = 1;  // how many threads a kernel may use; no result depends on it
+  u64 seed = 0;   // of dropout masks
+  u64 step = 0;   // number of this step, counts dropout masks on
+  i32 valid = 0;  // samples of the batch that count; the rest is padding (always the last ones)
+  tessera::threads threads = {};  // that a kernel may use; no result depends on them
   void* backend = nullptr;  // the backend's own state, such as the accelerator model's counters
 };
 

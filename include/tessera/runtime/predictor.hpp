@@ -48,7 +48,7 @@ class predictor {
   static constexpr shape input = shape_of_input(0);
   static constexpr shape output = shape_of_output(0);
 
-  explicit predictor(i32 threads = 1, scratchpad_memory fast = {})
+  explicit predictor(threads workers = {}, scratchpad_memory fast = {})
       : block_(block_bytes(memory_of<Job>(), fast)),
         bases_(cut_regions(block_.data(), memory_of<Job>(), fast)),
         forward_(bind<Job, Backend>(bases_)) {
@@ -56,7 +56,7 @@ class predictor {
       writers_[static_cast<std::size_t>(k)] =
           batch_writer(plan::step_graph.tensors[plan::step_graph.inputs[k]]);
     }
-    values_.threads = threads;
+    values_.threads = workers;
     if constexpr (counting<Backend>) values_.backend = &counters_;
     reset_state();
   }

@@ -190,7 +190,7 @@ class bucket_trainer_on {
       throw error("bucket_trainer: expected jobs with the same weights and optimizer state");
     }
     values_.seed = start.value;
-    values_.threads = workers.count;
+    values_.threads = workers;
     std::apply([](auto&... each) { (reset(each), ...); }, programs_);
     initialize_weights(weights(), start.value);
   }

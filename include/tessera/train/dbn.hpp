@@ -52,7 +52,7 @@ feature_source features_of(const trainer<Job, Backend>& machine, const Source& s
   using machine_type = typename Job::machine;
   using job = rbm_features<machine_type, batch<64>>;
   constexpr rbm_shape units = machine_type::units;
-  const auto up = std::make_unique<predictor<job, Backend>>(workers.count);
+  const auto up = std::make_unique<predictor<job, Backend>>(workers);
   copy_weights(machine.weights(), up->weights());
   feature_source features(source.size(), units.hidden);
   std::vector<float> samples(static_cast<std::size_t>(64 * units.visible));

@@ -24,11 +24,6 @@ struct seed {
   u64 value = 1;
 };
 
-/// Threads that kernels may use. No result depends on it.
-struct threads {
-  i32 count = 1;
-};
-
 struct fit_options {
   i32 epochs = 1;
   schedule learning_rate = 1e-3;
@@ -65,7 +60,7 @@ class trainer {
     for (i32 k = 0; k < input_count; ++k) input(k) = batch_writer(input_tensor(k));
     for (i32 k = 0; k < target_count; ++k) target(k) = batch_writer(target_tensor(k));
     values_.seed = start.value;
-    values_.threads = workers.count;
+    values_.threads = workers;
     tessera::reset_state<Job>(bases_);
     initialize_weights(weights(), start.value);
     if constexpr (counts) values_.backend = &counters_;

@@ -7,7 +7,9 @@
 // records become cycles. The totals must equal the constants of price.hpp.
 
 #include <tessera/backends/accelerator/price.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <cstddef>
+#include <mutex>
 #include <vector>
 
 namespace tessera::accelerator {
@@ -247,23 +249,15 @@ class execution {
   template <class Work>
   void run(i64 count, const Work& work) {
     tally all;
-#ifdef _OPENMP
-    const i32 threads = c_.step->threads;
-    if (threads > 1 && count > 1) {
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-      for (i32 t = 0; t < threads; ++t) {
-        recorder r(on, c_, cut);
-        work(count * t / threads, count * (t + 1) / threads, r);
-#pragma omp critical(tessera_accelerator_counters)
-        all.merge(r.counts);
-      }
-      settle_into(all);
-      return;
-    }
-#endif
-    recorder r(on, c_, cut);
-    work(i64{0}, count, r);
-    all.merge(r.counts);
+    const threads workers = c_.step->threads.when(count > 1);
+    const i32 ranges = workers.count > 1 ? workers.count : 1;
+    std::mutex merging;
+    parallel_for(workers, ranges, [&](i32 t) {
+      recorder r(on, c_, cut);
+      work(count * t / ranges, count * (t + 1) / ranges, r);
+      const std::lock_guard one_at_a_time(merging);
+      all.merge(r.counts);
+    });
     settle_into(all);
   }
 

@@ -70,8 +70,8 @@ void additive_scores(const call& c) {
   const T* const v = c.input<T>(2);
   T* const e = c.output<T>(0);
   const i32 side_by_side = BatchLast ? lanes : 1;  // samples of one item
-  const i32 threads = n.pairs() * n.features < 8192 ? 1 : c.step->threads;
-  parallel_for(threads, n.samples / side_by_side * n.queries, [&](i32 item) {
+  const threads workers = c.step->threads.when(n.pairs() * n.features >= 8192);
+  parallel_for(workers, n.samples / side_by_side * n.queries, [&](i32 item) {
     additive_operands<T, BatchLast> at{n, lanes};
     const i64 s = i64{item / n.queries} * side_by_side;
     const i64 i = item % n.queries;
@@ -104,8 +104,8 @@ void additive_scores_gradient(const call& c) {
   T* const dv = c.output<T>(2);
   const i32 features = BatchLast ? 1 : lanes;  // of one item
   const i32 samples = BatchLast ? lanes : 1;   // of one step
-  const i32 threads = n.pairs() * n.features < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, (n.features + features - 1) / features, [&](i32 item) {
+  const threads workers = c.step->threads.when(n.pairs() * n.features >= 4096);
+  parallel_for(workers, (n.features + features - 1) / features, [&](i32 item) {
     const i32 a = item * features;
     const i32 rest = n.features - a;
     const additive_operands<T, BatchLast> at{n, BatchLast || rest > lanes ? lanes : rest};

@@ -16,7 +16,7 @@
 namespace tessera::host {
 
 /// How many threads are worth waking for `count` elements.
-inline i32 threads_for(const call& c, i64 count) { return count < 4096 ? 1 : c.step->threads; }
+inline threads threads_for(const call& c, i64 count) { return c.step->threads.when(count >= 4096); }
 
 /// y[i] = f(x[i], v[channel of i], z[i]), a vector at a time; z: input 2, or where there is none x.
 template <class T, class Function>
@@ -97,8 +97,8 @@ void sum_by_channel(const call& c, Function f) {
   const T* const dy = c.input<T>(1);
   T* const ds = c.output<T>(0);
   const i64 step = i64{n.channels} * n.inner;
-  const i32 threads = threads_for(c, n.batch * step);
-  parallel_for(threads, (n.channels + lanes - 1) / lanes, [&](i32 item) {
+  const threads workers = threads_for(c, n.batch * step);
+  parallel_for(workers, (n.channels + lanes - 1) / lanes, [&](i32 item) {
     const i32 first = item * lanes;
     const i32 count = n.channels - first < lanes ? n.channels - first : lanes;
     if (n.inner == 1) {  // lanes are channels

@@ -29,7 +29,8 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
   const i32 padded_in = (n.in + 15) / 16 * 16;
   if (chunk > padded_in) chunk = padded_in;
   const i32 column_chunks = (n.in + chunk - 1) / chunk;
-  const i32 groups = column_chunks < c.step->threads ? c.step->threads : 1;  // that share the rows
+  const i32 groups =
+      column_chunks < c.step->threads.count ? c.step->threads.count : 1;  // that share the rows
   const bool once = n.batch <= most_samples;
   float* const stored = sink.stored_floats();
   // So many rows of outputs make a piece for the sink.

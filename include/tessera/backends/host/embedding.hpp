@@ -45,8 +45,8 @@ void look_up(const call& c) {
   constexpr i32 side = 16;  // samples whose rows are read together
   const i32 groups = Last ? (n.batch + side - 1) / side : 1;
   const i32 pieces = Last ? n.outer * groups : (n.indices() + side - 1) / side;
-  const i32 threads = i64{n.indices()} * n.width < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, pieces, [&](i32 piece) {
+  const threads workers = c.step->threads.when(i64{n.indices()} * n.width >= 4096);
+  parallel_for(workers, pieces, [&](i32 piece) {
     if constexpr (Last) {
       const i32 sample = piece % groups * side;
       const i64 first = i64{piece / groups} * n.batch + sample;

@@ -45,8 +45,8 @@ void sum_bags(const call& c) {
   i32* const rows = c.output<i32>(1);
   constexpr i32 piece = 16;  // bags
   constexpr i32 most = 64;   // columns
-  const i32 threads = i64{l.entries} * l.width < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, (l.bags + piece - 1) / piece, [&](i32 item) {
+  const threads workers = c.step->threads.when(i64{l.entries} * l.width >= 4096);
+  parallel_for(workers, (l.bags + piece - 1) / piece, [&](i32 item) {
     const i32 end = (item + 1) * piece < l.bags ? (item + 1) * piece : l.bags;
     l.for_bags(item * piece, end, [&](i32 b, const ops::bag_range& range) {
       const float mean =
@@ -141,8 +141,8 @@ void multiply_rows(const call& c) {
   }
   constexpr i32 piece = 16;
   constexpr i32 most = 64;
-  const i32 threads = i64{l.entries} * l.width < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, (l.bags + piece - 1) / piece, [&](i32 item) {
+  const threads workers = c.step->threads.when(i64{l.entries} * l.width >= 4096);
+  parallel_for(workers, (l.bags + piece - 1) / piece, [&](i32 item) {
     const i32 end = (item + 1) * piece < l.bags ? (item + 1) * piece : l.bags;
     l.for_bags(item * piece, end, [&](i32 b, const ops::bag_range& range) {
       for (i32 e = range.begin; e < range.end; ++e) {

@@ -99,9 +99,9 @@ class row_lists {
   }
 
   /// Delivers the gradient of every row that occurs.
-  void deliver(i32 threads, gradient_sink& sink) const {
+  void deliver(threads allowed, gradient_sink& sink) const {
     const ops::lookups& l = terms_.l;
-    const i32 workers = i64{l.entries} * l.width < 16384 ? 1 : threads;
+    const threads workers = allowed.when(i64{l.entries} * l.width >= 16384);
     parallel_for(workers, lists_, [&](i32 list) {
       for (i32 e = heads_[list]; e >= 0;) e = deliver_row(e, sink);
     });

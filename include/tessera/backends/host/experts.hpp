@@ -101,8 +101,8 @@ struct block {
 template <class Body>
 void for_blocks(const call& c, const expert_sizes& n, const Body& body) {
   const i32 blocks = (n.tokens + lanes - 1) / lanes;
-  const i32 threads = i64{n.tokens} * n.experts < 2048 ? 1 : c.step->threads;
-  parallel_for(threads, blocks, [&](i32 i) {
+  const threads workers = c.step->threads.when(i64{n.tokens} * n.experts >= 2048);
+  parallel_for(workers, blocks, [&](i32 i) {
     const i64 first = i64{i} * lanes;
     const i64 left = n.tokens - first;
     body(block{n, first, static_cast<i32>(left < lanes ? left : lanes)});
@@ -455,8 +455,8 @@ template <class T>
 void sum_to_tokens(const call& c, const T* buffer, const T* gate, i32 slot, T* to) {
   using namespace simd;
   const auto n = expert_sizes::of(*c.sizes);
-  const i32 threads = i64{n.tokens} * n.features < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, (n.tokens + side_by_side - 1) / side_by_side, [&](i32 block) {
+  const threads workers = c.step->threads.when(i64{n.tokens} * n.features >= 4096);
+  parallel_for(workers, (n.tokens + side_by_side - 1) / side_by_side, [&](i32 block) {
     const i64 first = i64{block} * side_by_side;
     const i32 count =
         static_cast<i32>(n.tokens - first < side_by_side ? n.tokens - first : side_by_side);
@@ -502,8 +502,8 @@ void copy_to_slots(const call& c, const T* x, const T* gate, i32 slot, T* buffer
   const auto n = expert_sizes::of(*c.sizes);
   const i32* const slots = c.sizes->has_input(slot) ? c.input<i32>(slot) : nullptr;
   const i32 groups = (n.capacity + side_by_side - 1) / side_by_side;
-  const i32 threads = i64{n.experts} * n.capacity * n.features < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, n.experts * groups, [&](i32 item) {
+  const threads workers = c.step->threads.when(i64{n.experts} * n.capacity * n.features >= 4096);
+  parallel_for(workers, n.experts * groups, [&](i32 item) {
     const i32 e = item / groups;
     const i32 first = item % groups * side_by_side;
     const i32 count = n.capacity - first < side_by_side ? n.capacity - first : side_by_side;
@@ -567,8 +567,8 @@ void combine_experts_gradient(const call& c) {
   T* const dgates = c.output<T>(1);
   std::memset(static_cast<void*>(dgates), 0,
               sizeof(T) * static_cast<std::size_t>(i64{n.tokens} * n.experts));
-  const i32 threads = i64{n.tokens} * n.features < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, (n.tokens + 15) / 16, [&](i32 block) {
+  const threads workers = c.step->threads.when(i64{n.tokens} * n.features >= 4096);
+  parallel_for(workers, (n.tokens + 15) / 16, [&](i32 block) {
     for (i64 i = i64{block} * 16; i < i64{block} * 16 + 16 && i < n.tokens; ++i) {
       for (i32 j = 0; j < n.k; ++j) {
         const i64 at = n.gate(i, j, n.k);

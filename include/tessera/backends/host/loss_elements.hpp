@@ -192,12 +192,12 @@ class element_view {
   }
 
   /// The sum over all that counts.
-  double sum(i32 threads) const {
+  double sum(threads workers) const {
     constexpr i32 pieces = 64;
     if (n.counted_of_period(valid) == n.period && n.count >= pieces * 1024) {
       double part[pieces];
       const i64 piece = (i64{n.count} + pieces * 1024 - 1) / (pieces * 1024) * 1024;
-      parallel_for(threads, pieces, [&](i32 i) {
+      parallel_for(workers, pieces, [&](i32 i) {
         const i64 first = i * piece;
         part[i] = sum(first, first + piece < n.count ? first + piece : n.count);
       });

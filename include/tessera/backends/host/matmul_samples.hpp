@@ -124,8 +124,8 @@ void matmul_samples(const call& c) {
   const auto run = wide ? broadcast ? &sample_rows<T, most, true> : &sample_rows<T, most, false>
                    : broadcast ? &sample_rows<T, 1, true>
                                : &sample_rows<T, 1, false>;
-  const i32 threads = n.macs() < 65536 ? 1 : c.step->threads;
-  parallel_for(threads, vectors * heads * row_tiles, [&](i32 task) {
+  const threads workers = c.step->threads.when(n.macs() >= 65536);
+  parallel_for(workers, vectors * heads * row_tiles, [&](i32 task) {
     const i32 group = task / row_tiles;
     run(a, b, c.output<T>(0), n, i64{group / heads} * simd::lanes, group % heads,
         task % row_tiles * step, c.attr->product.scale);

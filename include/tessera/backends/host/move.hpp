@@ -42,7 +42,7 @@ template <class Piece>
 void for_pieces(const call& c, element type, const Piece& piece) {
   const move_sizes n = move_sizes::of(*c.sizes);
   const i64 row = i64{n.row()} * bytes_of(type);
-  parallel_for(n.outer > 1 ? c.step->threads : 1, n.outer, [&](i32 o) {
+  parallel_for(c.step->threads, n.outer, [&](i32 o) {
     i64 at = o * row;
     for (i32 p = 0; p < move_sizes::max_parts; ++p) {
       const i64 bytes = i64{n.width[p]} * bytes_of(type);

@@ -56,9 +56,9 @@ struct channel_runs {
 
   /// body(first channel, channels) for vectors of channels, or body(channel, 1) one by one.
   template <class Body>
-  void for_channels(i32 threads, const Body& body) const {
+  void for_channels(threads workers, const Body& body) const {
     const i32 width = in_lanes() ? simd::lanes : 1;
-    parallel_for(threads, (n.features + width - 1) / width, [&](i32 item) {
+    parallel_for(workers, (n.features + width - 1) / width, [&](i32 item) {
       const i32 rest = n.features - item * width;
       body(i64{item} * width, rest < width ? rest : width);
     });

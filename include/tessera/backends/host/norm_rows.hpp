@@ -34,16 +34,16 @@ struct norm_rows {
   /// body(address of the first number, row, number of its statistic): with the batch last for
   /// vectors of samples.
   template <class Body>
-  void for_rows(i32 threads, const Body& body) const {
+  void for_rows(threads workers, const Body& body) const {
     if constexpr (BatchLast) {
       const i32 vectors = n.batch / simd::lanes;
-      parallel_for(threads, n.rows * vectors, [&](i32 item) {
+      parallel_for(workers, n.rows * vectors, [&](i32 item) {
         const i64 row = item / vectors;
         const i64 sample = i64{item % vectors} * simd::lanes;
         body(row * n.row() * n.batch + sample, row, row * n.batch + sample);
       });
     } else {
-      parallel_for(threads, n.batch * n.rows,
+      parallel_for(workers, n.batch * n.rows,
                    [&](i32 item) { body(item * n.row(), i64{item % n.rows}, i64{item}); });
     }
   }

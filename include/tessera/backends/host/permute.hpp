@@ -61,7 +61,7 @@ void permute_elements(const call& c, const permute_sizes& n) {
   const i64 height = runs_on == inner ? 1 : n.extent[runs_on];  // rows of a tile's axis
   const i64 bands = (height + tile - 1) / tile;
   const i64 items = count / length / height * bands;
-  parallel_for(count < 4096 ? 1 : c.step->threads, static_cast<i32>(items), [&](i32 item) {
+  parallel_for(c.step->threads.when(count >= 4096), static_cast<i32>(items), [&](i32 item) {
     i64 rest = item / bands;
     i64 from = item % bands * tile * (runs_on == inner ? 0 : n.step[runs_on]);
     i64 to = item % bands * tile * (runs_on == inner ? 0 : y_step[runs_on]);

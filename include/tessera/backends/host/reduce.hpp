@@ -122,8 +122,8 @@ void for_kept_vectors(const call& c, const axes_sizes& n, const Body& body) {
   const i64 length = n.extent[n.axes - 1];
   const i64 pieces = (length + piece - 1) / piece;
   const i64 rows = n.count_of(0) / length;
-  const i32 threads = n.count() < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, static_cast<i32>(rows * pieces), [&](i32 item) {
+  const threads workers = c.step->threads.when(n.count() >= 4096);
+  parallel_for(workers, static_cast<i32>(rows * pieces), [&](i32 item) {
     whole_walk kept(n, true, true);
     kept.start(item / pieces);
     const i64 i = item % pieces * piece;
@@ -177,9 +177,9 @@ void reduce(const call& c) {
   }
   const i64 length = n.extent[n.axes - 1];
   const i64 outputs = n.count_of(0);
-  const i32 threads = n.count() < 4096 ? 1 : c.step->threads;
+  const threads workers = c.step->threads.when(n.count() >= 4096);
   constexpr i64 group = simd::lanes;  // outputs of a piece
-  parallel_for(threads, static_cast<i32>((outputs + group - 1) / group), [&](i32 item) {
+  parallel_for(workers, static_cast<i32>((outputs + group - 1) / group), [&](i32 item) {
     whole_walk kept(n, true, false);
     kept.start(item * group);
     const i64 here = outputs - item * group < group ? outputs - item * group : group;
@@ -258,8 +258,8 @@ void reduce_amax_gradient(const call& c) {
     return;
   }
   const i64 length = n.extent[n.axes - 1];
-  const i32 threads = n.count() < 4096 ? 1 : c.step->threads;
-  parallel_for(threads, static_cast<i32>(n.count_of(0)), [&](i32 o) {
+  const threads workers = c.step->threads.when(n.count() >= 4096);
+  parallel_for(workers, static_cast<i32>(n.count_of(0)), [&](i32 o) {
     whole_walk kept(n, true, false);
     kept.start(o);
     whole_walk reduced(n, false, true);

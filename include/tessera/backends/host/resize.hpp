@@ -91,8 +91,8 @@ struct resize_planes {
 
   /// visit(plane of x, plane of y, place of the output cell, rows, columns) for every position.
   template <class Visit>
-  void for_positions(i32 threads, const Visit& visit) const {
-    parallel_for(threads, planes, [&](i32 plane) {
+  void for_positions(threads workers, const Visit& visit) const {
+    parallel_for(workers, planes, [&](i32 plane) {
       i64 at = plane * y_plane();
       for (i32 p = 0; p < n.out_height; ++p) {
         const ops::axis_span down = rows[p];
@@ -105,8 +105,8 @@ struct resize_planes {
 
   /// The same for every cell: visit(plane of y, place of the cell, h, w, readers of both axes).
   template <class Visit>
-  void for_cells(i32 threads, const Visit& visit) const {
-    parallel_for(threads, planes, [&](i32 plane) {
+  void for_cells(threads workers, const Visit& visit) const {
+    parallel_for(workers, planes, [&](i32 plane) {
       i64 at = plane * x_plane();
       ops::axis_span down;
       for (i32 h = 0; h < n.in_height; ++h) {

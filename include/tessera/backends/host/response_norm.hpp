@@ -33,9 +33,9 @@ struct response_columns {
 
   /// body(address of the first number, lanes) for every vector of columns.
   template <class Body>
-  void for_columns(i32 threads, const Body& body) const {
+  void for_columns(threads workers, const Body& body) const {
     const i32 vectors = static_cast<i32>((plane + simd::lanes - 1) / simd::lanes);
-    parallel_for(threads, images * vectors, [&](i32 item) {
+    parallel_for(workers, images * vectors, [&](i32 item) {
       const i64 place = i64{item % vectors} * simd::lanes;
       const i64 rest = plane - place;
       body(item / vectors * channels * plane + place,

@@ -105,21 +105,21 @@ void softmax_down(T* y, i64 step, i64 count, i32 n, const Score& score) {
 }
 
 /// One thread for what is done sooner than threads are woken.
-inline i32 softmax_threads(const call& c, i64 elements) {
-  return elements < 8192 ? 1 : c.step->threads;
+inline threads softmax_threads(const call& c, i64 elements) {
+  return c.step->threads.when(elements >= 8192);
 }
 
 /// Rows of (outer, along, inner): along(first) for single ones, or down(first, n) for n side by
 /// side.
 template <class Along, class Down>
 void for_softmax_rows(const call& c, const softmax_sizes& n, const Along& along, const Down& down) {
-  const i32 threads = softmax_threads(c, n.rows() * n.along);
+  const threads workers = softmax_threads(c, n.rows() * n.along);
   if (n.inner == 1) {
-    parallel_for(threads, n.outer, [&](i32 row) { along(i64{row} * n.along); });
+    parallel_for(workers, n.outer, [&](i32 row) { along(i64{row} * n.along); });
     return;
   }
   const i32 vectors = (n.inner + simd::lanes - 1) / simd::lanes;
-  parallel_for(threads, n.outer * vectors, [&](i32 item) {
+  parallel_for(workers, n.outer * vectors, [&](i32 item) {
     const i32 from = item % vectors * simd::lanes;
     const i32 rest = n.inner - from;
     down(i64{item / vectors} * n.along * n.inner + from, rest < simd::lanes ? rest : simd::lanes);
@@ -238,13 +238,13 @@ void masked_softmax(const call& c) {
   const i32* const lengths = c.input<i32>(3);
   const T* const x = c.input<T>(0);
   T* const y = c.output<T>(0);
-  const i32 threads = softmax_threads(c, n.all_rows() * n.columns);
+  const threads workers = softmax_threads(c, n.all_rows() * n.columns);
   const i32 rows = n.heads * n.rows;
   const auto limit_of = [&](i32 query) {
     return n.causal != 0 && query + 1 < n.columns ? query + 1 : n.columns;
   };
   if constexpr (!BatchLast) {
-    parallel_for(threads, n.samples * rows, [&](i32 item) {
+    parallel_for(workers, n.samples * rows, [&](i32 item) {
       const i32 sample = item / rows;
       const i32 head = item % rows / n.rows;
       const i32 query = item % n.rows;
@@ -267,7 +267,7 @@ void masked_softmax(const call& c) {
     });
   } else {
     const i32 vectors = n.samples / lanes;
-    parallel_for(threads, rows * vectors, [&](i32 item) {
+    parallel_for(workers, rows * vectors, [&](i32 item) {
       const i32 sample = item % vectors * lanes;
       const i32 head = item / vectors / n.rows;
       const i32 query = item / vectors % n.rows;

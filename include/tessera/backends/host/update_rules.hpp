@@ -361,10 +361,10 @@ struct two_sums {
 
 /// Adds up pieces of [first, first + count): piece(i, n, buffer, sums).
 template <class Piece>
-two_sums sum_pieces(i32 threads, i64 first, i64 count, const Piece& piece) {
+two_sums sum_pieces(threads workers, i64 first, i64 count, const Piece& piece) {
   const sum_blocks blocks(count);
   two_sums all[sum_blocks::most];
-  parallel_for(threads, blocks.blocks(), [&](i32 b) {
+  parallel_for(workers, blocks.blocks(), [&](i32 b) {
     float buffer[3][sum_blocks::piece];
     blocks.pieces(b, [&](i64 i, i64 n) { piece(first + i, n, buffer, all[b]); });
   });
