@@ -15,6 +15,8 @@ inline vec load(const half* p) {
   return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #elif defined(TESSERA_SIMD_AVX2) && defined(__F16C__)
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif defined(TESSERA_SIMD_NEON)
+  return vcvt_f32_f16(vld1_f16(reinterpret_cast<const __fp16*>(p)));
 #else
   float wide[lanes];
   for (i32 i = 0; i < lanes; ++i) wide[i] = to_float(p[i]);
@@ -29,6 +31,8 @@ inline void store(half* p, vec x) {
                       _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(TESSERA_SIMD_AVX2) && defined(__F16C__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(TESSERA_SIMD_NEON)
+  vst1_f16(reinterpret_cast<__fp16*>(p), vcvt_f16_f32(x));
 #else
   float wide[lanes];
   store(wide, x);
@@ -122,6 +126,8 @@ inline vec round_to_half(vec x) {
   return _mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(TESSERA_SIMD_AVX2) && defined(__F16C__)
   return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(TESSERA_SIMD_NEON)
+  return vcvt_f32_f16(vcvt_f16_f32(x));
 #else
   half stored[lanes];
   store(stored, x);

@@ -18,6 +18,8 @@
 #define TESSERA_SIMD_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TESSERA_SIMD_AVX2 1
+#elif defined(__aarch64__)
+#define TESSERA_SIMD_NEON 1
 #endif
 
 // Loops over the registers of a block: without it g++ -O2 keeps them in memory.
@@ -25,6 +27,17 @@
 #define TESSERA_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TESSERA_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#if defined(TESSERA_SIMD_NEON) && XSIMD_VERSION_MAJOR < 9
+// Its quotients of floats are those of 32-bit ARM, which has no division: off by units of the last
+// place.
+template <>
+inline xsimd::batch<float, xsimd::neon64> xsimd::kernel::div<xsimd::neon64>(
+    const xsimd::batch<float, xsimd::neon64>& a, const xsimd::batch<float, xsimd::neon64>& b,
+    xsimd::kernel::requires_arch<xsimd::neon>) noexcept {
+  return vdivq_f32(a, b);
+}
 #endif
 
 namespace tessera::host::simd {
@@ -47,6 +60,8 @@ static_assert(lanes == 4 || lanes == 8 || lanes == 16, "host kernels expect 4, 8
 static_assert(lanes == 16);
 #elif defined(TESSERA_SIMD_AVX2)
 static_assert(lanes == 8);
+#elif defined(TESSERA_SIMD_NEON)
+static_assert(lanes == 4);
 #endif
 
 inline vec set(float x) { return vec(x); }
@@ -77,6 +92,8 @@ inline vec fma(vec a, vec b, vec c) {
   return _mm512_fmadd_ps(a, b, c);
 #elif defined(TESSERA_SIMD_AVX2)
   return _mm256_fmadd_ps(a, b, c);
+#elif defined(TESSERA_SIMD_NEON)  // xsimd's rounds twice
+  return vfmaq_f32(c, a, b);
 #else
   return xsimd::fma(a, b, c);
 #endif
@@ -88,6 +105,8 @@ inline vec fnma(vec a, vec b, vec c) {
   return _mm512_fnmadd_ps(a, b, c);
 #elif defined(TESSERA_SIMD_AVX2)
   return _mm256_fnmadd_ps(a, b, c);
+#elif defined(TESSERA_SIMD_NEON)
+  return vfmsq_f32(c, a, b);
 #else
   return c - a * b;
 #endif
@@ -125,6 +144,10 @@ inline vec keep(vec x) {
   __m256 held = x;
   asm("" : "+x"(held));
   return held;
+#elif defined(TESSERA_SIMD_NEON) && defined(__GNUC__)
+  float32x4_t held = x;
+  asm("" : "+w"(held));
+  return held;
 #else
   return x;
 #endif
@@ -134,6 +157,8 @@ inline vec absolute(vec x) { return xsimd::abs(x); }
 inline vec root(vec x) {
 #if defined(TESSERA_SIMD_AVX512)
   return _mm512_maskz_sqrt_ps(0xffff, x);  // the plain form warns in g++ 12
+#elif defined(TESSERA_SIMD_NEON)
+  return vsqrtq_f32(x);
 #else
   return xsimd::sqrt(x);
 #endif
@@ -148,6 +173,8 @@ inline vec round_nearest(vec x) {
   return _mm512_maskz_roundscale_ps(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #elif defined(TESSERA_SIMD_AVX2)
   return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(TESSERA_SIMD_NEON)
+  return vrndnq_f32(x);
 #else
   float all[lanes];
   store(all, x);
@@ -169,6 +196,9 @@ inline vec power_of_two(vec n) {
 #elif defined(TESSERA_SIMD_AVX2)
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+#elif defined(TESSERA_SIMD_NEON)
+  const int32x4_t biased = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
+  return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
 #else
   float all[lanes];
   store(all, n);
@@ -190,6 +220,9 @@ inline vec power_of_shifted(vec shifted) {
 #elif defined(TESSERA_SIMD_AVX2)
   const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
   return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(127 << 23)));
+#elif defined(TESSERA_SIMD_NEON)
+  const int32x4_t exponent = vshlq_n_s32(vreinterpretq_s32_f32(shifted), 23);
+  return vreinterpretq_f32_s32(vaddq_s32(exponent, vdupq_n_s32(127 << 23)));
 #else
   float all[lanes];
   store(all, shifted);
@@ -214,6 +247,11 @@ inline vec split_power(vec x, vec& power) {
   const __m256i n = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(root_half)), 23);
   power = _mm256_cvtepi32_ps(n);
   return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(n, 23)));
+#elif defined(TESSERA_SIMD_NEON)
+  const int32x4_t bits = vreinterpretq_s32_f32(x);
+  const int32x4_t n = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(root_half)), 23);
+  power = vcvtq_f32_s32(n);
+  return vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(n, 23)));
 #else
   float all[lanes];
   float powers[lanes];
@@ -237,6 +275,8 @@ inline vec copy_sign(vec magnitude, vec sign) {
 #elif defined(TESSERA_SIMD_AVX2)
   const __m256 bit = _mm256_set1_ps(-0.0f);
   return _mm256_or_ps(_mm256_and_ps(bit, sign), _mm256_andnot_ps(bit, magnitude));
+#elif defined(TESSERA_SIMD_NEON)
+  return vbslq_f32(vdupq_n_u32(0x80000000u), sign, magnitude);
 #else
   const vec bit(-0.0f);
   return (bit & sign) | xsimd::abs(magnitude);
