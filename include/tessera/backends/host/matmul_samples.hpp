@@ -8,6 +8,7 @@
 // has none, lanes are summed at the end. Sums run in the order of k (of samples, heads and k where
 // they are summed over, lanes last).
 
+#include <tessera/backends/host/matmul_panels.hpp>
 #include <tessera/backends/host/product_blocks.hpp>  // store_number
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
@@ -105,6 +106,9 @@ void matmul_samples(const call& c) {
   auto n = matmul_sizes::of(*c.sizes);
   const T* a = c.input<T>(0);
   const T* b = c.input<T>(1);
+  if (panels_pay(n)) {
+    return matmul_panels(c.step->threads, a, b, c.output<T>(0), n, c.attr->product.scale);
+  }
   // y' = b' a' where b has no samples, or y is one column.
   if (n.b[0] == 0 || (n.a[0] != 0 && n.columns == 1 && n.rows > 1)) {
     std::swap(a, b);
