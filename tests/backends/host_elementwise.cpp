@@ -16,14 +16,14 @@ std::size_t at(i64 i) { return static_cast<std::size_t>(i); }
 bool close(double a, double b, element type, double ulps) {
   if (std::isnan(b)) return std::isnan(a);
   if (a == b) return true;
-  const double unit = type == element::f16 ? 0x1p-11 : 0x1p-24;
-  const double least = type == element::f16 ? 0x1p-25 : 0x1p-149;
+  const double unit = type == element::f32 ? 0x1p-24 : rounding_of(type);
+  const double least = type == element::f16 ? 0x1p-25 : type == element::bf16 ? 0x1p-134 : 0x1p-149;
   return std::abs(a - b) <= std::max(2 * ulps * unit * std::abs(b), least);
 }
 
 template <class Wanted>
 void check_unary(kind what, double ulps, Wanted wanted) {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i64 count : {1, 5, 8, 31, 64, 10007}) {
       CAPTURE(name_of(type), count);
       numbers x = random_numbers(count, 1);
@@ -58,7 +58,7 @@ void check_unary(kind what, double ulps, Wanted wanted) {
 
 template <class Wanted>
 void check_binary(kind what, i32 over, Wanted wanted) {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i64 count : {1, 5, 8, 31, 64, 10007}) {
       CAPTURE(name_of(type), count);
       const numbers a = random_numbers(count, 1);
@@ -75,7 +75,7 @@ void check_binary(kind what, i32 over, Wanted wanted) {
       for (i64 i = 0; i < count; ++i) {
         // Two roundings in f32 of numbers whose parts are at most 8.
         const double w = wanted(a[at(i)], b[at(i)]);
-        const double bound = 8 * 0x1p-22 + (type == element::f16 ? 0x1p-11 * std::abs(w) : 0);
+        const double bound = 8 * 0x1p-22 + rounding_of(type) * std::abs(w);
         wrong += std::abs(y[at(i)] - w) <= bound ? 0 : 1;
       }
       CHECK(wrong == 0);
@@ -94,7 +94,7 @@ void check_binary(kind what, i32 over, Wanted wanted) {
 
 TEST_CASE("relu keeps -0 and NaN", "[backends][host]") {
   check_unary(kind::relu, 0, [](double x) { return x < 0 ? 0.0 : x; });
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     host_call c(kind::relu, false);
     elementwise_sizes{1}.write(c.s);
     c.in(0, {-0.0}, type);
@@ -135,10 +135,15 @@ TEST_CASE("cast rounds to nearest even", "[backends][host]") {
   CHECK(cast(rounded, element::f16, element::f32) == rounded);
   CHECK(cast(rounded, element::f16, element::f16) == rounded);
   CHECK(cast(rounded, element::f32, element::f32) == rounded);
+  const numbers coarse = {0, -0.0, 1, 1, 1, 65536, 65536, 0x1p-25, 0x1p-24, -3.140625};
+  CHECK(cast(x, element::f32, element::bf16) == coarse);
+  CHECK(cast(coarse, element::bf16, element::f32) == coarse);
+  CHECK(cast(rounded, element::f16, element::bf16)[4] == 1);
+  CHECK(cast(coarse, element::bf16, element::f16)[5] == HUGE_VAL);
 }
 
 TEST_CASE("dropout draws the documented mask", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i64 count : {1, 3, 64, 100, 9999}) {
       for (const i32 threads : {1, 2}) {
         host_call c(kind::dropout, false);

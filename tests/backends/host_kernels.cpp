@@ -37,7 +37,7 @@ constexpr signature cast_signature(element from, element to) {
 
 }  // namespace
 
-TEST_CASE("every kind has a kernel in f32 and f16 and both layouts", "[backends][host]") {
+TEST_CASE("every kind has a kernel in each storage type and both layouts", "[backends][host]") {
   // Which operands are stored in 16 bits and which are sums, indices or bytes differs by kind: some
   // choice of types with the storage type among them has a kernel.
   const auto found = [](signature s, element type) {
@@ -57,7 +57,7 @@ TEST_CASE("every kind has a kernel in f32 and f16 and both layouts", "[backends]
     return false;
   };
   for (i32 what = 1; what < static_cast<i32>(kind::count); ++what) {
-    for (const element type : {element::f32, element::f16}) {
+    for (const element type : {element::f32, element::f16, element::bf16}) {
       for (const bool last : {false, true}) {
         signature s;
         s.what = static_cast<kind>(what);
@@ -65,21 +65,23 @@ TEST_CASE("every kind has a kernel in f32 and f16 and both layouts", "[backends]
         CAPTURE(ops::name_of(s.what), name_of(type), last);
         const bool none = s.what == kind::loop || s.what == kind::end_loop;  // run by the sequence
         const bool floats_only = is_user(s.what);
-        CHECK(found(s, type) == (!none && !(floats_only && type == element::f16)));
+        CHECK(found(s, type) == (!none && !(floats_only && type != element::f32)));
       }
     }
   }
 }
 
-TEST_CASE("f64, bf16 and mixed operands have no kernel", "[backends][host]") {
-  for (const element type : {element::f64, element::bf16, element::int32}) {
+TEST_CASE("f64, whole numbers and mixed operands have no kernel", "[backends][host]") {
+  for (const element type : {element::f64, element::int64, element::int32}) {
     const signature s = dense_signature(type, true, false);
     CHECK_FALSE(host::supports(s));
     CHECK(testing::find_host_kernel(s) == nullptr);
   }
   signature mixed = dense_signature(element::f16, true, false);
-  mixed.set_type(1, element::f32);
-  CHECK(testing::find_host_kernel(mixed) == nullptr);
+  for (const element other : {element::f32, element::bf16}) {
+    mixed.set_type(1, other);
+    CHECK(testing::find_host_kernel(mixed) == nullptr);
+  }
   CHECK(testing::find_host_kernel(signature{}) == nullptr);
 }
 
@@ -89,8 +91,14 @@ TEST_CASE("kernels are constants of a signature", "[backends][host]") {
   STATIC_REQUIRE(host::kernel_of<last> != nullptr);
   CHECK(host::kernel_of<last> == testing::find_host_kernel(last));
   CHECK(host::kernel_of<first> == testing::find_host_kernel(first));
+  constexpr signature wide = dense_signature(element::bf16, false, false);
+  CHECK(host::kernel_of<wide> == testing::find_host_kernel(wide));
+  CHECK(host::kernel_of<wide> != host::kernel_of<first>);
   constexpr signature narrow = cast_signature(element::f32, element::f16);
   constexpr signature widen = cast_signature(element::f16, element::f32);
+  constexpr signature across = cast_signature(element::f16, element::bf16);
   CHECK(host::kernel_of<narrow> == testing::find_host_kernel(narrow));
   CHECK(host::kernel_of<widen> == testing::find_host_kernel(widen));
+  CHECK(host::kernel_of<across> == testing::find_host_kernel(across));
+  CHECK(host::kernel_of<across> != host::kernel_of<narrow>);
 }

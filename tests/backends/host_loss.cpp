@@ -123,7 +123,7 @@ void check_entropy(const entropy_case& n, element type) {
     i64 wrong = 0;
     for (std::size_t i = 0; i < dz.size(); ++i) {
       double bound = 4e-6 * scale * weight / divisor * 3;
-      if (type == element::f16) bound += 0x1p-11 * std::abs(dz[i]) + 0x1p-25;
+      if (bytes_of(type) == 2) bound += rounding_of(type) * std::abs(dz[i]) + 0x1p-25;
       wrong += std::abs(dz_got[i] - dz[i]) <= bound ? 0 : 1;
     }
     CHECK(wrong == 0);
@@ -133,7 +133,7 @@ void check_entropy(const entropy_case& n, element type) {
 }  // namespace
 
 TEST_CASE("softmax cross entropy and its gradient follow the formulas", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i32 batch : {1, 5, 16, 32}) {
       for (const i32 inner : {1, 3, 20}) {
         for (const i32 classes : {2, 10, 40}) {
@@ -199,7 +199,7 @@ TEST_CASE("huge logits overflow nothing, and a target without a class makes NaN"
 }
 
 TEST_CASE("mse and its gradient follow the formulas", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i32 batch : {1, 5, 16}) {
       for (const reduction reduce : {reduction::mean, reduction::sum, reduction::none}) {
         const i32 valid = batch > 1 ? batch - 1 : 1;
@@ -210,8 +210,8 @@ TEST_CASE("mse and its gradient follow the formulas", "[backends][host]") {
         const numbers above = random_numbers(each ? count : 1, 3);
         host_call forward(kind::mse, batch == 16);
         const bool last = batch == 16;
-        const element_loss_sizes sizes{batch * 7, last ? batch : batch * 7, last ? 1 : 7, 7,
-                                       last ? batch : 1, 1};
+        const element_loss_sizes sizes{batch * 7, last ? batch : batch * 7, last ? 1 : 7,
+                                       7,         last ? batch : 1,         1};
         sizes.write(forward.s);
         forward.attr.loss = {.reduce = reduce, .weight = 0.5f};
         forward.step.valid = valid;
@@ -238,7 +238,7 @@ TEST_CASE("mse and its gradient follow the formulas", "[backends][host]") {
           if (each) CHECK(forward.result(0)[at(i)] == Approx(0.5 * d * d));
           total += 0.5 * d * d / divisor;
           const double g = 8 * 0.5 / divisor * 2 * d * above[each ? at(i) : 0];
-          CHECK(dy[at(i)] == Approx(g).epsilon(type == element::f16 ? 1e-3 : 1e-6));
+          CHECK(dy[at(i)] == Approx(g).epsilon(1e-6 + 2 * rounding_of(type)));
         }
         if (!each) CHECK(forward.result(0)[0] == Approx(total).epsilon(1e-6));
       }

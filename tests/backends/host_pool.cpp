@@ -117,7 +117,7 @@ void check_pool(const pool_sizes& n, element type) {
 }  // namespace
 
 TEST_CASE("pooling takes the largest and the mean of every window", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i32 batch : {1, 3, 16, 48}) {
       // batch, channels, in, out, kernel, stride, pad begin, pad end, dilation, count padding
       check_pool({batch, 6, 8, 10, 4, 5, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 0}, type);

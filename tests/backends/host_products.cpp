@@ -198,7 +198,7 @@ void check_conv(const conv_sizes& n, element type) {
 }  // namespace
 
 TEST_CASE("dense and its gradients are the sums they stand for", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i32 batch : {1, 2, 5, 7, 16, 32, 48, 80, 144}) {
       check_dense({batch, 13, 10}, type);
       check_dense({batch, 64, 64}, type);
@@ -207,7 +207,7 @@ TEST_CASE("dense and its gradients are the sums they stand for", "[backends][hos
     }
     check_dense({3, 300, 3}, type);
     check_dense({16, 400, 120}, type);
-    check_dense({16, 2100, 4}, type);  // longer than a panel of half weights
+    check_dense({16, 2100, 4}, type);  // longer than a panel of 16-bit weights
     check_dense({1, 4, 2100}, type);
     check_dense({48, 3, 1500}, type);
     check_dense({300, 30, 7}, type);  // more samples than a tile holds
@@ -236,7 +236,7 @@ TEST_CASE("conv2d and its gradients are the sums they stand for", "[backends][ho
   };
   for (conv_case one : cases) {
     CAPTURE(one.what);
-    for (const element type : {element::f32, element::f16}) {
+    for (const element type : {element::f32, element::f16, element::bf16}) {
       for (const i32 batch : {1, 3, 16, 32, 48}) {
         one.n.batch = batch;
         check_conv(one.n, type);
@@ -245,9 +245,9 @@ TEST_CASE("conv2d and its gradients are the sums they stand for", "[backends][ho
   }
 }
 
-TEST_CASE("convolutions too deep for a panel of half weights are the same sums",
+TEST_CASE("convolutions too deep for a panel of 16-bit weights are the same sums",
           "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     check_conv(sized({16, 170, 4, 3, 7, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1), type);
     check_conv(sized({1, 170, 4, 3, 7, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1), type);
     check_conv(sized({16, 1, 40, 41, 2, 0, 0, 40, 40, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);
@@ -256,7 +256,7 @@ TEST_CASE("convolutions too deep for a panel of half weights are the same sums",
 }
 
 TEST_CASE("batch sizes of a thousand samples work", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     check_conv(sized({1024, 1, 3, 3, 2, 0, 0, 2, 2, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);
     check_dense({1024, 9, 11}, type);
   }

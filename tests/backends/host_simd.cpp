@@ -36,54 +36,73 @@ const float specials[] = {0.0f,  -0.0f,      1.0f,      -1.0f, 3.5f,  -2.5f,
 
 }  // namespace
 
-TEST_CASE("vectors load and store floats and halves, whole and in part", "[backends][host]") {
+namespace {
+
+/// Loads and stores of T, whole and in part, next to memory that is not theirs.
+template <class T>
+void check_memory() {
   float from[lanes + 1];
-  half halves[lanes + 1];
+  T stored[lanes + 1];
   for (i32 i = 0; i <= lanes; ++i) {
-    from[i] = static_cast<float>(i) * 1.25f - 3;
-    halves[i] = to_half(from[i]);
+    from[i] = static_cast<float>(i) * 1.25f - 3;  // exact in every type
+    simd::store_number(stored + i, from[i]);
   }
-  const lane_values a(simd::load(from + 1));
-  const lane_values b(simd::load(halves + 1));
-  for (i32 i = 0; i < lanes; ++i) {
-    CHECK(a[i] == from[i + 1]);
-    CHECK(b[i] == from[i + 1]);
-  }
+  const lane_values whole(simd::load(stored + 1));
+  for (i32 i = 0; i < lanes; ++i) CHECK(whole[i] == from[i + 1]);
   for (i32 n = 1; n <= lanes; ++n) {
-    const std::unique_ptr<float[]> exact(new float[static_cast<std::size_t>(n)]);
-    const std::unique_ptr<half[]> exact_half(new half[static_cast<std::size_t>(n)]);
-    std::copy(from, from + n, exact.get());
-    std::copy(halves, halves + n, exact_half.get());
+    const std::unique_ptr<T[]> exact(new T[static_cast<std::size_t>(n)]);
+    std::copy(stored, stored + n, exact.get());
     const lane_values part(simd::load_partial(exact.get(), n));
-    const lane_values half_part(simd::load_partial(exact_half.get(), n));
-    for (i32 i = 0; i < lanes; ++i) {
-      CHECK(part[i] == (i < n ? from[i] : 0));
-      CHECK(half_part[i] == (i < n ? from[i] : 0));
-    }
-    float to[lanes];
-    half half_to[lanes];
-    std::fill(to, to + lanes, 99.0f);
-    std::fill(half_to, half_to + lanes, to_half(99.0f));
+    for (i32 i = 0; i < lanes; ++i) CHECK(part[i] == (i < n ? from[i] : 0));
+    T to[lanes];
+    for (T& one : to) simd::store_number(&one, 99.0f);
     simd::store_partial(to, simd::load(from), n);
-    simd::store_partial(half_to, simd::load(from), n);
-    for (i32 i = 0; i < lanes; ++i) {
-      CHECK(to[i] == (i < n ? from[i] : 99));
-      CHECK(to_float(half_to[i]) == (i < n ? from[i] : 99));
-    }
+    for (i32 i = 0; i < lanes; ++i) CHECK(simd::as_float(to[i]) == (i < n ? from[i] : 99));
   }
 }
 
-TEST_CASE("halves are rounded to nearest even when stored", "[backends][host]") {
+/// Stores, whole and in part, and `rounded` give what `expected` does.
+template <class T, class Expected>
+void check_rounding(float x, Expected expected) {
+  CAPTURE(x);
+  T to[lanes];
+  T part[lanes];
+  simd::store(to, simd::set(x));
+  simd::store_partial(part, simd::set(x), lanes - 1);
+  const lane_values rounded(simd::rounded<T>(simd::set(x)));
+  i32 wrong = 0;
+  for (i32 i = 0; i < lanes; ++i) {
+    wrong += to[i].bits == expected(x).bits ? 0 : 1;
+    wrong += i == lanes - 1 || part[i].bits == expected(x).bits ? 0 : 1;
+    wrong += same_bits(rounded[i], to_float(expected(x))) ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
+}  // namespace
+
+TEST_CASE("vectors load and store every storage type, whole and in part", "[backends][host]") {
+  check_memory<float>();
+  check_memory<half>();
+  check_memory<bfloat16>();
+}
+
+TEST_CASE("16-bit types are rounded to nearest even when stored", "[backends][host]") {
   const float tricky[] = {65519,    65520,      1 + 0x1p-11f, 1 + 3 * 0x1p-11f,
-                          0x1p-25f, 0x1.8p-25f, -0.0f,        NAN};
-  for (const float x : tricky) {
-    half to[lanes];
-    simd::store(to, simd::set(x));
-    const lane_values rounded(simd::round_to_half(simd::set(x)));
-    for (i32 i = 0; i < lanes; ++i) {
-      CHECK(same_bits(to_float(to[i]), to_float(portable::to_half(x))));
-      CHECK(same_bits(rounded[i], to_float(portable::to_half(x))));
-    }
+                          0x1p-25f, 0x1.8p-25f, -0.0f,        HUGE_VALF};
+  for (const float x : tricky) check_rounding<half>(x, portable::to_half);
+  // Ties, subnormals, the largest of both signs, NaN with payloads that rounding would carry over.
+  const u32 bits[] = {0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x00000001, 0x00008000,
+                      0x00008001, 0x80018000, 0x007fffff, 0x00800000, 0x7f7f7fff, 0x7f7f8000,
+                      0xff7fffff, 0x7f800000, 0xff800000, 0x7fffffff, 0xffffffff, 0x7f800001,
+                      0xffc00000, 0x7fa12345, 0x00000000, 0x80000000};
+  for (const u32 b : bits) {
+    check_rounding<bfloat16>(std::bit_cast<float>(b), [](float x) { return to_bfloat16(x); });
+  }
+  u32 word = 1;
+  for (i32 i = 0; i < 2000; ++i) {
+    word = word * 1664525u + 1013904223u;
+    check_rounding<bfloat16>(std::bit_cast<float>(word), [](float x) { return to_bfloat16(x); });
   }
 }
 
@@ -200,18 +219,23 @@ TEST_CASE("lanes are summed and compared across", "[backends][host]") {
 TEST_CASE("a block of 8 x 8 is transposed", "[backends][host]") {
   float from[8 * 9];
   half halves[8 * 9];
+  bfloat16 bfloat16s[8 * 9];
   for (i32 i = 0; i < 72; ++i) {
     from[i] = static_cast<float>(i);
     halves[i] = to_half(from[i]);
+    bfloat16s[i] = to_bfloat16(from[i]);
   }
   float to[8 * 11];
   float to_from_halves[8 * 11];
+  float to_from_bfloat16s[8 * 11];
   simd::transpose_8x8(from, 9, to, 11);
   simd::transpose_8x8(halves, 9, to_from_halves, 11);
+  simd::transpose_8x8(bfloat16s, 9, to_from_bfloat16s, 11);
   for (i32 i = 0; i < 8; ++i) {
     for (i32 j = 0; j < 8; ++j) {
       CHECK(to[j * 11 + i] == from[i * 9 + j]);
       CHECK(to_from_halves[j * 11 + i] == from[i * 9 + j]);
+      CHECK(to_from_bfloat16s[j * 11 + i] == from[i * 9 + j]);
     }
   }
 }

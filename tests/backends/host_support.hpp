@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include <tessera/core/bfloat16.hpp>
 #include <tessera/core/half.hpp>
 #include <tessera/ir/call.hpp>
 
@@ -21,7 +22,7 @@ using numbers = std::vector<double>;
 /// host::find_kernel, compiled once for all tests (host_kernels.cpp).
 kernel find_host_kernel(const signature& s);
 
-/// Uniform numbers that floats and halves hold exactly: multiples of 2^-6 in [-2, 2].
+/// Uniform numbers that every storage type holds exactly: multiples of 2^-6 in [-2, 2].
 inline numbers random_numbers(i64 n, u32 seed) {
   std::mt19937 random(seed);
   numbers values(static_cast<std::size_t>(n));
@@ -104,6 +105,7 @@ class host_call {
     switch (type) {
       case element::f32: return reinterpret_cast<const float*>(p)[i];
       case element::f16: return to_float(reinterpret_cast<const half*>(p)[i]);
+      case element::bf16: return to_float(reinterpret_cast<const bfloat16*>(p)[i]);
       case element::uint8: return reinterpret_cast<const u8*>(p)[i];
       case element::int32: return reinterpret_cast<const i32*>(p)[i];
       default: return 0;
@@ -113,6 +115,9 @@ class host_call {
     switch (type) {
       case element::f32: reinterpret_cast<float*>(p)[i] = static_cast<float>(x); break;
       case element::f16: reinterpret_cast<half*>(p)[i] = to_half(static_cast<float>(x)); break;
+      case element::bf16:
+        reinterpret_cast<bfloat16*>(p)[i] = to_bfloat16(static_cast<float>(x));
+        break;
       case element::uint8: reinterpret_cast<u8*>(p)[i] = static_cast<u8>(x); break;
       case element::int32: reinterpret_cast<i32*>(p)[i] = static_cast<i32>(x); break;
       default: break;
@@ -135,6 +140,11 @@ class host_call {
   i32 batch_[6] = {};
 };
 
+/// Half a unit in the last place of a value of 16 bits, relative to it; 0 of a float.
+inline double rounding_of(element type) {
+  return type == element::f16 ? 0x1p-11 : type == element::bf16 ? 0x1p-8 : 0;
+}
+
 /// A sum in double and the sum of its terms' magnitudes.
 struct bounded_sum {
   double value = 0;
@@ -146,15 +156,17 @@ struct bounded_sum {
 };
 
 /// The largest excess over what rounding allows: a float sum of n terms in any order is off by at
-/// most n 2^-24 times the sum of magnitudes; storing in 16 bits by 2^-11 of the value more (2^-25
-/// where it is subnormal). At most 0 where all is well.
+/// most n 2^-24 times the sum of magnitudes; storing in 16 bits by half a unit of the value
+/// more (2^-25 where it is subnormal). At most 0 where all is well.
 inline double excess(const numbers& got, const std::vector<bounded_sum>& wanted, i64 terms,
                      element type) {
   double worst = -1;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const double size = wanted[i].size;
     double bound = static_cast<double>(terms + 2) * 0x1p-24 * size;
-    if (type == element::f16) bound += (std::abs(wanted[i].value) + bound) * 0x1p-11 + 0x1p-25;
+    if (bytes_of(type) == 2) {
+      bound += (std::abs(wanted[i].value) + bound) * rounding_of(type) + 0x1p-25;
+    }
     const double over = std::abs(got[i] - wanted[i].value) - bound;
     if (!(over <= worst)) worst = over;
   }

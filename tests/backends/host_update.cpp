@@ -107,7 +107,7 @@ TEST_CASE("optimizers take the steps of their formulas", "[backends][host]") {
 
 TEST_CASE("a fused update is its gradient followed by the plain update", "[backends][host]") {
   for (const update_rule& rule : {plain, heavy, adam}) {
-    for (const element type : {element::f32, element::f16}) {
+    for (const element type : {element::f32, element::f16, element::bf16}) {
       for (const i32 batch : {1, 5, 32}) {
         for (const i32 threads : {1, 2}) {
           const bool last = batch % 16 == 0;
@@ -219,7 +219,7 @@ TEST_CASE("an overflow skips the step or the tensor", "[backends][host]") {
 }
 
 TEST_CASE("the overflow test finds one infinite or NaN element", "[backends][host]") {
-  for (const element type : {element::f32, element::f16}) {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
     for (const i64 count : {1, 16, 5000}) {
       for (const double bad : {1.0, HUGE_VAL, -HUGE_VAL, std::nan("")}) {
         host_call c(kind::overflow_test, false);

@@ -37,13 +37,7 @@ struct additive_operands {
     if (step == 1) return store_first(to, x, count);
     float all[lanes];
     store(all, x);
-    for (i32 i = 0; i < count; ++i) {
-      if constexpr (sizeof(T) == 4) {
-        to[i * step] = all[i];
-      } else {
-        to[i * step] = to_half(all[i]);
-      }
-    }
+    for (i32 i = 0; i < count; ++i) store_number(to + i * step, all[i]);
   }
   static constexpr i32 lane = BatchLast ? 0 : 2;  // the axis that lanes run over
   i64 of_q(i64 s, i64 i, i64 a) const { return s * n.q[0] + i * n.q[1] + a * n.q[2]; }

@@ -17,10 +17,11 @@
 
 namespace tessera::host {
 
-/// A run of positions over half weights that do not fit the panel: some channels of the sum at a
+/// A run of positions over 16-bit weights that do not fit the panel: some channels of the sum at a
 /// time, kept in floats.
-inline void run_deep_product(const product<half, half>& p, const conv_view<half>& v,
-                             const half* weight, i32 rows, i64 tap, weight_panel& panel) {
+template <class T>
+void run_deep_product(const product<T, T>& p, const conv_view<T>& v, const T* weight, i32 rows,
+                      i64 tap, weight_panel& panel) {
   constexpr i32 kept_floats = 4096;
   float tile[kept_floats];
   const i64 kernel = v.kernel();
@@ -28,7 +29,7 @@ inline void run_deep_product(const product<half, half>& p, const conv_view<half>
   if (depth > v.depth) depth = v.depth;
   for (i32 position = 0; position < p.positions; ++position) {
     for (i32 column = 0; column < p.columns; column += 512) {
-      product<half, float> part;
+      product<T, float> part;
       part.columns = p.columns - column < 512 ? p.columns - column : 512;
       part.start = p.start;
       part.y = tile;

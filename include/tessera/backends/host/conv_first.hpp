@@ -130,7 +130,7 @@ void conv_block_batch_first(const conv_view<T>& v, i32 sample, i32 group, i64 fi
     }
     for (i32 r = 0; r < rows_here; ++r) {
       T* const y = to + i64{row0 + r} * v.to_plane();
-      for (i32 j = 0; j < block.count; ++j) store_one(y + j, tile[r * size + j]);
+      for (i32 j = 0; j < block.count; ++j) simd::store_number(y + j, tile[r * size + j]);
     }
   }
 }

@@ -255,7 +255,7 @@ void conv2d_weight_update(const call& c) {
   const conv_sizes n = conv_sizes::of(*c.sizes);
   const i64 count = i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
   update_with(
-      c, count, sizeof(T) == 2, [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); },
+      c, count, stored_as<T>, [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); },
       [] { return false; });
 }
 

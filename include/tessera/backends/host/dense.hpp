@@ -23,17 +23,17 @@ const float* start_of(const T* bias, i64 first, i32 rows, float (&to)[max_rows])
   return to;
 }
 
-/// A block of rows over a long sum of half weights: pieces of the sum in turn, kept in floats.
+/// A block of rows over a long sum of 16-bit weights: pieces of the sum in turn, kept in floats.
 /// widen_piece(first, count, panel) makes the panel of some taps and returns its row step.
-template <class Widen>
-void run_long_product(const product<half, half>& p, i32 rows, i64 row_weights, i64 tap_weights,
+template <class T, class Widen>
+void run_long_product(const product<T, T>& p, i32 rows, i64 row_weights, i64 tap_weights,
                       const Widen& widen_piece) {
   constexpr i32 widest = 256;
   float tile[max_rows * widest];
   alignas(64) float panel[weight_panel::capacity];
   const i64 piece = weight_panel::capacity / 8;
   for (i32 column = 0; column < p.columns; column += widest) {
-    product<half, float> part;
+    product<T, float> part;
     part.columns = p.columns - column < widest ? p.columns - column : widest;
     part.weight = panel;
     part.start = p.start;
@@ -109,11 +109,11 @@ void dense_data_gradient_batch_last(const call& c, const dense_sizes& n) {
     } else {
       run_long_product(p, rows, 1, 8, [&](i64 tap, i64 count, float* panel) {
         for (i64 o = 0; o < count; ++o) {
-          const half* const from = weight + (tap + o) * n.in + first;
+          const T* const from = weight + (tap + o) * n.in + first;
           if (first + 8 <= n.in) {  // the last rows would read past the weights
             widen(from, panel + o * 8, 8);
           } else {
-            for (i32 r = 0; r < rows; ++r) panel[o * 8 + r] = to_float(from[r]);
+            for (i32 r = 0; r < rows; ++r) panel[o * 8 + r] = simd::as_float(from[r]);
           }
         }
       });
@@ -156,9 +156,6 @@ template <class T, i32 Outs, i32 Samples>
   sums(all, to);
 }
 
-inline void store_one(float* p, float x) { *p = x; }
-inline void store_one(half* p, float x) { *p = to_half(x); }
-
 /// Outputs [first, first + Outs) of Samples samples from `sample` on. Rows past the end are those
 /// of the last output, computed again and not stored.
 template <class T, i32 Outs, i32 Samples>
@@ -187,7 +184,7 @@ void dense_dots(const call& c, const dense_sizes& n, i64 first, i64 sample) {
     T* const y = c.output<T>(0) + (sample + s) * n.out + first;
     for (i32 o = 0; o < Outs && first + o < n.out; ++o) {
       const float b = bias == nullptr ? 0.0f : simd::as_float(bias[first + o]);
-      store_one(y + o, dots[s * Outs + o] + b);
+      simd::store_number(y + o, dots[s * Outs + o] + b);
     }
   }
 }

@@ -20,15 +20,15 @@ namespace tessera::host {
 
 /// Samples [sample, sample + count) of dy for `rows` outputs, as product weights: row step
 /// `count`, tap step 1.
-template <bool BatchLast>
-void widen_outputs(const half* dy, const dense_sizes& n, i64 first, i32 rows, i64 sample, i64 count,
+template <bool BatchLast, class T>
+void widen_outputs(const T* dy, const dense_sizes& n, i64 first, i32 rows, i64 sample, i64 count,
                    float* to) {
   for (i32 r = 0; r < rows; ++r) {
     if constexpr (BatchLast) {
       widen(dy + (first + r) * n.batch + sample, to + r * count, count);
     } else {
       for (i64 s = 0; s < count; ++s) {
-        to[r * count + s] = to_float(dy[(sample + s) * n.out + first + r]);
+        to[r * count + s] = simd::as_float(dy[(sample + s) * n.out + first + r]);
       }
     }
   }
@@ -43,7 +43,7 @@ inline constexpr i32 most_samples = 128;
 template <class T>
 void add_as(const float* product, float* sum, i64 n) {
   using namespace simd;
-  const auto stored = [](vec x) { return sizeof(T) == 2 ? round_to_half(x) : x; };
+  const auto stored = [](vec x) { return rounded<T>(x); };
   i64 i = 0;
   for (; i + lanes <= n; i += lanes) {
     store(sum + i, stored(load(sum + i) + stored(load(product + i))));

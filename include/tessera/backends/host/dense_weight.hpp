@@ -163,7 +163,7 @@ void dense_weight_update(const call& c) {
     }
     dense_weight<T, BatchLast>(c, n, sink);
   };
-  update_with(c, i64{n.out} * n.in, sizeof(T) == 2, produce,
+  update_with(c, i64{n.out} * n.in, stored_as<T>, produce,
               [&] { return dense_weight_bounded<T, BatchLast>(c, n); });
 }
 

@@ -25,12 +25,16 @@ namespace tessera::host {
 inline bool names_row(const embedding_sizes& n, i32 index) { return index >= 0 && index < n.rows; }
 
 /// An element of a table as it is stored in y.
-inline float as_stored(float x, float) { return x; }
-inline half as_stored(half x, half) { return x; }
+template <class T>
+T as_stored(T x, T) {
+  return x;
+}
 inline half as_stored(float x, half) { return to_half(x); }
+inline bfloat16 as_stored(float x, bfloat16) { return to_bfloat16(x); }
 
 /// A row of a table into y, rounded where the table is an f32 master.
 inline void copy_row(const float* from, half* to, i32 count) { narrow(from, to, count); }
+inline void copy_row(const float* from, bfloat16* to, i32 count) { narrow(from, to, count); }
 template <class T>
 void copy_row(const T* from, T* to, i32 count) {
   std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));

@@ -11,13 +11,12 @@
 
 namespace tessera::host {
 
-inline void store_element(float* to, float x) { *to = x; }
-inline void store_element(half* to, float x) { *to = to_half(x); }
+using simd::store_number;
 
 template <class T>
 void store_row(const float* sums, T* to, i64 step, i32 count) {
   if (step != 1) {
-    for (i32 w = 0; w < count; ++w) store_element(to + w * step, sums[w]);
+    for (i32 w = 0; w < count; ++w) store_number(to + w * step, sums[w]);
   } else if constexpr (sizeof(T) == 4) {
     std::memcpy(to, sums, static_cast<std::size_t>(count) * sizeof(float));
   } else {
@@ -25,13 +24,17 @@ void store_row(const float* sums, T* to, i64 step, i32 count) {
   }
 }
 
-/// Up to 64 columns of a table's row: where they lie, or rounded to half and in `piece`, where the
+/// Up to 64 columns of a table's row: where they lie, or rounded and in `piece`, where the
 /// table is an f32 master of what the operation stores as T.
 template <class T>
 const T* row_piece(const T* from, i32, T*) {
   return from;
 }
 inline const half* row_piece(const float* from, i32 count, half* piece) {
+  narrow(from, piece, count);
+  return piece;
+}
+inline const bfloat16* row_piece(const float* from, i32 count, bfloat16* piece) {
   narrow(from, piece, count);
   return piece;
 }
@@ -166,7 +169,7 @@ void multiply_rows(const call& c) {
             sum += simd::as_float(from[w * l.step()]) * simd::as_float(values[w]);
           }
         }
-        store_element(dweights + l.place(b, e), sum);
+        store_number(dweights + l.place(b, e), sum);
       }
     });
   });

@@ -178,7 +178,7 @@ void lookup_update(const call& c) {
   const row_lists<T> rows(c, c.output<i32>(5));
   // Never kept whole on the stack: it would have to be zero where no row occurs.
   update_with(
-      c, std::numeric_limits<i64>::max(), sizeof(T) == 2,
+      c, std::numeric_limits<i64>::max(), stored_as<T>,
       [&](gradient_sink& sink) { rows.deliver(c.step->threads, sink); }, [] { return false; });
 }
 
@@ -186,7 +186,7 @@ void lookup_update(const call& c) {
 template <class T>
 void lookup_overflow_test(const call& c) {
   const row_lists<T> rows(c, c.output<i32>(1));
-  gradient_sink test = gradient_sink::testing(sizeof(T) == 2);
+  gradient_sink test = gradient_sink::testing(stored_as<T>);
   rows.deliver(c.step->threads, test);
   if (test.overflow()) c.output<float>(0)[ops::scaler_overflow] = 1;
 }

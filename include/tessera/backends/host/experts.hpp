@@ -399,11 +399,9 @@ inline constexpr i32 side_by_side = 16;  // rows that are worked on together
 
 template <class T>
 T as_stored(float x) {
-  if constexpr (sizeof(T) == 2) {
-    return to_half(x);
-  } else {
-    return x;
-  }
+  T stored;
+  simd::store_number(&stored, x);
+  return stored;
 }
 
 /// to[d to_step] = sum over j of weight[j] from[j][d from_step], for `features` d of one row.

@@ -189,8 +189,8 @@ void adjust_gradient(const call& c) {
     });
   };
   if constexpr (sizeof(T) == 2) {  // a parameter of 16 bits has gradients of 16
-    if (c.sizes->has_input(1) && c.sizes->input_type(1) == element::f16) {
-      return adjust_all(c.input<half>(1));
+    if (c.sizes->has_input(1) && c.sizes->input_type(1) == stored_as<T>) {
+      return adjust_all(c.input<T>(1));
     }
   }
   adjust_all(c.input<float>(1));

@@ -5,7 +5,7 @@
 //   kernel_of<S>      instantiates the one kernel that S needs
 //   find_kernel(s)    chooses among all of them; programs that never call it compile none of them
 //
-// A kernel is named by its kind, storage type (f32, f16) and layout.
+// A kernel is named by its kind, storage type (f32, f16, bf16) and layout.
 
 #include <utility>
 
@@ -86,7 +86,7 @@ constexpr kernel_name name_of(const signature& s) {
     name.storage = s.what == kind::route_tokens            ? element::f32
                    : s.what == kind::balance_loss_gradient ? s.output_type(0)
                                                            : s.input_type(0);
-    name.supported = name.storage == element::f32 || name.storage == element::f16;
+    name.supported = is_storage(name.storage);
     const bool sums = s.what == kind::balance_loss;
     if (sums) name.supported &= s.output_type(0) == element::f32;
     return name;
@@ -97,13 +97,12 @@ constexpr kernel_name name_of(const signature& s) {
     name.storage = !real                      ? element::f32
                    : s.what == kind::quantize ? s.input_type(0)
                                               : s.output_type(0);
-    name.supported = name.storage == element::f32 || name.storage == element::f16;
+    name.supported = is_storage(name.storage);
     return name;
   }
   name.storage = s.input_type(storage_slot(s.what));
   const element t = name.storage;
-  const auto is_float = [](element e) { return e == element::f32 || e == element::f16; };
-  if (!is_float(t)) return name;
+  if (!is_storage(t)) return name;
   const auto absent_or = [&](i32 slot, element type) {
     return !s.has_input(slot) || s.input_type(slot) == type;
   };
@@ -114,7 +113,7 @@ constexpr kernel_name name_of(const signature& s) {
   }
   if (is_bag(s.what) || is_lookup_update(s.what) || is_lookup_test(s.what)) {
     const bool whole = !is_lookup_update(s.what) && !is_lookup_test(s.what);
-    const bool table = s.what == kind::embedding_bag && is_float(s.input_type(1));
+    const bool table = s.what == kind::embedding_bag && s.input_type(1) == element::f32;
     name.supported = absent_or(0, element::int32) && (table || absent_or(1, t)) &&
                      absent_or(6, t) && absent_or(4, element::int32) &&
                      absent_or(5, element::int32) && absent_or(out, whole ? t : element::f32);
@@ -131,7 +130,7 @@ constexpr kernel_name name_of(const signature& s) {
     return name;
   }
   switch (s.what) {
-    case kind::cast: name.supported = is_float(s.output_type(0)); break;
+    case kind::cast: name.supported = is_storage(s.output_type(0)); break;
     case kind::dense:
     case kind::dense_data_gradient:
     case kind::dense_weight_gradient:
@@ -195,8 +194,8 @@ constexpr kernel_name name_of(const signature& s) {
       name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(2, t);
       break;
     case kind::embedding:
-      name.supported =
-          absent_or(0, element::int32) && is_float(s.input_type(1)) && absent_or(out, t);
+      name.supported = absent_or(0, element::int32) &&
+                       (absent_or(1, t) || absent_or(1, element::f32)) && absent_or(out, t);
       break;
     case kind::embedding_gradient:
       name.supported = absent_or(0, element::int32) && absent_or(1, t) && absent_or(out, t);
@@ -232,16 +231,17 @@ constexpr kernel_name name_of(const signature& s) {
     case kind::dense_weight_update:
     case kind::conv2d_weight_update:
     case kind::bias_update:
-      name.supported = absent_or(out, element::f32) || absent_or(out, element::f16);
+      name.supported = !s.has_output(0) || is_storage(s.output_type(0));
       break;
     default:
       name.supported =
-          ops::is_update(s.what) && (absent_or(out, element::f32) ||
-                                     (ops::is_rule_update(s.what) && absent_or(out, element::f16)));
+          ops::is_update(s.what) &&
+          (absent_or(out, element::f32) ||
+           (ops::is_rule_update(s.what) && s.has_output(0) && is_storage(s.output_type(0))));
       break;
   }
   const bool conv = s.what == kind::conv2d || s.what == kind::conv2d_data_gradient;
-  if (conv && t == element::f16) {  // 16-bit weights of one channel are widened into a panel
+  if (conv && bytes_of(t) == 2) {  // 16-bit weights of one channel are widened into a panel
     const conv_sizes n = conv_sizes::of(s);
     if (i64{n.kernel_height} * n.kernel_width > weight_panel::capacity) name.supported = false;
   }
@@ -388,6 +388,11 @@ constexpr kernel kernel_for() {
   return nullptr;
 }
 
+/// The C++ type of f32, f16 or bf16.
+template <element Type>
+using storage_type = std::conditional_t<Type == element::f32, float,
+                                        std::conditional_t<Type == element::f16, half, bfloat16>>;
+
 /// The kernel for a signature known while compiling; null where there is none (see `supports`).
 template <signature S>
 constexpr kernel choose_kernel() {
@@ -395,24 +400,17 @@ constexpr kernel choose_kernel() {
   if constexpr (!name.supported) {
     return nullptr;
   } else if constexpr (S.what == kind::cast) {
-    constexpr bool to_half_type = S.output_type(0) == element::f16;
-    if constexpr (name.storage == element::f32) {
-      return to_half_type ? &cast<float, half> : &cast<float, float>;
-    } else {
-      return to_half_type ? &cast<half, half> : &cast<half, float>;
-    }
-  } else if constexpr (name.storage == element::f32) {
-    return kernel_for<S.what, float, S.batch_last>();
+    return &cast<storage_type<name.storage>, storage_type<S.output_type(0)>>;
   } else {
-    return kernel_for<S.what, half, S.batch_last>();
+    return kernel_for<S.what, storage_type<name.storage>, S.batch_last>();
   }
 }
 
 template <signature S>
 inline constexpr kernel kernel_of = choose_kernel<S>();
 
-/// True where the host has a kernel for `s`: operands of f32 or f16, the same for all that a policy
-/// stores alike. f64 runs on the reference backend.
+/// True where the host has a kernel for `s`: operands of f32, f16 or bf16, the same for all that
+/// a policy stores alike. f64 runs on the reference backend.
 constexpr bool supports(const signature& s) { return name_of(s).supported; }
 
 /// All kernels of one storage type and layout, by kind.
@@ -431,27 +429,33 @@ struct kernel_table {
   }
 };
 
+/// The cast from T to `type`.
+template <class T>
+kernel cast_to(element type) {
+  if (type == element::f16) return &cast<T, half>;
+  if (type == element::bf16) return &cast<T, bfloat16>;
+  return &cast<T, float>;
+}
+
+/// The kernel of `s`, whose storage type is T.
+template <class T>
+kernel find_kernel_of(const signature& s) {
+  if (s.what == kind::cast) return cast_to<T>(s.output_type(0));
+  static constexpr kernel_table<T, false> first;
+  static constexpr kernel_table<T, true> last;
+  const i32 index = static_cast<i32>(s.what);
+  return s.batch_last ? last.of[index] : first.of[index];
+}
+
 /// The kernel for a signature that is known at run time only; null where there is none. A template
 /// so that only programs that call it compile all kernels.
 template <class = void>
 kernel find_kernel(const signature& s) {
   const kernel_name name = name_of(s);
   if (!name.supported) return nullptr;
-  if (s.what == kind::cast) {
-    const bool to_half_type = s.output_type(0) == element::f16;
-    if (name.storage == element::f32)
-      return to_half_type ? &cast<float, half> : &cast<float, float>;
-    return to_half_type ? &cast<half, half> : &cast<half, float>;
-  }
-  static constexpr kernel_table<float, false> floats_first;
-  static constexpr kernel_table<float, true> floats_last;
-  static constexpr kernel_table<half, false> halves_first;
-  static constexpr kernel_table<half, true> halves_last;
-  const i32 index = static_cast<i32>(s.what);
-  if (name.storage == element::f32) {
-    return s.batch_last ? floats_last.of[index] : floats_first.of[index];
-  }
-  return s.batch_last ? halves_last.of[index] : halves_first.of[index];
+  if (name.storage == element::f16) return find_kernel_of<half>(s);
+  if (name.storage == element::bf16) return find_kernel_of<bfloat16>(s);
+  return find_kernel_of<float>(s);
 }
 
 }  // namespace tessera::host

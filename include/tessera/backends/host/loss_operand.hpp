@@ -1,7 +1,7 @@
 #pragma once
 
-// What kernels of losses read and write: f32 or f16, as the call says. A loss does enough for each
-// element that a branch a vector costs nothing, and one kernel serves all types.
+// What kernels of losses read and write: f32, f16 or bf16, as the call says. A loss does enough for
+// each element that a branch a vector costs nothing, and one kernel serves all types.
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/parallel.hpp>
@@ -15,30 +15,37 @@
 
 namespace tessera::host {
 
-/// One number of an operand of either float type.
+/// One number of an operand of any storage type.
 inline float number_at(const std::byte* p, element type, i64 i) {
-  return type == element::f16 ? to_float(reinterpret_cast<const half*>(p)[i])
-                              : reinterpret_cast<const float*>(p)[i];
+  switch (type) {
+    case element::f16: return to_float(reinterpret_cast<const half*>(p)[i]);
+    case element::bf16: return to_float(reinterpret_cast<const bfloat16*>(p)[i]);
+    default: return reinterpret_cast<const float*>(p)[i];
+  }
 }
 
-/// An input of f32 or f16; false where it is absent.
+/// An input of f32, f16 or bf16; false where it is absent.
 class loss_operand {
  public:
   loss_operand(const call& c, i32 slot)
       : bytes_(c.sizes->has_input(slot) ? c.in[slot] : nullptr),
-        half_(c.sizes->has_input(slot) && c.sizes->input_type(slot) == element::f16) {}
+        type_(c.sizes->has_input(slot) ? c.sizes->input_type(slot) : element::f32) {}
 
   explicit operator bool() const { return bytes_ != nullptr; }
 
-  float operator[](i64 i) const { return half_ ? to_float(halves()[i]) : floats()[i]; }
+  float operator[](i64 i) const { return number_at(bytes_, type_, i); }
 
   simd::vec load(i64 i) const {
-    return half_ ? simd::load(halves() + i) : simd::load(floats() + i);
+    if (type_ == element::f16) return simd::load(as<half>() + i);
+    if (type_ == element::bf16) return simd::load(as<bfloat16>() + i);
+    return simd::load(as<float>() + i);
   }
   /// The first n lanes, the others 0.
   simd::vec load(i64 i, i32 n) const {
     if (n == simd::lanes) return load(i);
-    return half_ ? simd::load_partial(halves() + i, n) : simd::load_partial(floats() + i, n);
+    if (type_ == element::f16) return simd::load_partial(as<half>() + i, n);
+    if (type_ == element::bf16) return simd::load_partial(as<bfloat16>() + i, n);
+    return simd::load_partial(as<float>() + i, n);
   }
   /// n elements that lie `step` apart.
   simd::vec load(i64 i, i32 n, i64 step) const {
@@ -49,36 +56,36 @@ class loss_operand {
   }
 
  private:
-  const half* halves() const { return reinterpret_cast<const half*>(bytes_); }
-  const float* floats() const { return reinterpret_cast<const float*>(bytes_); }
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(bytes_);
+  }
 
   const std::byte* bytes_;
-  bool half_;
+  element type_;
 };
 
-/// An output of f32 or f16; false where it is absent.
+/// An output of f32, f16 or bf16; false where it is absent.
 class loss_output {
  public:
   loss_output(const call& c, i32 slot)
       : bytes_(c.sizes->has_output(slot) ? c.out[slot] : nullptr),
-        half_(c.sizes->has_output(slot) && c.sizes->output_type(slot) == element::f16) {}
+        type_(c.sizes->has_output(slot) ? c.sizes->output_type(slot) : element::f32) {}
 
   explicit operator bool() const { return bytes_ != nullptr; }
 
   void set(i64 i, float x) const {
-    if (half_) {
-      halves()[i] = to_half(x);
-    } else {
-      floats()[i] = x;
-    }
+    if (type_ == element::f16) return simd::store_number(as<half>() + i, x);
+    if (type_ == element::bf16) return simd::store_number(as<bfloat16>() + i, x);
+    as<float>()[i] = x;
   }
   void store(i64 i, simd::vec x, i32 n) const {
-    if (half_) {
-      simd::store_partial(halves() + i, x, n);
-    } else if (n == simd::lanes) {
-      simd::store(floats() + i, x);
+    if (type_ == element::f16) return simd::store_partial(as<half>() + i, x, n);
+    if (type_ == element::bf16) return simd::store_partial(as<bfloat16>() + i, x, n);
+    if (n == simd::lanes) {
+      simd::store(as<float>() + i, x);
     } else {
-      simd::store_partial(floats() + i, x, n);
+      simd::store_partial(as<float>() + i, x, n);
     }
   }
   void store(i64 i, simd::vec x, i32 n, i64 step) const {
@@ -87,18 +94,20 @@ class loss_output {
     simd::store(all, x);
     for (i32 j = 0; j < n; ++j) set(i + j * step, all[j]);
   }
-  /// Zeros of either type are zero bytes.
+  /// Zeros of all types are zero bytes.
   void clear(i64 first, i64 last) const {
-    const i64 size = half_ ? 2 : 4;
+    const i64 size = bytes_of(type_);
     std::memset(bytes_ + first * size, 0, static_cast<std::size_t>((last - first) * size));
   }
 
  private:
-  half* halves() const { return reinterpret_cast<half*>(bytes_); }
-  float* floats() const { return reinterpret_cast<float*>(bytes_); }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(bytes_);
+  }
 
   std::byte* bytes_;
-  bool half_;
+  element type_;
 };
 
 /// Loss scale and weight over the divisor: what every slope is multiplied with.

@@ -8,22 +8,22 @@
 
 namespace tessera::host {
 
-/// f32 or f16 in every operand but those of whole numbers; losses and weights of classes are f32.
+/// f32, f16 or bf16 in every operand but those of whole numbers; losses and weights of classes are
+/// f32.
 constexpr bool supports_loss(const signature& s) {
-  const auto is_float = [](element e) { return e == element::f32 || e == element::f16; };
   const auto f32_or_absent = [&](i32 slot) {
     return !s.has_input(slot) || s.input_type(slot) == element::f32;
   };
-  if (!s.has_input(0) || !is_float(s.input_type(0))) return false;
+  if (!s.has_input(0) || !is_storage(s.input_type(0))) return false;
   const bool classes = names_classes(s.what) || loss_of(s.what) == kind::ctc;
-  if (s.has_input(1) && !classes && !is_float(s.input_type(1))) return false;
-  if (s.has_input(3) && !classes && !is_float(s.input_type(3))) return false;
-  if (s.has_input(4) && !is_float(s.input_type(4))) return false;
+  if (s.has_input(1) && !classes && !is_storage(s.input_type(1))) return false;
+  if (s.has_input(3) && !classes && !is_storage(s.input_type(3))) return false;
+  if (s.has_input(4) && !is_storage(s.input_type(4))) return false;
   if (!f32_or_absent(2) || (is_element_loss(s.what) && !f32_or_absent(5))) return false;
   if (loss_of(s.what) == kind::softmax_cross_entropy && !f32_or_absent(3)) return false;
   if (is_loss(s.what)) return s.has_output(0) && s.output_type(0) == element::f32;
   for (i32 slot = 0; slot < 3; ++slot) {
-    if (s.has_output(slot) && !is_float(s.output_type(slot))) return false;
+    if (s.has_output(slot) && !is_storage(s.output_type(slot))) return false;
   }
   return true;
 }

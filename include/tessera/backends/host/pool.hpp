@@ -46,8 +46,10 @@ struct single_lane {
   static value load(const T* p) {
     return simd::as_float(*p);
   }
-  static void store(float* p, value x) { *p = x; }
-  static void store(half* p, value x) { *p = to_half(x); }
+  template <class T>
+  static void store(T* p, value x) {
+    simd::store_number(p, x);
+  }
   template <class I>
   static value load_index(const I* p) {
     return static_cast<float>(*p);

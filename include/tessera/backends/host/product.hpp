@@ -36,7 +36,7 @@ struct taps {
   i64 x[3] = {0, 0, 0};
 };
 
-/// What a block of rows works on. X and Y: float or half. Weights are floats: 16-bit ones are
+/// What a block of rows works on. X and Y: storage types. Weights are floats: 16-bit ones are
 /// widened once into a panel.
 template <class X, class Y>
 struct product {
@@ -171,7 +171,7 @@ struct row_blocks {
 };
 
 /// A block of weight rows as floats: `rows` rows of `depth` pieces of `length` neighbours. Floats
-/// are read where they lie, halves are widened once into the panel.
+/// are read where they lie, others are widened once into the panel.
 class weight_panel {
  public:
   static constexpr i64 capacity = 8192;  // floats: 32 KiB
@@ -192,7 +192,8 @@ class weight_panel {
     row = row_step;
     depth_step = depth_between;
   }
-  void read(const half* from, i64 row_step, i64 depth_between, i32 rows, i64 depth, i64 length) {
+  template <class T>
+  void read(const T* from, i64 row_step, i64 depth_between, i32 rows, i64 depth, i64 length) {
     weight = floats_;
     row = depth * length;
     depth_step = length;

@@ -31,9 +31,7 @@
 
 namespace tessera::host {
 
-/// One number of either float type.
-inline void store_number(float* p, float x) { *p = x; }
-inline void store_number(half* p, float x) { *p = to_half(x); }
+using simd::store_number;
 
 /// Sizes of the blocks.
 struct product_tile {

@@ -361,14 +361,18 @@ inline constexpr i64 quantized_strip = 256;
 
 /// A strip of reals as floats.
 inline const float* as_floats(const float* x, i64, float*) { return x; }
-inline const float* as_floats(const half* x, i64 n, float* buffer) {
+template <class T>
+const float* as_floats(const T* x, i64 n, float* buffer) {
   widen(x, buffer, n);
   return buffer;
 }
 inline void put_floats(const float* from, float* to, i64 n) {
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
 }
-inline void put_floats(const float* from, half* to, i64 n) { narrow(from, to, n); }
+template <class T>
+void put_floats(const float* from, T* to, i64 n) {
+  narrow(from, to, n);
+}
 
 }  // namespace detail
 

@@ -3,7 +3,7 @@
 // SIMD: about 30 operations on vectors of floats.
 //
 //   simd_vector.hpp   arithmetic, selection   + - * / and comparisons, fma, larger, select, ...
-//   simd_memory.hpp   load and store          halves, bytes, the rest of a row, round_to_half
+//   simd_memory.hpp   load and store          16-bit types, bytes, the rest of a row, rounded<T>
 //   simd_across.hpp   across lanes            sum, sums, largest_lane, transpose_8x8
 
 #include <tessera/backends/host/simd_across.hpp>

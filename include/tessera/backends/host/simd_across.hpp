@@ -82,6 +82,10 @@ inline __m256 load_eight(const half* p) {
   return _mm256_loadu_ps(wide);
 #endif
 }
+inline __m256 load_eight(const bfloat16* p) {
+  const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+}
 #endif
 
 /// to[j * to_step + i] = from[i * from_step + j] for i, j < 8.

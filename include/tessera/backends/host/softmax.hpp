@@ -200,6 +200,7 @@ struct score_mask {
   float one(i64 at) const {
     switch (type) {
       case element::f16: return to_float(reinterpret_cast<const half*>(values)[at]);
+      case element::bf16: return to_float(reinterpret_cast<const bfloat16*>(values)[at]);
       case element::uint8: return reinterpret_cast<const u8*>(values)[at] != 0 ? left_out : 0;
       case element::int32: return reinterpret_cast<const i32*>(values)[at] != 0 ? left_out : 0;
       default: return reinterpret_cast<const float*>(values)[at];

@@ -90,7 +90,7 @@ void bias_gradient(const call& c) {
 template <class T, bool BatchLast>
 void bias_update(const call& c) {
   update_with(
-      c, bias_sizes::of(*c.sizes).channels, sizeof(T) == 2,
+      c, bias_sizes::of(*c.sizes).channels, stored_as<T>,
       [&](gradient_sink& sink) { bias_sums<T, BatchLast>(c, sink); }, [] { return false; });
 }
 
@@ -119,13 +119,13 @@ void stored_gradient(const call& c, gradient_sink& sink) {
 template <class T>
 void update(const call& c) {
   update_with(
-      c, elementwise_sizes::of(*c.sizes).count, false,
+      c, elementwise_sizes::of(*c.sizes).count, element::f32,
       [&](gradient_sink& sink) { stored_gradient<T>(c, sink); }, [] { return false; });
 }
 
 template <class T>
 void overflow_test(const call& c) {
-  gradient_sink test = gradient_sink::testing(false);
+  gradient_sink test = gradient_sink::testing(element::f32);
   stored_gradient<T>(c, test);
   if (test.overflow()) c.output<float>(0)[ops::scaler_overflow] = 1;
 }

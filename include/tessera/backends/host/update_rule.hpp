@@ -91,38 +91,53 @@ inline update_constants constants_of(const update_rule& rule, float rate, i32 ap
   return k;
 }
 
-/// A parameter of halves: rounded by chance, or with 16 more bits of each.
-struct half_parameter {
-  half* tops = nullptr;  // null: the parameter is no such
-  u16* rests = nullptr;  // null: by chance
+/// A parameter of 16 bits: rounded by chance, or with 16 more bits of each.
+struct short_parameter {
+  half* halves = nullptr;         // null: the parameter is no such
+  bfloat16* bfloat16s = nullptr;  // likewise
+  u16* rests = nullptr;           // null: by chance
   element_words words{};
 
-  half_parameter() = default;
-  explicit half_parameter(const call& c) {
-    if (c.sizes->output_type(0) != element::f16) return;
-    tops = c.output<half>(0);
+  short_parameter() = default;
+  explicit short_parameter(const call& c) {
+    const element type = c.sizes->output_type(0);
+    if (bytes_of(type) != 2) return;
+    if (type == element::f16) halves = c.output<half>(0);
+    if (type == element::bf16) bfloat16s = c.output<bfloat16>(0);
     rests = c.output<u16>(ops::rest_slot);
     words = ops::rounding_words(c);
   }
 
-  explicit operator bool() const { return tops != nullptr; }
+  explicit operator bool() const { return halves != nullptr || bfloat16s != nullptr; }
 
   /// Elements [at, at + n) as floats, and back.
-  void fetch(i64 at, float* to, i64 n) const {
-    if (rests == nullptr) return widen(tops + at, to, n);
-    join_floats(tops + at, rests + at, to, n);
+  [[gnu::noinline]] void fetch(i64 at, float* to, i64 n) const {
+    return halves != nullptr ? fetch_from(halves + at, at, to, n)
+                             : fetch_from(bfloat16s + at, at, to, n);
   }
-  void put(const float* from, i64 at, i64 n) const {
-    if (rests == nullptr) return narrow_by_chance(from, tops + at, n, words, at);
-    split_floats(from, tops + at, rests + at, n);
+  [[gnu::noinline]] void put(const float* from, i64 at, i64 n) const {
+    return halves != nullptr ? put_into(halves + at, from, at, n)
+                             : put_into(bfloat16s + at, from, at, n);
+  }
+
+ private:
+  template <class T>
+  void fetch_from(const T* tops, i64 at, float* to, i64 n) const {
+    if (rests == nullptr) return widen(tops, to, n);
+    join_floats(tops, rests + at, to, n);
+  }
+  template <class T>
+  void put_into(T* tops, const float* from, i64 at, i64 n) const {
+    if (rests == nullptr) return narrow_by_chance(from, tops, n, words, at);
+    split_floats(from, tops, rests + at, n);
   }
 };
 
-/// A parameter and its optimizer's states, all f32; or the parameter in halves.
+/// A parameter and its optimizer's states, all f32; or the parameter in 16 bits.
 struct parameter_block {
   float* weight = nullptr;
   float* state[3] = {nullptr, nullptr, nullptr};
-  const half_parameter* halves = nullptr;
+  const short_parameter* shorts = nullptr;
 };
 
 struct update_constants;
@@ -186,7 +201,7 @@ struct adam_step {
 };
 
 /// The gradient of an update, row by row and vector by vector: from memory, or the outer product of
-/// dy and x, rounded to half where they are halves.
+/// dy and x, rounded as they are stored.
 struct gradient_in_memory {
   const float* g;
 
@@ -201,9 +216,10 @@ struct outer_row {
   const T* x;
   simd::vec factor;
 
-  static simd::vec stored(simd::vec g) { return sizeof(T) == 2 ? simd::round_to_half(g) : g; }
-  simd::vec all(i64 i) const { return stored(factor * simd::load(x + i)); }
-  simd::vec some(i64 i, i32 n) const { return stored(factor * simd::load_partial(x + i, n)); }
+  simd::vec all(i64 i) const { return simd::rounded<T>(factor * simd::load(x + i)); }
+  simd::vec some(i64 i, i32 n) const {
+    return simd::rounded<T>(factor * simd::load_partial(x + i, n));
+  }
 };
 template <class T>
 struct outer_product {
@@ -248,9 +264,9 @@ void run_update(const Step step, const parameter_block p, const Gradient gradien
   }
 }
 
-/// An update of halves: piece by piece in floats.
+/// An update of 16-bit weights: piece by piece in floats.
 template <class Gradient>
-void update_halves(const update_constants& k, const parameter_block& p, const Gradient& gradient,
+void update_shorts(const update_constants& k, const parameter_block& p, const Gradient& gradient,
                    i64 at, i64 n) {
   using namespace simd;
   for (i64 row = 0; row < gradient.rows(); ++row, at += n) {
@@ -265,13 +281,13 @@ void update_halves(const update_constants& k, const parameter_block& p, const Gr
         const i32 rest = static_cast<i32>(count - j);
         store_partial(piece + j, g.some(i + j, rest), rest);
       }
-      p.halves->fetch(at + i, weights, count);
+      p.shorts->fetch(at + i, weights, count);
       parameter_block floats{weights};
       for (i32 s = 0; s < 3; ++s) {
         floats.state[s] = p.state[s] == nullptr ? nullptr : p.state[s] + at + i;
       }
       apply_divided(k, floats, piece, 0, count);
-      p.halves->put(weights, at + i, count);
+      p.shorts->put(weights, at + i, count);
     }
   }
 }
@@ -279,7 +295,7 @@ void update_halves(const update_constants& k, const parameter_block& p, const Gr
 template <class Gradient>
 void choose_update(const update_constants& k, const parameter_block& p, const Gradient& g, i64 at,
                    i64 n) {
-  if (p.halves != nullptr) return update_halves(k, p, g, at, n);
+  if (p.shorts != nullptr) return update_shorts(k, p, g, at, n);
   if (k.what == optimizer_kind::sgd) {
     if (!k.keeps_velocity) return run_update(sgd_step<false, false>(k), p, g, at, n);
     if (!k.nesterov) return run_update(sgd_step<true, false>(k), p, g, at, n);
@@ -326,22 +342,18 @@ inline bool all_finite(const float* p, i64 n) {
 /// Where a kernel delivers the pieces of a gradient.
 class gradient_sink {
  public:
-  enum class goal : u8 { store_float, store_half, test, apply };
+  enum class goal : u8 { store, test, apply };
 
-  static gradient_sink storing(float* to) {
-    gradient_sink sink(goal::store_float, false);
-    sink.floats_ = to;
+  template <class T>
+  static gradient_sink storing(T* to) {
+    gradient_sink sink(goal::store, stored_as<T>);
+    sink.stored_ = to;
     return sink;
   }
-  static gradient_sink storing(half* to) {
-    gradient_sink sink(goal::store_half, true);
-    sink.halves_ = to;
-    return sink;
-  }
-  /// `rounds`: elements become halves first, as if they had been stored.
-  static gradient_sink testing(bool rounds) { return gradient_sink(goal::test, rounds); }
-  static gradient_sink applying(bool rounds, const update_constants& k, const parameter_block& p) {
-    gradient_sink sink(goal::apply, rounds);
+  /// Elements become `type` first, as if they had been stored.
+  static gradient_sink testing(element type) { return gradient_sink(goal::test, type); }
+  static gradient_sink applying(element type, const update_constants& k, const parameter_block& p) {
+    gradient_sink sink(goal::apply, type);
     sink.constants_ = &k;
     sink.parameter_ = p;
     return sink;
@@ -350,12 +362,8 @@ class gradient_sink {
   /// Elements [at, at + n) of the gradient. May be called by several threads for different ones;
   /// changes `g` where it rounds.
   void take(float* g, i64 at, i64 n) {
-    if (goal_ == goal::store_float) {
-      std::memcpy(floats_ + at, g, static_cast<std::size_t>(n) * sizeof(float));
-      return;
-    }
-    if (goal_ == goal::store_half) return narrow(g, halves_ + at, n);
-    if (rounds_) round(g, n);
+    if (goal_ == goal::store) return store(g, at, n);
+    if (type_ != element::f32) round(g, n);
     if (goal_ == goal::apply) return apply_update(*constants_, parameter_, g, at, n);
     if (!all_finite(g, n)) overflow_.store(true, std::memory_order_relaxed);
   }
@@ -367,7 +375,9 @@ class gradient_sink {
   }
 
   /// Where the gradient is to lie, if that is all; else null.
-  float* stored_floats() const { return goal_ == goal::store_float ? floats_ : nullptr; }
+  float* stored_floats() const {
+    return goal_ == goal::store && type_ == element::f32 ? static_cast<float*>(stored_) : nullptr;
+  }
 
   /// True where pieces are applied at once and need no division by an odd loss scale.
   bool applies() const { return goal_ == goal::apply && !constants_->divides; }
@@ -387,17 +397,25 @@ class gradient_sink {
 
   gradient_sink(const gradient_sink& other)
       : goal_(other.goal_),
-        rounds_(other.rounds_),
-        floats_(other.floats_),
-        halves_(other.halves_),
+        type_(other.type_),
+        stored_(other.stored_),
         constants_(other.constants_),
         parameter_(other.parameter_) {}
 
  private:
-  gradient_sink(goal what, bool rounds) : goal_(what), rounds_(rounds) {}
+  gradient_sink(goal what, element type) : goal_(what), type_(type) {}
 
-  static void round(float* g, i64 n) {
-    half stored[256];
+  [[gnu::noinline]] void store(const float* g, i64 at, i64 n) const {
+    if (type_ == element::f16) return narrow(g, static_cast<half*>(stored_) + at, n);
+    if (type_ == element::bf16) return narrow(g, static_cast<bfloat16*>(stored_) + at, n);
+    std::memcpy(static_cast<float*>(stored_) + at, g, static_cast<std::size_t>(n) * sizeof(float));
+  }
+  [[gnu::noinline]] void round(float* g, i64 n) const {
+    return type_ == element::f16 ? round_as<half>(g, n) : round_as<bfloat16>(g, n);
+  }
+  template <class T>
+  static void round_as(float* g, i64 n) {
+    T stored[256];
     for (i64 i = 0; i < n; i += 256) {
       const i64 count = n - i < 256 ? n - i : 256;
       narrow(g + i, stored, count);
@@ -406,9 +424,8 @@ class gradient_sink {
   }
 
   goal goal_;
-  bool rounds_;
-  float* floats_ = nullptr;
-  half* halves_ = nullptr;
+  element type_;
+  void* stored_ = nullptr;
   const update_constants* constants_ = nullptr;
   parameter_block parameter_;
   std::atomic<bool> overflow_{false};
@@ -416,9 +433,10 @@ class gradient_sink {
 
 /// The update of `c`, whose gradient of `count` elements `produce(sink)` delivers. Gradients that
 /// skip_rule::tensor has to see whole before it applies them are kept on the stack where they fit,
-/// and computed twice otherwise, unless `bounded()` proves that none can overflow.
+/// and computed twice otherwise, unless `bounded()` proves that none can overflow. Gradients are
+/// rounded to `type`, as if they had been stored.
 template <class Produce, class Bounded>
-void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
+void update_with(const call& c, i64 count, element type, const Produce& produce,
                  const Bounded& bounded) {
   const loss_scaling& scaling = c.attr->scaling;
   float* const scaler = reinterpret_cast<float*>(c.in[2]);
@@ -433,15 +451,15 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
       constants_of(c.attr->update, c.step->learning_rate, applied, scale, factor);
   parameter_block parameter{c.output<float>(0),
                             {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  const half_parameter halves(c);
-  if (halves) parameter.halves = &halves;
+  const short_parameter shorts(c);
+  if (shorts) parameter.shorts = &shorts;
   if (scaler != nullptr && scaling.skip == skip_rule::tensor) {
     constexpr i64 kept = 8192;
     if (count <= kept) {
       float whole[kept];
       gradient_sink keep = gradient_sink::storing(whole);
       produce(keep);
-      gradient_sink test = gradient_sink::testing(rounds);
+      gradient_sink test = gradient_sink::testing(type);
       test.take(whole, 0, count);
       if (test.overflow()) {
         scaler[ops::scaler_overflow] = 1;
@@ -452,7 +470,7 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
       return;
     }
     if (!bounded()) {
-      gradient_sink test = gradient_sink::testing(rounds);
+      gradient_sink test = gradient_sink::testing(type);
       produce(test);
       if (test.overflow()) {
         scaler[ops::scaler_overflow] = 1;
@@ -460,7 +478,7 @@ void update_with(const call& c, i64 count, bool rounds, const Produce& produce,
       }
     }
   }
-  gradient_sink apply = gradient_sink::applying(rounds, k, parameter);
+  gradient_sink apply = gradient_sink::applying(type, k, parameter);
   produce(apply);
   ++applied;
 }

@@ -239,7 +239,7 @@ class stored_update {
   explicit stored_update(const call& c)
       : rule(c.attr->update),
         weight(c.output<float>(0)),
-        halves(c),
+        shorts(c),
         applied(*c.output<i32>(4)),
         gradient_(c.input<T>(0)) {
     const float* const scaler = c.input<float>(2);
@@ -253,7 +253,7 @@ class stored_update {
     if (c.in[2] == nullptr) return true;
     float* const scaler = reinterpret_cast<float*>(c.in[2]);
     if (c.attr->scaling.skip == skip_rule::step) return scaler[ops::scaler_overflow] == 0;
-    gradient_sink test = gradient_sink::testing(false);
+    gradient_sink test = gradient_sink::testing(element::f32);
     stored_gradient<T>(c, test);
     if (test.overflow()) scaler[ops::scaler_overflow] = 1;
     return !test.overflow();
@@ -274,21 +274,21 @@ class stored_update {
     return buffer;
   }
 
-  /// Weights [i, i + n) as floats: where they lie, or halves in `buffer`.
+  /// Weights [i, i + n) as floats: where they lie, or, of 16 bits, in `buffer`.
   float* weights(i64 i, i64 n, float* buffer) const {
-    if (!halves) return weight + i;
-    halves.fetch(i, buffer, n);
+    if (!shorts) return weight + i;
+    shorts.fetch(i, buffer, n);
     return buffer;
   }
   /// Puts changed weights back where they belong.
   void put_weights(const float* x, i64 i, i64 n) const {
-    if (halves) halves.put(x, i, n);
+    if (shorts) shorts.put(x, i, n);
   }
 
   update_rule rule;
   update_constants scale{};
   float* weight;
-  half_parameter halves;
+  short_parameter shorts;
   i32& applied;
 
  private:
@@ -299,7 +299,7 @@ class stored_update {
 template <class T, class Step>
 void run_rule(const call& c, const stored_update<T>& u, const Step& step, i64 first, i64 last) {
   const parameter_block p{u.weight, {c.output<float>(1), c.output<float>(2), c.output<float>(3)}};
-  if (sizeof(T) == 4 && !u.scale.divides && !u.halves) {
+  if (sizeof(T) == 4 && !u.scale.divides && !u.shorts) {
     detail::run_update(step, p, detail::gradient_in_memory{u.floats(first, 0, nullptr)}, first,
                        last - first);
     return;
@@ -439,7 +439,7 @@ void lamb_slice(const call& c, const stored_update<T>& u, i64 first, i64 count) 
                  });
   const float rate = ops::lamb_rate(u.rule, lr, sums.weight, sums.other);
   parallel_ranges(c.step->threads, count, [&](i64 from, i64 last) {
-    const i64 whole = !u.halves ? last - from : sum_blocks::piece;
+    const i64 whole = !u.shorts ? last - from : sum_blocks::piece;
     float wide[sum_blocks::piece];
     for (i64 i = from; i < last; i += whole) {
       const i64 at = first + i;
