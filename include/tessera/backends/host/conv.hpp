@@ -7,12 +7,14 @@
 // clipped at the borders, so nothing is padded or copied.
 //
 //   batch last    columns are samples. Runs of positions with the same taps go to product.hpp in
-//                 one call: per row of 28 with a padding of 2, those are 2 + 1 + 2.
+//                 one call: per row of 28 with a padding of 2, those are 2 + 1 + 2. Kernels of 3x3
+//                 go to conv_winograd.hpp where that is faster.
 //   batch first   conv_first.hpp
 
 #include <tessera/backends/host/conv_first.hpp>
 #include <tessera/backends/host/conv_places.hpp>
 #include <tessera/backends/host/conv_view.hpp>
+#include <tessera/backends/host/conv_winograd.hpp>
 #include <tessera/backends/host/dense.hpp>
 
 namespace tessera::host {
@@ -122,15 +124,19 @@ void conv_batch_last(const call& c, const conv_view<T>& v) {
 }
 
 template <class T, bool BatchLast>
+void conv_gather(const call& c, const conv_view<T>& v) {
+  if constexpr (!BatchLast) return conv_batch_first(c, v);
+  winograd_pays(v) ? conv_winograd(c, v) : conv_batch_last(c, v);
+}
+
+template <class T, bool BatchLast>
 void conv2d(const call& c) {
-  const auto v = conv_view<T>::forward(c, conv_sizes::of(*c.sizes));
-  BatchLast ? conv_batch_last(c, v) : conv_batch_first(c, v);
+  conv_gather<T, BatchLast>(c, conv_view<T>::forward(c, conv_sizes::of(*c.sizes)));
 }
 
 template <class T, bool BatchLast>
 void conv2d_data_gradient(const call& c) {
-  const auto v = conv_view<T>::backward(c, conv_sizes::of(*c.sizes));
-  BatchLast ? conv_batch_last(c, v) : conv_batch_first(c, v);
+  conv_gather<T, BatchLast>(c, conv_view<T>::backward(c, conv_sizes::of(*c.sizes)));
 }
 
 }  // namespace tessera::host
