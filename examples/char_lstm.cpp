@@ -48,6 +48,7 @@ using job = ts::training<char_lstm<step_characters>, ts::softmax_cross_entropy, 
 using writer = ts::predictor<ts::inference<char_lstm<1>, ts::batch<1>>>;
 
 using mixed = ts::mixed<ts::fp16, ts::skip_tensor>;
+using brain = ts::mixed<ts::bf16, ts::skip_tensor, ts::static_scale<1>>;  // has f32's range
 
 static_assert(job<ts::fp32>::memory.arena_bytes < 10_MiB);
 static_assert(job<mixed>::memory.arena_bytes < 5_MiB);
@@ -175,7 +176,7 @@ int main(int argc, char** argv) {
           }},
          {"--prompt", "TEXT", "what it goes on from",
           [&](const std::string& v) { w.prompt = v; }}});
-    examples::check_job(o, {"fp32", "fp16"}, {"fp16"});
+    examples::check_job(o, {"fp32", "fp16", "bf16"}, {"fp16"});
     const ts::data::text_corpus text = read(o.data);
     if (w.prompt.empty()) w.prompt = text.letters().letter(0);
     static_cast<void>(text.letters().encode(w.prompt));  // refuses it before hours of training
@@ -183,6 +184,8 @@ int main(int argc, char** argv) {
       run<job<mixed>, ts::on<ts::accelerator::ipu_mk1>>(text, samples, o, w);
     } else if (o.precision == "fp16") {
       run<job<mixed>, ts::host_backend>(text, samples, o, w);
+    } else if (o.precision == "bf16") {
+      run<job<brain>, ts::host_backend>(text, samples, o, w);
     } else {
       run<job<ts::fp32>, ts::host_backend>(text, samples, o, w);
     }

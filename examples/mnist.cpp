@@ -84,6 +84,8 @@ void choose(const ts::data::split& digits, const std::string& model, const std::
   }
   if (o.precision == "half")
     return run<job<Network, half>, ts::host_backend>(digits, model, picture, o);
+  if (o.precision == "bf16")
+    return run<job<Network, brain>, ts::host_backend>(digits, model, picture, o);
   if (o.precision == "fp16")
     return run<job<Network, mixed>, ts::host_backend>(digits, model, picture, o);
   return run<job<Network, ts::fp32>, ts::host_backend>(digits, model, picture, o);
@@ -102,7 +104,7 @@ int main(int argc, char** argv) {
                          {"--model", "M", "lenet5, mlp (a multi-layer perceptron)",
                           [&](const std::string& value) { model = value; }}});
     examples::check_choice("--model", model, {"lenet5", "mlp"});
-    examples::check_job(o, {"fp32", "fp16", "half"}, {"fp16", "bf16", "half"});
+    examples::check_job(o, {"fp32", "fp16", "bf16", "half"}, {"fp16", "bf16", "half"});
     const ts::data::split digits =
         o.data.empty() ? ts::data::drawn_digits(std::min<ts::i64>(60000, samples),
                                                 std::min<ts::i64>(10000, samples), 1)

@@ -40,6 +40,7 @@ template <class Precision>
 using job = ts::training<resnet20, ts::softmax_cross_entropy, optimizer, ts::batch<32>, Precision>;
 
 using mixed = ts::mixed<ts::fp16, ts::skip_tensor>;
+using brain = ts::mixed<ts::bf16, ts::skip_tensor, ts::static_scale<1>>;  // has f32's range
 
 static_assert(job<ts::fp32>::memory.arena_bytes < 54_MiB);
 static_assert(job<mixed>::memory.arena_bytes < 27_MiB);
@@ -89,7 +90,7 @@ int main(int argc, char** argv) {
                           [&](const std::string& value) {
                             hold_out = examples::parse_number<ts::i32>("--hold-out", value, 0);
                           }}});
-    examples::check_job(o, {"fp32", "fp16"}, {});
+    examples::check_job(o, {"fp32", "fp16", "bf16"}, {});
     ts::data::split found = o.data.empty()
                                 ? ts::data::drawn_shapes(std::min<ts::i64>(10000, samples),
                                                          std::min<ts::i64>(1000, samples), 1)
@@ -108,6 +109,8 @@ int main(int argc, char** argv) {
                     pictures(found.test, ts::data::imagenet_channels)};
     if (o.precision == "fp16") {
       run<job<mixed>>(data, picture, o);
+    } else if (o.precision == "bf16") {
+      run<job<brain>>(data, picture, o);
     } else {
       run<job<ts::fp32>>(data, picture, o);
     }

@@ -239,3 +239,52 @@ TEST_CASE("a block of 8 x 8 is transposed", "[backends][host]") {
     }
   }
 }
+
+TEST_CASE("pairs of bfloat16 are multiplied and added", "[backends][host]") {
+  bfloat16 a[2 * lanes];
+  bfloat16 b[2 * lanes];
+  for (i32 i = 0; i < 2 * lanes; ++i) {
+    a[i] = to_bfloat16(static_cast<float>(i % 7 - 3) * 0.375f);
+    b[i] = to_bfloat16(static_cast<float>(i % 5 - 2) * 1.5f);
+  }
+  float start[lanes];
+  const vec sum = sample(3, start);
+  const vec x = simd::load_pairs(a, a + lanes);
+  const vec y = simd::load_pairs(b, b + lanes);
+  const lane_values dots(simd::dot_pairs(sum, x, y));
+  for (i32 i = 0; i < lanes; ++i) {
+    const float odd = std::fma(to_float(a[lanes + i]), to_float(b[lanes + i]), start[i]);
+    CHECK(dots[i] == Approx(std::fma(to_float(a[i]), to_float(b[i]), odd)).epsilon(0x1p-22));
+  }
+}
+
+TEST_CASE("pairs are packed from every stride", "[backends][host]") {
+  constexpr i32 most = 37;
+  bfloat16 from[most * most];
+  for (i32 i = 0; i < most * most; ++i) from[i] = bfloat16{static_cast<u16>(i + 1)};
+  float to[(most + 1) / 2 * 48];
+  for (const i32 terms : {1, 2, 15, 16, 33}) {
+    for (const i32 columns : {1, 7, 16, 31}) {
+      struct step_case {
+        i64 term, column;
+      };
+      for (const step_case s : {step_case{most, 1}, step_case{1, most}, step_case{most, 2}}) {
+        if ((terms - 1) * s.term + (columns - 1) * s.column >= most * most) continue;
+        std::fill(std::begin(to), std::end(to), 1.0f);
+        const i32 filled = columns + 3;
+        host::pack_pairs(from, terms, s.term, columns, s.column, to, 48, filled);
+        i32 wrong = 0;
+        for (i32 k = 0; k < terms; k += 2) {
+          for (i32 i = 0; i < filled; ++i) {
+            const auto at = [&](i32 term) {
+              return term < terms && i < columns ? from[term * s.term + i * s.column] : bfloat16{};
+            };
+            wrong += same_bits(to[k / 2 * 48 + i], host::pair_of(at(k), at(k + 1))) ? 0 : 1;
+          }
+        }
+        CAPTURE(terms, columns, s.term, s.column);
+        CHECK(wrong == 0);
+      }
+    }
+  }
+}

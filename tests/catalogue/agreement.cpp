@@ -12,7 +12,7 @@
 //            inverse deviation of up to 4
 // With halves each result is rounded once more, and two sums on either side of a tie become
 // neighbours: 2^-10 of the value. A loop hands such differences from trip to trip: so many times
-// 2^-10 of 1 + |value|. With bfloat16, which the reference and the model have, it is 2^-7.
+// 2^-10 of 1 + |value|. With bfloat16 it is 2^-7.
 
 #include <catalogue/catalogue.hpp>
 

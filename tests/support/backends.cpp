@@ -15,6 +15,7 @@ const std::vector<graph_backend>& backends() {
 
 const std::vector<graph_backend>& bfloat16_backends() {
   static const std::vector<graph_backend> all{
+      {"host", &host::find_kernel, false},
       {"tpu_v2_core", &accelerator::find_kernel<accelerator::tpu_v2_core>, true}};
   return all;
 }

@@ -23,8 +23,8 @@ inline const graph_backend reference_backend{"reference", &reference::find_kerne
 /// four, and small_array, which sums in order on one tile.
 const std::vector<graph_backend>& backends();
 
-/// Those that know bfloat16 beside the reference: the model of a core of a TPU v2, which adds up in
-/// folds.
+/// Those that know bfloat16 beside the reference: the host, and the model of a core of a TPU v2,
+/// which adds up in folds.
 const std::vector<graph_backend>& bfloat16_backends();
 
 /// The layouts of a batch to try on a backend: samples outermost, and innermost where it may be.

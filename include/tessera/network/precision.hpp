@@ -22,8 +22,8 @@ struct fp16 {
   static constexpr element storage = element::f16;
 };
 
-/// 16-bit storage: bfloat16, the range of f32 with 8 bits of precision. The accelerator model and
-/// the reference compute with it; static_scale<1> spares it the loss scaling that binary16 needs.
+/// 16-bit storage: bfloat16, the range of f32 with 8 bits of precision. static_scale<1> spares it
+/// the loss scaling that binary16 needs.
 struct bf16 {
   static constexpr element storage = element::bf16;
 };

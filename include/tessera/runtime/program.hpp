@@ -97,7 +97,7 @@ call_sequence bind(const region_bases& bases) {
   static_assert(!detail::users_kernels_fit<Job>() ||
                     detail::complete<Job, Backend>(detail::kernel_numbers<Job>{}),
                 "this backend lacks a kernel for the job's precision; fp64 runs on the reference "
-                "backend, bf16 there and on the accelerator model");
+                "backend");
   using plan = typename Job::plan;
   std::array<sequence_entry, static_cast<std::size_t>(Job::operation_count)> entries;
   for (i32 i = 0; i < Job::operation_count; ++i) {

@@ -88,14 +88,10 @@ inline __m256 load_eight(const bfloat16* p) {
 }
 #endif
 
-/// to[j * to_step + i] = from[i * from_step + j] for i, j < 8.
-template <class T>
-void transpose_8x8(const T* from, i64 from_step, float* to, i64 to_step) {
 #if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
-  __m256 row[8];
+/// to[j * to_step + i] = row[i][j].
+inline void store_transposed(__m256 (&row)[8], float* to, i64 to_step) {
   __m256 pair[8];
-  TESSERA_UNROLL
-  for (i32 i = 0; i < 8; ++i) row[i] = load_eight(from + i * from_step);
   TESSERA_UNROLL
   for (i32 i = 0; i < 4; ++i) {
     pair[2 * i] = _mm256_unpacklo_ps(row[2 * i], row[2 * i + 1]);
@@ -113,9 +109,39 @@ void transpose_8x8(const T* from, i64 from_step, float* to, i64 to_step) {
     _mm256_storeu_ps(to + i * to_step, _mm256_permute2f128_ps(row[i], row[4 + i], 0x20));
     _mm256_storeu_ps(to + (4 + i) * to_step, _mm256_permute2f128_ps(row[i], row[4 + i], 0x31));
   }
+}
+#endif
+
+/// to[j * to_step + i] = from[i * from_step + j] for i, j < 8.
+template <class T>
+void transpose_8x8(const T* from, i64 from_step, float* to, i64 to_step) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+  __m256 row[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) row[i] = load_eight(from + i * from_step);
+  store_transposed(row, to, to_step);
 #else
   for (i32 i = 0; i < 8; ++i) {
     for (i32 j = 0; j < 8; ++j) to[j * to_step + i] = as_float(from[i * from_step + j]);
+  }
+#endif
+}
+
+/// The same of words of 32 bits: to[j * to_step + i] holds from[i * from_step + 2 j] and its
+/// neighbour.
+inline void transpose_words_8x8(const bfloat16* from, i64 from_step, float* to, i64 to_step) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+  __m256 row[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) {
+    row[i] = _mm256_loadu_ps(reinterpret_cast<const float*>(from + i * from_step));
+  }
+  store_transposed(row, to, to_step);
+#else
+  for (i32 i = 0; i < 8; ++i) {
+    for (i32 j = 0; j < 8; ++j) {
+      std::memcpy(to + j * to_step + i, from + i * from_step + 2 * j, sizeof(float));
+    }
   }
 #endif
 }
