@@ -255,6 +255,28 @@ TEST_CASE("convolutions too deep for a panel of 16-bit weights are the same sums
   }
 }
 
+TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[backends][host]") {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
+    // Samples last; the workspace holds 57,344 floats of rows and 65,536 of weights.
+    const auto check = [&](i32 batch, const conv_sizes& n) {
+      conv_sizes one = n;
+      one.batch = batch;
+      check_conv(one, type);
+    };
+    const conv_sizes wide = sized({0, 26, 5, 40, 4, 0, 0, 3, 4, 1, 1, 1, 1, 1, 1, 1}, 1, 2);
+    check(16, wide);  // positions
+    check(48, wide);
+    const conv_sizes deep = sized({0, 90, 5, 9, 20, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 1, 1);
+    check(16, deep);  // channels of the sum
+    check(48, deep);
+    check(16, sized({0, 20, 4, 4, 370, 0, 0, 2, 5, 1, 1, 1, 2, 1, 1, 1}, 1, 2));  // of the output
+    check(16, sized({0, 150, 4, 40, 17, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 0, 0));
+    check(32, sized({0, 6, 20, 9, 8, 0, 0, 5, 3, 1, 1, 8, 2, 4, 2, 2}, 8, 2));  // many ring rows
+    check(16, sized({0, 3, 70, 70, 2, 0, 0, 3, 3, 1, 1, 2, 2, 33, 33, 1}, 0, 0));
+    check(16, sized({0, 1, 3, 140, 6, 0, 0, 1, 5, 1, 2, 0, 5, 1, 3, 1}, 0, 5));  // many runs
+  }
+}
+
 TEST_CASE("batch sizes of a thousand samples work", "[backends][host]") {
   for (const element type : {element::f32, element::f16, element::bf16}) {
     check_conv(sized({1024, 1, 3, 3, 2, 0, 0, 2, 2, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);

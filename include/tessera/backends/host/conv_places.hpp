@@ -21,6 +21,11 @@ struct tap_range {
   i32 at = 0;
 };
 
+/// Cells [first, last).
+struct cell_range {
+  i32 first, last;
+};
+
 struct conv_axis {
   i32 from;  // extent gathered from
   i32 to;    // extent of the positions
@@ -61,12 +66,12 @@ struct conv_axis {
     return range;
   }
 
-  /// How many positions from `position` on, run_step apart, share its taps.
-  i32 run(i32 position, const tap_range& range) const {
+  /// How many positions from `position` to `last`, run_step apart, share its taps.
+  i32 run(i32 position, const tap_range& range, i32 last) const {
     i32 length = 1;
     if (range.count == 0) return length;
     // Inside, the first tap moves by run_cell until a tap would leave or another one enter.
-    for (i32 next = position + run_step; next < to; next += run_step, ++length) {
+    for (i32 next = position + run_step; next < last; next += run_step, ++length) {
       if (cell(next, range.first) < 0) break;
       if (cell(next, range.first + (range.count - 1) * tap_step) < 0) break;
       if (range.first >= tap_step && cell(next, range.first - tap_step) >= 0) break;
@@ -74,6 +79,28 @@ struct conv_axis {
       if (after < kernel && cell(next, after) >= 0) break;
     }
     return length;
+  }
+
+  /// The cells that the taps of positions [first, last) may meet: a range that holds them all.
+  cell_range cells(i32 first, i32 last) const {
+    const i32 span = (kernel - 1) * dilation;
+    i32 low = backward ? first + pad - span : first * stride - pad;
+    i32 high = backward ? last - 1 + pad : (last - 1) * stride - pad + span;
+    if (backward) {
+      low = low <= 0 ? 0 : (low + stride - 1) / stride;
+      high = high < 0 ? -1 : high / stride;
+    }
+    if (low < 0) low = 0;
+    if (high >= from) high = from - 1;
+    return {low, high < low ? low : high + 1};
+  }
+
+  /// The most cells in a range of so many positions.
+  i32 most_cells(i32 positions) const {
+    const i32 span = (kernel - 1) * dilation;
+    const i32 cells =
+        backward ? (positions - 1 + span) / stride + 1 : (positions - 1) * stride + span + 1;
+    return cells < from ? cells : from;
   }
 
  private:
@@ -97,35 +124,36 @@ struct column_run {
   tap_range taps;
 };
 
-/// All runs of an axis, up to 64 at a time: `next` finds the following ones until there are none.
+/// All runs of the positions [first, last), up to 64 at a time: `next` finds the following ones
+/// until there are none.
 class column_runs {
  public:
   static constexpr i32 most = 64;
 
-  explicit column_runs(const conv_axis& axis) : axis_(axis) {}
+  explicit column_runs(const conv_axis& axis) : column_runs(axis, 0, axis.to) {}
+  column_runs(const conv_axis& axis, i32 first, i32 last)
+      : axis_(axis), first_(first), last_(last), column_(first) {}
 
   column_run all[most];
   i32 count = 0;
 
   bool next() {
-    for (count = 0; count < most && phase_ < axis_.run_step && phase_ < axis_.to;) {
-      if (column_ >= axis_.to) {
-        column_ = ++phase_;
-        continue;
-      }
+    for (count = 0; count < most && phase_ < axis_.run_step && column_ < last_;) {
       column_run& run = all[count++];
       run.column = column_;
       run.taps = axis_.taps(column_);
-      run.positions = axis_.run(column_, run.taps);
+      run.positions = axis_.run(column_, run.taps, last_);
       column_ += run.positions * axis_.run_step;
+      if (column_ >= last_) column_ = first_ + ++phase_;
     }
     return count > 0;
   }
 
  private:
   const conv_axis& axis_;
+  i32 first_, last_;
   i32 phase_ = 0;
-  i32 column_ = 0;
+  i32 column_;
 };
 
 }  // namespace tessera::host

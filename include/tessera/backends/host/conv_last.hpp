@@ -1,0 +1,406 @@
+#pragma once
+
+// conv2d and its data gradient, batch last: samples are the columns of vectors.
+//
+//   x [channel][row][column][sample]           one step of a sum: 14 weights, 2 vectors of samples
+//        | copied once for all output channels        |
+//        v                                            v
+//   ring [row][column][channel][sample]   x   weights [block][tap][channel][14]  ->  y
+//
+// In x the taps of one position lie whole planes apart: powers of two, so that few sets of L1 serve
+// all of them and every vector comes from L2. The ring holds the rows that one row of positions
+// meets, so that the taps of a position are as many runs of neighbours as the kernel has rows, and
+// each row of x is copied once. Taps outside the image are left out of the sums, nothing is padded.
+// The ring, the weights and, for 16-bit sums in several parts, a tile of floats lie in the
+// workspace; what does not fit is taken in pieces: of 32 samples, of positions along a row, of
+// output channels, and at last of the channels of the sum, whose parts are added up in y.
+//
+//   1x1 without borders    the image is one row: no row is too short
+//   few uses of a cell     conv_last_direct.hpp (depthwise)
+//
+// Order of a sum: pieces of channels, then kernel rows, kernel columns, channels; in float, one
+// chain. Rows of positions and blocks of output channels are shared out among threads.
+// Floor: multiply-adds that meet the image at one vector a cycle (Zen 4; two on Zen 5). Packing a
+// vector takes 4 to 6 cycles and serves taps * output channels of them.
+
+#include <tessera/backends/host/conv_last_direct.hpp>
+#include <tessera/backends/host/panel_sum.hpp>
+#include <tessera/backends/host/workspace.hpp>
+
+namespace tessera::host {
+
+/// How a convolution is cut into pieces that fit the workspace.
+struct conv_last_plan {
+  static constexpr i32 samples = panel_vectors * simd::lanes;
+  static constexpr i32 most_slots = 64;
+  static constexpr i32 most_segments = 128;
+  static constexpr i64 weight_floats = workspace::capacity / 2;
+  static constexpr i64 tile_floats = workspace::capacity / 16;
+  static constexpr i64 ring_floats = workspace::capacity - weight_floats - tile_floats;
+
+  bool fits = false;
+  i32 slots = 0;       // rows of the ring
+  i32 depth = 0;       // channels of the sum at a time
+  i32 width = 0;       // positions of a row at a time
+  i32 set_blocks = 0;  // blocks of output channels at a time
+  i32 tile_rows = 0;   // rows of positions whose sums wait in the tile; 0: in y
+
+  template <class T>
+  explicit conv_last_plan(const conv_view<T>& v) {
+    const conv_axis& height = v.height;
+    const i64 taps = v.kernel();
+    slots = height.most_cells(1);
+    if (slots > most_slots || taps > most_segments || taps * v.rows < 16) return;
+    const auto ring_of = [&](i32 positions) {  // for each channel
+      return i64{slots} * v.width.most_cells(positions) * samples;
+    };
+    // Whole rows if they fit, else pieces of 8 positions or more, else parts of the sum.
+    i32 pieces = 1;
+    const auto cut = [&] { width = (v.width.to + pieces - 1) / pieces; };
+    for (cut(); width > 8 && ring_of(width) * v.depth > ring_floats; cut()) ++pieces;
+    if (ring_of(width) * v.depth > ring_floats) {
+      pieces = (v.width.to + 15) / 16;
+      for (cut(); width > 1 && ring_of(width) > ring_floats; cut()) ++pieces;
+    }
+    depth = v.depth;
+    const i64 most_depth = ring_floats / ring_of(width);
+    const i64 weights_depth = weight_floats / (taps * panel_rows);
+    const i64 highest = most_depth < weights_depth ? most_depth : weights_depth;
+    if (highest < 1) return;
+    if (depth > highest) {
+      const i32 parts = static_cast<i32>((depth + highest - 1) / highest);
+      depth = (v.depth + parts - 1) / parts;
+    }
+    i64 blocks = weight_floats / (taps * depth * panel_rows);
+    if (sizeof(T) == 2 && depth < v.depth) {
+      const i64 row = i64{width} * samples * panel_rows;
+      if (row > tile_floats) return;
+      if (blocks > tile_floats / row) blocks = tile_floats / row;
+      tile_rows = static_cast<i32>(tile_floats / (row * blocks));
+    }
+    const i32 all = panel_row_blocks(v.rows).count;
+    set_blocks = blocks < all ? static_cast<i32>(blocks) : all;
+    fits = true;
+  }
+};
+
+/// What one thread computes of a convolution.
+template <class T>
+class conv_last_share {
+ public:
+  conv_last_share(const conv_view<T>& view, const conv_last_plan& plan, i32 share, i32 shares)
+      : v(view),
+        plan_(plan),
+        blocks_(view.rows),
+        share_(share),
+        shares_(shares),
+        weights_(workspace::floats()),
+        tile_(weights_ + conv_last_plan::weight_floats),
+        ring_(tile_ + conv_last_plan::tile_floats) {
+    // Taps of a kernel row in the order of the cells they meet.
+    i32 at = 0;
+    for (i32 phase = 0; phase < v.width.tap_step; ++phase) {
+      i32 count = 0;
+      while (phase + count * v.width.tap_step < v.width.kernel) ++count;
+      for (i32 k = 0; k < count; ++k) {
+        const i32 from = v.width.cell_step > 0 ? k : count - 1 - k;
+        place_[phase + from * v.width.tap_step] = at++;
+      }
+    }
+  }
+
+  void run() {
+    for (group_ = 0; group_ < v.groups; ++group_) {
+      packed_part_ = -1;
+      for (first_block_ = 0; first_block_ < blocks_.count; first_block_ += plan_.set_blocks) {
+        last_block_ = first_block_ + plan_.set_blocks;
+        if (last_block_ > blocks_.count) last_block_ = blocks_.count;
+        packed_part_ = -1;
+        for (sample_ = 0; sample_ < v.batch; sample_ += samples_) {
+          const i32 rest = v.batch - sample_;
+          samples_ = rest < conv_last_plan::samples ? simd::lanes : conv_last_plan::samples;
+          run_slice();
+        }
+      }
+    }
+  }
+
+ private:
+  /// This thread's share of the rows and blocks of a set, for one slice of samples.
+  void run_slice() {
+    const i32 blocks = last_block_ - first_block_;
+    const i32 pieces = (v.width.to + plan_.width - 1) / plan_.width;
+    const i64 items = i64{v.height.to} * blocks;
+    const i64 first = items * pieces * share_ / shares_;
+    const i64 last = items * pieces * (share_ + 1) / shares_;
+    for (i32 piece = 0; piece < pieces; ++piece) {
+      first_ = first - piece * items;
+      last_ = last - piece * items;
+      if (first_ < 0) first_ = 0;
+      if (last_ > items) last_ = items;
+      if (first_ >= last_) continue;
+      column_ = piece * plan_.width;
+      columns_ = v.width.to - column_ < plan_.width ? v.width.to - column_ : plan_.width;
+      cells_ = v.width.cells(column_, column_ + columns_);
+      const i32 last_row = static_cast<i32>((last_ + blocks - 1) / blocks);
+      const i32 step = plan_.tile_rows > 0 ? plan_.tile_rows : last_row;
+      for (i32 row = static_cast<i32>(first_ / blocks); row < last_row; row += step) {
+        run_rows(row, row + step < last_row ? row + step : last_row);
+      }
+    }
+  }
+
+  void run_rows(i32 first_row, i32 last_row) {
+    const i32 parts = (v.depth + plan_.depth - 1) / plan_.depth;
+    for (i32 part = 0; part < parts; ++part) {
+      depth0_ = part * plan_.depth;
+      depth_ = v.depth - depth0_ < plan_.depth ? v.depth - depth0_ : plan_.depth;
+      if (packed_part_ != part) pack_weights();
+      packed_part_ = part;
+      for (i32& row : held_) row = -1;
+      column_runs runs(v.width, column_, column_ + columns_);
+      while (runs.next()) {
+        for (i32 row = first_row; row < last_row; ++row) {
+          const tap_range down = v.height.taps(row);
+          for (i32 k = 0; k < down.count; ++k) pack_row(down.at + k * v.height.cell_step);
+          for (i32 block = first_block_; block < last_block_; ++block) {
+            if (!mine(row, block)) continue;
+            if constexpr (sizeof(T) == 2) {
+              if (plan_.tile_rows > 0) {
+                panel_sum<float> p;
+                p.y = tile_of(block, row, first_row, last_row);
+                p.y_row = i64{last_row - first_row} * columns_ * samples_;
+                sum_row(p, samples_, block, down, runs);
+                continue;
+              }
+            }
+            panel_sum<T> p;
+            p.y_row = v.to_plane() * v.batch;
+            p.y = to(block) + (i64{row} * v.width.to + column_) * v.batch;
+            sum_row(p, v.batch, block, down, runs);
+          }
+        }
+      }
+    }
+    if constexpr (sizeof(T) == 2) {
+      if (plan_.tile_rows > 0) store_tile(first_row, last_row);
+    }
+  }
+
+  /// One row of positions of a block; y is the first of them.
+  template <class Y>
+  void sum_row(panel_sum<Y>& p, i64 y_cell, i32 block, const tap_range& down,
+               const column_runs& runs) const {
+    const i32 height = blocks_.height(block);
+    float start[panel_rows];
+    p.rows = blocks_.rows(block);
+    for (i32 r = 0; r < p.rows; ++r) {
+      start[r] = v.bias == nullptr
+                     ? 0.0f
+                     : simd::as_float(v.bias[i64{group_} * v.rows + blocks_.first(block) + r]);
+    }
+    panel_segment segments[conv_last_plan::most_segments];
+    p.start = start;
+    p.add = depth0_ > 0;
+    p.weight =
+        weights_ + i64{blocks_.first(block) - blocks_.first(first_block_)} * v.kernel() * depth_;
+    p.x = ring_;
+    p.x_step = samples_;
+    p.x_vector = simd::lanes;
+    p.y_vector = simd::lanes;
+    p.segments = segments;
+    const i64 cell = i64{depth_} * samples_;
+    p.x_position = v.width.run_cell * cell;
+    p.y_position = v.width.run_step * y_cell;
+    Y* const y = p.y;
+    for (i32 i = 0; i < runs.count; ++i) {
+      const column_run& run = runs.all[i];
+      p.segment_count = set_segments(segments, height, down, run.taps);
+      p.y = y + (run.column - column_) * y_cell;
+      p.x = ring_;
+      run_positions(p, height, run.positions);
+    }
+  }
+
+  template <class Y>
+  void run_positions(panel_sum<Y> p, i32 height, i32 positions) const {
+    p.positions = positions;
+    if (samples_ > simd::lanes) return run_panel_sum(p, height);
+    // The two vectors are two positions, and the last one may come alone: twice.
+    p.positions = positions / 2;
+    p.x_vector = p.x_position;
+    p.y_vector = p.y_position;
+    p.x_position *= 2;
+    p.y_position *= 2;
+    run_panel_sum(p, height);
+    if (positions % 2 == 0) return;
+    p.x += p.positions * p.x_position;
+    p.y += p.positions * p.y_position;
+    p.positions = 1;
+    p.x_vector = p.y_vector = 0;
+    run_panel_sum(p, height);
+  }
+
+  i32 set_segments(panel_segment* segments, i32 height, const tap_range& down,
+                   const tap_range& across) const {
+    if (across.count == 0) return 0;
+    const conv_axis& w = v.width;
+    const i32 last = across.count - 1;
+    const bool ascends = w.cell_step > 0;
+    const i32 first_tap = ascends ? across.first : across.first + last * w.tap_step;
+    const i32 first_cell = ascends ? across.at : across.at + last * w.cell_step;
+    const i32 step = ascends ? w.cell_step : -w.cell_step;
+    const bool joined = step == 1 || last == 0;
+    const i32 pieces = joined ? 1 : across.count;
+    const i64 length = joined ? i64{across.count} * depth_ : depth_;
+    i32 count = 0;
+    for (i32 k = 0; k < down.count; ++k) {
+      const i64 tap = i64{down.first + k * v.height.tap_step} * w.kernel + place_[first_tap];
+      const i64 slot = (down.at + k * v.height.cell_step) % plan_.slots;
+      const i64 column = slot * (cells_.last - cells_.first) + first_cell - cells_.first;
+      for (i32 j = 0; j < pieces; ++j) {
+        segments[count++] = {(column + i64{j} * step) * depth_ * samples_,
+                             (tap + j) * depth_ * height, length};
+      }
+    }
+    return count;
+  }
+
+  /// Row `row` of x, if the ring does not hold it yet.
+  void pack_row(i32 row) {
+    const i32 slot = row % plan_.slots;
+    if (held_[slot] == row) return;
+    held_[slot] = row;
+    const i32 cells = cells_.last - cells_.first;
+    const i64 step = i64{depth_} * samples_;
+    const T* const from = v.from +
+                          ((i64{group_} * v.depth + depth0_) * v.from_plane() +
+                           i64{row} * v.width.from + cells_.first) *
+                              v.batch +
+                          sample_;
+    float* const to = ring_ + slot * cells * step;
+    for (i32 d = 0; d < depth_; ++d) {
+      const T* x = from + d * v.from_plane() * v.batch;
+      float* y = to + i64{d} * samples_;
+      for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
+        simd::store(y, simd::load(x));
+        if (samples_ > simd::lanes) simd::store(y + simd::lanes, simd::load(x + simd::lanes));
+      }
+    }
+  }
+
+  /// The weights of the set, as floats: [block][tap][channel of the sum][row of the block].
+  void pack_weights() {
+    const i64 taps = v.kernel();
+    float* to = weights_;
+    for (i32 block = first_block_; block < last_block_; ++block) {
+      const i32 height = blocks_.height(block);
+      const i32 rows = blocks_.rows(block);
+      if (rows < height) {
+        std::memset(to, 0, sizeof(float) * static_cast<std::size_t>(taps * depth_ * height));
+      }
+      const T* const from = v.weight + group_ * v.weight_group +
+                            blocks_.first(block) * v.weight_row + depth0_ * v.weight_depth;
+      // Taps lie side by side, and so do those of the next channel or of the next row.
+      const bool channels_next = v.weight_depth == taps;
+      const i32 outer = channels_next ? rows : depth_;
+      const i32 inner = channels_next ? depth_ : rows;
+      const i64 outer_from = channels_next ? v.weight_row : v.weight_depth;
+      const i64 outer_to = channels_next ? 1 : height;
+      const i64 inner_to = channels_next ? height : 1;
+      constexpr i32 most = 2 * conv_last_plan::most_segments;
+      const i32 step = static_cast<i32>(most / taps);
+      for (i32 a = 0; a < outer; ++a) {
+        for (i32 b = 0; b < inner; b += step) {
+          const i32 count = inner - b < step ? inner - b : step;
+          float wide[most];
+          const float* weight = as_floats(from + a * outer_from + b * taps, count * taps, wide);
+          for (i32 i = 0; i < count; ++i) {
+            float* const one = to + a * outer_to + (b + i) * inner_to;
+            for (i32 r = 0; r < v.height.kernel; ++r) {
+              for (i32 s = 0; s < v.width.kernel; ++s) {
+                one[(i64{r} * v.width.kernel + place_[s]) * depth_ * height] = *weight++;
+              }
+            }
+          }
+        }
+      }
+      to += taps * depth_ * height;
+    }
+  }
+
+  static const float* as_floats(const float* from, i64, float*) { return from; }
+  template <class Stored>
+  static const float* as_floats(const Stored* from, i64 n, float* wide) {
+    widen(from, wide, n);
+    return wide;
+  }
+
+  bool mine(i32 row, i32 block) const {
+    const i64 item = i64{row} * (last_block_ - first_block_) + block - first_block_;
+    return item >= first_ && item < last_;
+  }
+
+  T* to(i32 block) const {
+    const i64 row = i64{group_} * v.rows + blocks_.first(block);
+    return v.to + row * v.to_plane() * v.batch + sample_;
+  }
+  /// Sums of a row of positions: [row of the set][row of positions][column][sample].
+  float* tile_of(i32 block, i32 row, i32 first_row, i32 last_row) const {
+    const i64 at = blocks_.first(block) - blocks_.first(first_block_);
+    return tile_ + (at * (last_row - first_row) + row - first_row) * columns_ * samples_;
+  }
+  void store_tile(i32 first_row, i32 last_row) const {
+    for (i32 block = first_block_; block < last_block_; ++block) {
+      for (i32 row = first_row; row < last_row; ++row) {
+        if (!mine(row, block)) continue;
+        const float* const sums = tile_of(block, row, first_row, last_row);
+        for (i32 r = 0; r < blocks_.rows(block); ++r) {
+          const float* x = sums + i64{r} * (last_row - first_row) * columns_ * samples_;
+          T* y = to(block) + ((i64{r} * v.height.to + row) * v.width.to + column_) * v.batch;
+          for (i32 i = 0; i < columns_; ++i, x += samples_, y += v.batch) {
+            for (i32 n = 0; n < samples_; n += simd::lanes) {
+              simd::store(y + n, simd::load(x + n));
+            }
+          }
+        }
+      }
+    }
+  }
+
+  const conv_view<T>& v;
+  const conv_last_plan& plan_;
+  panel_row_blocks blocks_;
+  i32 share_, shares_;
+  float* weights_;
+  float* tile_;
+  float* ring_;
+  i32 place_[conv_last_plan::most_segments];
+  i32 held_[conv_last_plan::most_slots];  // which row of x a slot holds
+  i32 group_ = 0;
+  i32 first_block_ = 0, last_block_ = 0;  // the set
+  i32 sample_ = 0, samples_ = 0;          // the slice
+  i64 first_ = 0, last_ = 0;              // of (row, block), in this piece
+  i32 column_ = 0, columns_ = 0;          // positions of the piece
+  cell_range cells_{};                    // that they meet
+  i32 depth0_ = 0, depth_ = 0;            // channels of the part
+  i32 packed_part_ = -1;
+};
+
+template <class T>
+void conv_batch_last(const call& c, conv_view<T> v) {
+  conv_axis& h = v.height;
+  conv_axis& w = v.width;
+  if (v.kernel() == 1 && h.stride == 1 && w.stride == 1 && h.from == h.to && w.from == w.to &&
+      h.pad == 0 && w.pad == 0) {
+    w.from = w.to = h.from * w.from;
+    h.from = h.to = 1;
+  }
+  const conv_last_plan plan(v);
+  if (!plan.fits) return conv_in_place(c, v);
+  const i32 threads = c.step->threads;
+  parallel_for(threads, threads,
+               [&](i32 share) { conv_last_share<T>(v, plan, share, threads).run(); });
+}
+
+}  // namespace tessera::host
