@@ -97,9 +97,9 @@ template <class Pack, class StoreSums, class StoreBytes>
 void quantized_rows(const quantized_product& p, i64 first, i64 outs, const Pack& pack,
                     const StoreSums& store_sums, const StoreBytes& store_bytes) {
   using namespace simd;
-  alignas(64) i8 panel[panel_rows * (panel_depth + 4)];
-  alignas(64) i32 sums[tile_outs][panel_rows];
-  i32 row_sums[panel_rows];
+  alignas(64) i8 panel[simd::panel_rows * (panel_depth + 4)];
+  alignas(64) i32 sums[tile_outs][simd::panel_rows];
+  i32 row_sums[simd::panel_rows];
   const bool once = p.depth <= panel_depth;
   if (once) pack(i64{0}, p.depth, panel);
   for (i64 tile = 0; tile < outs; tile += tile_outs) {
@@ -111,9 +111,9 @@ void quantized_rows(const quantized_product& p, i64 first, i64 outs, const Pack&
         i8 ones[panel_depth];
         std::memset(ones, 1, static_cast<std::size_t>(count));
         const i32 offset[] = {offset_of_reading(static_cast<i32>(count))};
-        i32 all[1][panel_rows];
+        i32 all[1][simd::panel_rows];
         sum_block<1>(panel, count, ones, 0, offset, false, all);
-        for (i32 r = 0; r < panel_rows; ++r) {
+        for (i32 r = 0; r < simd::panel_rows; ++r) {
           row_sums[r] =
               static_cast<i32>(0u - static_cast<u32>(p.w_zero) * static_cast<u32>(all[0][r]));
         }
@@ -131,7 +131,7 @@ void quantized_rows(const quantized_product& p, i64 first, i64 outs, const Pack&
         sum_block<Outs>(panel, count, weight + o * p.depth, p.depth, offset, k > 0, sums + o);
         if (p.w_zero != 0) {
           for (i32 i = 0; i < Outs; ++i) {
-            for (i32 r = 0; r < panel_rows; ++r) add_wrapping(sums[o + i][r], row_sums[r]);
+            for (i32 r = 0; r < simd::panel_rows; ++r) add_wrapping(sums[o + i][r], row_sums[r]);
           }
         }
         o += Outs;
@@ -145,7 +145,7 @@ void quantized_rows(const quantized_product& p, i64 first, i64 outs, const Pack&
         store_sums(output, sums[o]);
         continue;
       }
-      i8 bytes[panel_rows];
+      i8 bytes[simd::panel_rows];
       p.rescale(output, sums[o], bytes);
       store_bytes(output, bytes);
     }
