@@ -7,6 +7,7 @@
 //                 multiply-adds. Taps of a block are neighbouring input channels, or with fewer
 //                 than 3 of those kernel rows: both meet the same columns, so no border splits a
 //                 block. The sums of a chunk of taps wait in L1 between rows of positions.
+//                 With AVX512-BF16 a lane takes two samples of bfloat16 at a step.
 //   batch first   conv_weight_first.hpp
 
 #include <tessera/backends/host/conv.hpp>
@@ -43,6 +44,21 @@ template <class T, i32 Channels, i32 Taps>
     const T* x[Taps];
     TESSERA_UNROLL
     for (i32 t = 0; t < Taps; ++t) x[t] = k.x + t * k.x_tap + position * k.x_step;
+    if constexpr (in_pairs<T>) {  // of samples, as they lie in memory
+      for (i32 n = 0; n < k.batch; n += 2 * lanes) {
+        const i32 here = k.batch - n;
+        vec gradient[Channels];
+        TESSERA_UNROLL
+        for (i32 o = 0; o < Channels; ++o) gradient[o] = load_neighbours(dy[o] + n, here);
+        TESSERA_UNROLL
+        for (i32 t = 0; t < Taps; ++t) {
+          const vec value = keep(load_neighbours(x[t] + n, here));
+          TESSERA_UNROLL
+          for (i32 o = 0; o < Channels; ++o) sum[o][t] = dot_pairs(sum[o][t], gradient[o], value);
+        }
+      }
+      continue;
+    }
     for (i32 n = 0; n < k.batch; n += lanes) {
       vec gradient[Channels];
       TESSERA_UNROLL
