@@ -16,6 +16,15 @@
 
 namespace tessera::host::simd {
 
+/// Asks for the line of *p, which may be no memory at all.
+inline void prefetch(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#else
+  static_cast<void>(p);
+#endif
+}
+
 inline vec load(const half* p) {
 #if defined(TESSERA_SIMD_AVX512)
   return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
