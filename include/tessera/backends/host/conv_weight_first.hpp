@@ -3,10 +3,49 @@
 // The weight gradient of conv2d, batch first: columns are weights. Cells are gathered so that the
 // taps of one position lie side by side, and positions and samples are the sum (product.hpp).
 
-#include <tessera/backends/host/conv_first.hpp>    // position_block
+#include <tessera/backends/host/conv_view.hpp>
 #include <tessera/backends/host/dense_weight.hpp>  // gradient_sink
+#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/host/product.hpp>
 
 namespace tessera::host {
+
+/// Up to 16 neighbouring positions of a sample, and the cells their taps meet.
+class position_block {
+ public:
+  static constexpr i32 size = 16;
+
+  position_block(const conv_axis& height, const conv_axis& width, i64 first)
+      : height_(height), width_(width) {
+    const i64 all = i64{height.to} * width.to;
+    count = all - first < size ? static_cast<i32>(all - first) : size;
+    for (i32 j = 0; j < count; ++j) {
+      row_[j] = static_cast<i32>((first + j) / width.to);
+      column_[j] = static_cast<i32>((first + j) % width.to);
+    }
+  }
+
+  i32 count;
+
+  /// Where tap (r, s) of every position reads in a plane, -1 outside and past the last position.
+  void cells(i32 tap, i64 (&at)[size]) const {
+    const i32 r = tap / width_.kernel;
+    const i32 s = tap % width_.kernel;
+    for (i32 j = 0; j < size; ++j) {
+      at[j] = -1;
+      if (j >= count) continue;
+      const i32 h = height_.cell(row_[j], r);
+      const i32 w = width_.cell(column_[j], s);
+      if (h >= 0 && w >= 0) at[j] = i64{h} * width_.from + w;
+    }
+  }
+
+ private:
+  const conv_axis& height_;
+  const conv_axis& width_;
+  i32 row_[size] = {};
+  i32 column_[size] = {};
+};
 
 /// Weights [k0, k0 + count) of the output channels [o0, o0 + rows) of a group.
 template <class T>
