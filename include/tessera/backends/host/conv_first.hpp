@@ -59,8 +59,11 @@ struct strip_plan {
     i64 room = workspace::capacity - sum_floats;
     if (weights > 0) {
       const i64 channels = room / 4 / weights;
-      if (part.channels > channels) part.channels = channels < 1 ? 1 : static_cast<i32>(channels);
-      weight_floats = (weights * part.channels + 15) / 16 * 16;
+      if (part.channels > channels) {
+        part.channels = channels < 1 ? 1 : row_blocks(depth, static_cast<i32>(channels)).rows(0);
+      }
+      weight_floats =
+          (weights * part.channels + 15 + 15) / 16 * 16;  // vectors write behind the last
       room -= weight_floats;
     }
     const auto size = [&] { return image_panel(height, width, part).floats(); };
@@ -99,8 +102,9 @@ class first_convolution {
         height_(height),
         width_(width),
         taps_(static_cast<i32>(v.kernel())),
-        plan_(height, width, v.depth,
-              sizeof(T) == 2 ? i64{gathered_product::most_rows} * taps_ : i64{0}) {}
+        panel_rows_(by_row() ? gathered_product::most_rows
+                             : gathered_product::most_rows * (taps_ < 8 ? 8 / taps_ : 1)),
+        plan_(height, width, v.depth, packs() ? i64{panel_rows_} * taps_ : i64{0}) {}
 
   void run(i32 threads) const {
     const row_blocks strip_rows(height_.to, plan_.part.rows);
@@ -123,7 +127,7 @@ class first_convolution {
 
  private:
   void run_strip(i32 image, i32 strip, i32 first_row, i32 last_row) const {
-    float* const sums = workspace::floats();
+    float* sums = workspace::floats();
     float* const weights = sums + strip_plan::sum_floats;
     float* const cells = weights + plan_.weight_floats;
     const row_blocks strip_rows(height_.to, plan_.part.rows);
@@ -136,25 +140,34 @@ class first_convolution {
     part.column0 = strip_columns.first(column_strip);
     part.columns = strip_columns.rows(column_strip);
 
+    const i32 positions = part.rows * part.columns;
+    const bool one_piece = part.channels == v_.depth && part.tap_rows == height_.taps &&
+                           part.tap_columns == width_.taps;
+    // Whole rows of floats are summed up where they are to lie.
+    const bool in_place = sizeof(T) == 4 && one_piece && positions >= simd::lanes && together(part);
     i32 at[strip_plan::most_positions / simd::lanes];
     gathered_term terms[strip_plan::most_terms];
     gathered_product p;
-    p.vectors = (part.rows * part.columns + simd::lanes - 1) / simd::lanes;
+    p.vectors = (positions + simd::lanes - 1) / simd::lanes;
     for (i32 i = 0; i < p.vectors; ++i) at[i] = i * simd::lanes;
+    if (in_place) at[p.vectors - 1] = positions - simd::lanes;  // some positions twice
     p.at = at;
+    p.to = at;
     p.terms = terms;
     p.x = cells;
-    p.sums_row = i64{p.vectors} * simd::lanes;
+    p.sums_row = in_place ? v_.to_plane() : i64{p.vectors} * simd::lanes;
 
     const i32 group = image % v_.groups;
     const T* const from = v_.from + i64{image} * v_.depth * v_.from_plane();
-    const row_blocks all(last_row - first_row,
-                         static_cast<i32>(strip_plan::sum_floats / p.sums_row));
-    const bool one_piece = part.channels == v_.depth && part.tap_rows == height_.taps &&
-                           part.tap_columns == width_.taps;
+    const i64 most_rows = in_place ? last_row - first_row : strip_plan::sum_floats / p.sums_row;
+    const row_blocks all(last_row - first_row, static_cast<i32>(most_rows));
     for (i32 b = 0; b < all.count; ++b) {
       const i32 first = first_row + all.first(b);
       const i32 rows = all.rows(b);
+      T* const to = v_.to + (i64{image} * v_.rows + first) * v_.to_plane();
+      if constexpr (sizeof(T) == 4) {
+        if (in_place) sums = to + i64{part.row0} * part.columns;
+      }
       p.add = false;
       for (i32 r = 0; r < height_.taps; r += plan_.part.tap_rows) {
         part.tap_row0 = r;
@@ -175,17 +188,20 @@ class first_convolution {
         }
       }
       if (!p.add) std::memset(sums, 0, static_cast<std::size_t>(rows * p.sums_row) * sizeof(float));
-      put(sums, p.sums_row, part, v_.to + (i64{image} * v_.rows + first) * v_.to_plane(), rows);
+      if (!in_place) put(sums, p.sums_row, part, to, rows);
     }
   }
 
   static i32 smaller_of(i32 a, i32 b) { return a < b ? a : b; }
 
+  /// Weights of 16 bits are packed as floats, and those of the data gradient next to each other:
+  /// there, one row's are a whole output channel apart.
+  bool packs() const { return sizeof(T) == 2 || !by_row(); }
+  /// An output channel's weights are a row of the sum.
+  bool by_row() const { return v_.weight_depth == taps_; }
+
   /// From channel to channel of the sum, among the weights as they are read.
-  i64 weight_depth() const {
-    if constexpr (sizeof(T) == 4) return v_.weight_depth;
-    return v_.weight_depth == taps_ ? taps_ : i64{gathered_product::most_rows} * taps_;
-  }
+  i64 weight_depth() const { return by_row() ? taps_ : i64{panel_rows_} * taps_; }
 
   void fill_terms(image_panel& panel, const panel_part& part, gathered_product& p,
                   gathered_term* terms) const {
@@ -216,26 +232,34 @@ class first_convolution {
   void add_piece(gathered_product& p, i32 group, i32 first, i32 rows, i32 d, i32 depth, float* sums,
                  float* weights) const {
     const row_blocks blocks(rows, gathered_product::most_rows);
+    const i32 together = panel_rows_ / gathered_product::most_rows;
     float start[gathered_product::most_rows];
     for (i32 b = 0; b < blocks.count; ++b) {
       const i32 row = first + blocks.first(b);
       const i32 count = blocks.rows(b);
       const T* const weight =
           v_.weight + group * v_.weight_group + row * v_.weight_row + d * v_.weight_depth;
-      if constexpr (sizeof(T) == 4) {
-        p.weight = weight;
-        p.weight_row = v_.weight_row;
-      } else {
-        p.weight = weights;
-        p.weight_row = v_.weight_depth == taps_ ? i64{depth} * taps_ : taps_;
-        if (v_.weight_depth == taps_) {
+      if (by_row()) {
+        p.weight_row = sizeof(T) == 4 ? v_.weight_row : i64{depth} * taps_;
+        if constexpr (sizeof(T) == 4) {
+          p.weight = weight;
+        } else {
+          p.weight = weights;
           for (i32 r = 0; r < count; ++r) {
             widen(weight + r * v_.weight_row, weights + r * p.weight_row, p.weight_row);
           }
-        } else {
+        }
+      } else {
+        p.weight_row = taps_;
+        if (b % together == 0) {
+          const i32 end = b + together < blocks.count ? b + together : blocks.count;
+          const i64 length = i64{blocks.first(end) - blocks.first(b)} * taps_;
           for (i32 i = 0; i < depth; ++i) {
-            widen(weight + i * v_.weight_depth, weights + i * weight_depth(), i64{count} * taps_);
+            copy_floats(weight + i * v_.weight_depth, length, weights + i * weight_depth());
           }
+          p.weight = weights;
+        } else {
+          p.weight += i64{blocks.rows(b - 1)} * taps_;
         }
       }
       p.start = nullptr;
@@ -250,12 +274,16 @@ class first_convolution {
     }
   }
 
+  /// Rows of positions follow one another in what is written.
+  bool together(const panel_part& part) const {
+    return part.columns == v_.width.to && width_.to_step == 1 && height_.to_step == 1;
+  }
+
   /// The sums of a strip to where its positions lie.
   void put(const float* sums, i64 sums_row, const panel_part& part, T* to, i32 rows) const {
-    const bool together =
-        part.columns == v_.width.to && width_.to_step == 1 && height_.to_step == 1;
+    const bool one_row = together(part);
     for (i32 r = 0; r < rows; ++r, sums += sums_row, to += v_.to_plane()) {
-      if (together) {
+      if (one_row) {
         narrow(sums, to + i64{part.row0} * part.columns, i64{part.rows} * part.columns);
         continue;
       }
@@ -278,6 +306,7 @@ class first_convolution {
   const conv_view<T>& v_;
   gather_axis height_, width_;
   i32 taps_;
+  i32 panel_rows_;  // rows whose weights are packed together
   strip_plan plan_;
 };
 

@@ -4,7 +4,7 @@
 // vectors that lie wherever a table says.
 //
 //   sums[row][vector] = start[row] + sum over terms of
-//                       weight[row * weight_row + term.weight] * x[at(vector) + term.x ...]
+//                       weight[row * weight_row + term.weight] * x[at[vector] + term.x ...]
 //
 //   operation                 row           vector                              term
 //   conv2d                    out channel   16 positions of a sample            (in channel, tap)
@@ -43,9 +43,10 @@ struct gathered_product {
   i64 weight_period = 0;
   const float* start = nullptr;  // one number a row; null: zeros
   bool add = false;              // onto what sums holds, instead of start
-  const i32* at = nullptr;       // of every vector
+  const i32* at = nullptr;       // of every vector in x
+  const i32* to = nullptr;       // and in sums
   i32 vectors = 0;
-  float* sums = nullptr;  // vectors side by side
+  float* sums = nullptr;
   i64 sums_row = 0;
 
   /// A sum of `count` equal steps of the table.
@@ -62,14 +63,16 @@ template <i32 Rows, i32 Vectors>
   using namespace simd;
   for (i32 block = 0; block < blocks; ++block) {
     const i32 vector = first + block * Vectors;
-    float* const sums = p.sums + i64{vector} * lanes;
+    float* sums[Vectors];
+    TESSERA_UNROLL
+    for (i32 v = 0; v < Vectors; ++v) sums[v] = p.sums + p.to[vector + v];
     vec sum[Rows][Vectors];
     TESSERA_UNROLL
     for (i32 r = 0; r < Rows; ++r) {
       TESSERA_UNROLL
       for (i32 v = 0; v < Vectors; ++v) {
         if (p.add) {
-          sum[r][v] = load(sums + r * p.sums_row + v * lanes);
+          sum[r][v] = load(sums[v] + r * p.sums_row);
         } else {
           sum[r][v] = p.start == nullptr ? zero() : set(p.start[r]);
         }
@@ -105,7 +108,7 @@ template <i32 Rows, i32 Vectors>
     TESSERA_UNROLL
     for (i32 r = 0; r < Rows; ++r) {
       TESSERA_UNROLL
-      for (i32 v = 0; v < Vectors; ++v) store(sums + r * p.sums_row + v * lanes, sum[r][v]);
+      for (i32 v = 0; v < Vectors; ++v) store(sums[v] + r * p.sums_row, sum[r][v]);
     }
   }
 }

@@ -55,35 +55,63 @@ struct gather_axis {
   i32 cell(i32 t) const { return base + t * base_step; }
 };
 
-/// to[j] = row[first + j step] for j < count, 0 outside the row of `width` cells. Writes whole
-/// vectors: up to lanes - 1 numbers behind the last.
-template <class T>
-void copy_cells(const T* row, i32 width, i32 first, i32 step, i32 count, float* to) {
-  using namespace simd;
-  i32 low = 0;
-  i32 high = 0;
-  if (step == 1) {
-    low = first < 0 ? -first : 0;
-    high = width - first;
-  } else {
+/// The cells of a row that positions 0 to count meet: row[first + j step], inside for j in
+/// [low, high).
+struct cell_range {
+  i32 first, step, low, high, count;
+
+  cell_range(i32 first_of, i32 step_of, i32 count_of, i32 width)
+      : first(first_of), step(step_of), count(count_of) {
     low = first < 0 ? (-first + step - 1) / step : 0;
     high = first < width ? (width - first + step - 1) / step : 0;
+    if (high > count) high = count;
+    if (low >= high) low = high = 0;
   }
-  if (high > count) high = count;
-  if (low >= high) low = high = 0;
-  for (i32 j = 0; j < low; j += lanes) store(to + j, zero());
-  const T* const from = row + first;
-  i32 j = low;
-  if (step == 1) {
-    for (; j + lanes <= high; j += lanes) store(to + j, load(from + j));
-    if (j < high) {
-      store(to + j, load_partial(from + j, high - j));
-      j += lanes;
+};
+
+/// Zeros for [0, n), and up to lanes - 1 numbers behind.
+inline void fill_zeros(float* to, i64 n) {
+  for (i64 j = 0; j < n; j += simd::lanes) simd::store(to + j, simd::zero());
+}
+
+/// The cells of `rows` rows, `row_step` apart, one behind the other. Cells outside are 0. Writes
+/// whole vectors: up to lanes - 1 numbers behind the last.
+template <class T>
+[[gnu::noinline]] void copy_cells(const T* row, i64 row_step, i32 rows, cell_range cells,
+                                  float* to) {
+  using namespace simd;
+  if (cells.low == 0 && cells.high == cells.count && cells.step == 1 && row_step == cells.count) {
+    cells.high = cells.count = cells.count * rows;  // one long row
+    rows = 1;
+  }
+  const i32 inside = cells.high - cells.low;
+  const i32 whole = cells.step == 1 ? inside / lanes * lanes : 0;
+  for (i32 i = 0; i < rows; ++i, row += row_step, to += cells.count) {
+    const T* const from = row + cells.first + i64{cells.low} * cells.step;
+    float* const first = to + cells.low;
+    if (cells.low > 0) fill_zeros(to, cells.low);
+    if (cells.high < cells.count) fill_zeros(to + cells.high, cells.count - cells.high);
+    if (cells.step != 1) {
+      for (i32 j = 0; j < inside; ++j) first[j] = as_float(from[i64{j} * cells.step]);
+      continue;
     }
-  } else {
-    for (; j < high; ++j) to[j] = as_float(from[i64{j} * step]);
+    for (i32 j = 0; j < whole; j += lanes) store(first + j, load(from + j));
+    if (whole == inside) continue;
+    if (whole > 0) {  // the last cells again, as a whole vector
+      store(first + inside - lanes, load(from + inside - lanes));
+    } else {
+      store(first, load_partial(from, inside));
+    }
   }
-  for (; j < count; j += lanes) store(to + j, zero());
+}
+
+/// n numbers as floats. May write up to lanes - 1 numbers behind the last.
+template <class T>
+void copy_floats(const T* from, i64 n, float* to) {
+  using namespace simd;
+  i64 i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, load(from + i));
+  if (i < n) store(to + i, load_partial(from + i, static_cast<i32>(n - i)));
 }
 
 /// Which part of a sum over channels and taps a panel has, for a rectangle of positions.
@@ -110,8 +138,9 @@ class image_panel {
       slot_of(height.step == 1 ? 0 : down % height.step);
       if (further > further_) further_ = further;
     }
-    // Rows of vectors, and no whole number of pages: channels would share few sets of the cache.
-    slot_step_ = i64{part.rows + further_} * part.columns;
+    // Room for what vectors write behind the last row, and no whole number of pages: channels would
+    // share few sets of the cache.
+    slot_step_ = i64{part.rows + further_} * part.columns + 15;
     slot_step_ = (slot_step_ + 15) / 16 * 16;
     if (slot_step_ % 512 == 0) slot_step_ += 16;
   }
@@ -132,22 +161,26 @@ class image_panel {
   template <class T>
   void fill(const T* from, i64 plane, float* to) const {
     const i32 rows = part_.rows + further_;
-    for (i32 channel = 0; channel < part_.channels; ++channel, from += plane) {
+    const i64 step = i64{height_.step} * width_.from;
+    for (i32 slot = 0; slot < slots_; ++slot) {
+      // Rows [above, below) of the panel are inside.
+      const i32 h = low_ + phase_[slot] + part_.row0 * height_.step;
+      const cell_range down(h, height_.step, rows, height_.from);
       for (i32 s = 0; s < part_.tap_columns; ++s) {
-        const i32 first = width_.cell(part_.tap_column0 + s) + part_.column0 * width_.step;
-        for (i32 slot = 0; slot < slots_; ++slot, to += slot_step_) {
-          i32 h = low_ + phase_[slot] + part_.row0 * height_.step;
-          float* row = to;
-          for (i32 i = 0; i < rows; ++i, h += height_.step, row += part_.columns) {
-            if (h < 0 || h >= height_.from) {
-              for (i32 j = 0; j < part_.columns; j += simd::lanes) {
-                simd::store(row + j, simd::zero());
-              }
-            } else {
-              copy_cells(from + i64{h} * width_.from, width_.from, first, width_.step,
-                         part_.columns, row);
-            }
+        const cell_range across(width_.cell(part_.tap_column0 + s) + part_.column0 * width_.step,
+                                width_.step, part_.columns, width_.from);
+        const T* row = from + (h + i64{down.low} * height_.step) * width_.from;
+        float* image = to + (i64{s} * slots_ + slot) * slot_step_;
+        for (i32 channel = 0; channel < part_.channels; ++channel) {
+          if (down.low > 0) fill_zeros(image, i64{down.low} * part_.columns);
+          if (down.high < rows) {
+            fill_zeros(image + i64{down.high} * part_.columns,
+                       i64{rows - down.high} * part_.columns);
           }
+          copy_cells(row, step, down.high - down.low, across,
+                     image + i64{down.low} * part_.columns);
+          row += plane;
+          image += channel_step();
         }
       }
     }
