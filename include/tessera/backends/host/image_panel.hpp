@@ -71,7 +71,8 @@ struct cell_range {
 
 /// Zeros for [0, n), and up to lanes - 1 numbers behind.
 inline void fill_zeros(float* to, i64 n) {
-  for (i64 j = 0; j < n; j += simd::lanes) simd::store(to + j, simd::zero());
+  const simd::vec zeros = simd::keep(simd::zero());  // or g++ calls memset for a few numbers
+  for (i64 j = 0; j < n; j += simd::lanes) simd::store(to + j, zeros);
 }
 
 /// The cells of `rows` rows, `row_step` apart, one behind the other. Cells outside are 0. Writes
@@ -138,9 +139,9 @@ class image_panel {
       slot_of(height.step == 1 ? 0 : down % height.step);
       if (further > further_) further_ = further;
     }
-    // Room for what vectors write behind the last row, and no whole number of pages: channels would
+    // Room for a vector of zeros behind the last row, and no whole number of pages: channels would
     // share few sets of the cache.
-    slot_step_ = i64{part.rows + further_} * part.columns + 15;
+    slot_step_ = i64{part.rows + further_} * part.columns + 16;
     slot_step_ = (slot_step_ + 15) / 16 * 16;
     if (slot_step_ % 512 == 0) slot_step_ += 16;
   }
@@ -173,10 +174,8 @@ class image_panel {
         float* image = to + (i64{s} * slots_ + slot) * slot_step_;
         for (i32 channel = 0; channel < part_.channels; ++channel) {
           if (down.low > 0) fill_zeros(image, i64{down.low} * part_.columns);
-          if (down.high < rows) {
-            fill_zeros(image + i64{down.high} * part_.columns,
-                       i64{rows - down.high} * part_.columns);
-          }
+          fill_zeros(image + i64{down.high} * part_.columns,
+                     i64{rows - down.high} * part_.columns + 1);
           copy_cells(row, step, down.high - down.low, across,
                      image + i64{down.low} * part_.columns);
           row += plane;
