@@ -24,8 +24,7 @@
 #include <tessera/backends/host/gathered_product.hpp>
 #include <tessera/backends/host/image_panel.hpp>
 #include <tessera/backends/host/parallel.hpp>
-#include <tessera/backends/host/product.hpp>         // row_blocks
-#include <tessera/backends/host/product_blocks.hpp>  // store_number
+#include <tessera/backends/host/product.hpp>  // row_blocks
 #include <tessera/backends/host/strip_plan.hpp>
 #include <tessera/backends/host/workspace.hpp>
 #include <tessera/core/convert.hpp>
@@ -239,7 +238,7 @@ class first_convolution {
           narrow(from, row, part.columns);
         } else {
           for (i32 j = 0; j < part.columns; ++j) {
-            store_number(row + i64{j} * width_.to_step, from[j]);
+            simd::store_number(row + i64{j} * width_.to_step, from[j]);
           }
         }
       }
