@@ -449,7 +449,7 @@ class first_weight_gradient {
                   i32 columns, float* to) const {
     const i32 h0 = height_.cell(part.tap_row0) + row0 * height_.step;
     const i32 w0 = width_.cell(part.tap_column0) + column0 * width_.step;
-    const cell_range across(w0, 1, columns, v_.n.in_width);
+    const row_cells across(w0, 1, columns, v_.n.in_width);
     const i64 row = i64{columns} * part.padded;
     for (i32 i = 0; i < rows; ++i, to += row) {
       const i32 h = h0 + i;

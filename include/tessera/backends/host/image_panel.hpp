@@ -57,10 +57,10 @@ struct gather_axis {
 
 /// The cells of a row that positions 0 to count meet: row[first + j step], inside for j in
 /// [low, high).
-struct cell_range {
+struct row_cells {
   i32 first, step, low, high, count;
 
-  cell_range(i32 first_of, i32 step_of, i32 count_of, i32 width)
+  row_cells(i32 first_of, i32 step_of, i32 count_of, i32 width)
       : first(first_of), step(step_of), count(count_of) {
     low = first < 0 ? (-first + step - 1) / step : 0;
     high = first < width ? (width - first + step - 1) / step : 0;
@@ -78,7 +78,7 @@ inline void fill_zeros(float* to, i64 n) {
 /// The cells of `rows` rows, `row_step` apart, one behind the other. Cells outside are 0. Writes
 /// whole vectors: up to lanes - 1 numbers behind the last.
 template <class T>
-[[gnu::noinline]] void copy_cells(const T* row, i64 row_step, i32 rows, cell_range cells,
+[[gnu::noinline]] void copy_cells(const T* row, i64 row_step, i32 rows, row_cells cells,
                                   float* to) {
   using namespace simd;
   if (cells.low == 0 && cells.high == cells.count && cells.step == 1 && row_step == cells.count) {
@@ -166,10 +166,10 @@ class image_panel {
     for (i32 slot = 0; slot < slots_; ++slot) {
       // Rows [above, below) of the panel are inside.
       const i32 h = low_ + phase_[slot] + part_.row0 * height_.step;
-      const cell_range down(h, height_.step, rows, height_.from);
+      const row_cells down(h, height_.step, rows, height_.from);
       for (i32 s = 0; s < part_.tap_columns; ++s) {
-        const cell_range across(width_.cell(part_.tap_column0 + s) + part_.column0 * width_.step,
-                                width_.step, part_.columns, width_.from);
+        const row_cells across(width_.cell(part_.tap_column0 + s) + part_.column0 * width_.step,
+                               width_.step, part_.columns, width_.from);
         const T* row = from + (h + i64{down.low} * height_.step) * width_.from;
         float* image = to + (i64{s} * slots_ + slot) * slot_step_;
         for (i32 channel = 0; channel < part_.channels; ++channel) {
