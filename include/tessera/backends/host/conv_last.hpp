@@ -414,13 +414,7 @@ class conv_last_share {
 
 template <class T>
 void conv_batch_last(const call& c, conv_view<T> v) {
-  conv_axis& h = v.height;
-  conv_axis& w = v.width;
-  if (v.kernel() == 1 && h.stride == 1 && w.stride == 1 && h.from == h.to && w.from == w.to &&
-      h.pad == 0 && w.pad == 0) {
-    w.from = w.to = h.from * w.from;
-    h.from = h.to = 1;
-  }
+  join_rows(v.height, v.width);
   const conv_last_plan plan(v);
   if (!plan.fits) return conv_in_place(c, v);
   const i32 threads = c.step->threads;

@@ -11,6 +11,7 @@
 //   batch first   conv_weight_first.hpp
 
 #include <tessera/backends/host/conv.hpp>
+#include <tessera/backends/host/conv_last_weight.hpp>
 #include <tessera/backends/host/conv_weight_first.hpp>
 
 namespace tessera::host {
@@ -238,6 +239,7 @@ void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 chan
 
 template <class T>
 void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+  if (conv_weight_transposed(c, v, sink)) return;
   const i32 out = v.n.group_out();
   const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
   // 4 x 3 or 2 x 6 sums, whichever leaves fewer of 12 registers unused.
