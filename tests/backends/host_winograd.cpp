@@ -1,5 +1,7 @@
 #include <tessera/backends/host/conv.hpp>
+#include <tessera/backends/host/conv_weight.hpp>
 #include <tessera/backends/host/conv_winograd.hpp>
+#include <tessera/backends/host/conv_winograd_weight.hpp>
 
 // Convolutions by Winograd's F(2x2, 3x3), for any shape that it takes and not only where it pays:
 // against sums in double, against the direct form's errors, with infinite inputs, and which of the
@@ -107,6 +109,65 @@ struct winograd_run {
   static std::byte* bytes(std::vector<T>& v) { return reinterpret_cast<std::byte*>(v.data()); }
 };
 
+/// The weight gradient of the same.
+template <class T>
+struct winograd_weight_run {
+  conv_sizes n;
+  std::vector<T> x, dy;
+  std::vector<float> to;
+
+  explicit winograd_weight_run(const conv_sizes& sizes)
+      : n(sizes),
+        x(at(i64{n.batch} * n.in_channels * n.in_height * n.in_width)),
+        dy(at(i64{n.batch} * n.out_channels * n.out_height * n.out_width)),
+        to(at(i64{n.out_channels} * n.group_in() * 9)) {}
+
+  void fill() {
+    std::mt19937 random(8);
+    std::normal_distribution<float> gauss;
+    for (T& number : x) host::store_number(&number, gauss(random));
+    for (T& number : dy) host::store_number(&number, gauss(random));
+  }
+
+  void run(bool winograd, i32 threads = 1) {
+    std::byte* in[8] = {reinterpret_cast<std::byte*>(x.data()),
+                        reinterpret_cast<std::byte*>(dy.data())};
+    signature s;
+    s.batch_last = true;
+    n.write(s);
+    step_values step;
+    step.threads = threads;
+    const call c{in, nullptr, &s, nullptr, &step};
+    host::gradient_sink sink = host::gradient_sink::storing(to.data());
+    const host::conv_weight_view<T> v(c, n);
+    winograd ? host::conv_weight_winograd(c, v, sink) : host::conv_weight_batch_last(c, v, sink);
+  }
+
+  std::vector<bounded_sum> sums() const {
+    std::vector<bounded_sum> wanted(to.size());
+    for (i64 o = 0; o < n.out_channels; ++o) {
+      for (i64 tap = 0; tap < n.group_in() * 9; ++tap) {
+        const i64 channel = o / n.group_out() * n.group_in() + tap / 9;
+        bounded_sum& sum = wanted[at(o * n.group_in() * 9 + tap)];
+        for (i64 p = 0; p < n.out_height; ++p) {
+          for (i64 q = 0; q < n.out_width; ++q) {
+            const i64 h = p + tap % 9 / 3 - n.pad_top;
+            const i64 w = q + tap % 3 - n.pad_left;
+            if (h < 0 || h >= n.in_height || w < 0 || w >= n.in_width) continue;
+            const i64 from = ((channel * n.in_height + h) * n.in_width + w) * n.batch;
+            const i64 gradient = ((o * n.out_height + p) * n.out_width + q) * n.batch;
+            for (i64 s = 0; s < n.batch; ++s) {
+              sum.add(double{host::simd::as_float(x[at(from + s)])} *
+                      host::simd::as_float(dy[at(gradient + s)]));
+            }
+          }
+        }
+      }
+    }
+    return wanted;
+  }
+};
+
 template <class T>
 constexpr element element_of = std::is_same_v<T, float>  ? element::f32
                                : std::is_same_v<T, half> ? element::f16
@@ -126,6 +187,18 @@ void check(const conv_sizes& n) {
     std::fill(one.to.begin(), one.to.end(), T{});
     one.run(true, 3);
     CHECK(std::memcmp(single.data(), one.to.data(), single.size() * sizeof(T)) == 0);
+  }
+  CAPTURE(n.batch, n.in_channels, n.in_height, n.in_width, n.out_channels, n.pad_top, n.groups);
+  winograd_weight_run<T> weight(n);
+  weight.fill();
+  weight.run(true);
+  const numbers got(weight.to.begin(), weight.to.end());
+  const i64 terms = i64{n.batch} * n.out_height * n.out_width;
+  CHECK(excess(got, weight.sums(), terms, element::f32) <= 0);
+  for (const i32 threads : {2, 5}) {
+    const std::vector<float> single = weight.to;
+    weight.run(true, threads);
+    CHECK(std::memcmp(single.data(), weight.to.data(), single.size() * sizeof(float)) == 0);
   }
 }
 
@@ -181,6 +254,25 @@ TEST_CASE("Winograd's convolutions are about as exact as direct ones", "[backend
   }
 }
 
+TEST_CASE("Winograd's weight gradients are about as exact as direct ones", "[backends][host]") {
+  winograd_weight_run<float> one(sized(32, 16, 20, 20, 16));
+  one.fill();
+  const std::vector<bounded_sum> wanted = one.sums();
+  double largest[2] = {};
+  double square[2] = {};
+  for (const bool winograd : {false, true}) {
+    one.run(winograd);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const double error = std::abs(double{one.to[i]} - wanted[i].value);
+      largest[winograd] = std::max(largest[winograd], error);
+      square[winograd] += error * error;
+    }
+  }
+  CAPTURE(largest[1] / largest[0], std::sqrt(square[1] / square[0]));
+  CHECK(largest[1] <= 2 * largest[0]);
+  CHECK(square[1] <= 1.5 * 1.5 * square[0]);
+}
+
 TEST_CASE("infinite inputs reach what depends on them and stay in their tiles",
           "[backends][host]") {
   const float infinity = std::numeric_limits<float>::infinity();
@@ -231,10 +323,22 @@ TEST_CASE("Winograd's form is taken where it saves more than its transforms cost
     CHECK(forward == host::winograd_pays(host::conv_view<half>::forward(c, n)));
     return forward;
   };
+  const auto weight_pays = [](const conv_sizes& n) {
+    signature s;
+    n.write(s);
+    std::byte* none[8] = {};
+    const call c{none, none, &s, nullptr, nullptr};
+    return host::winograd_pays(host::conv_weight_view<float>(c, n));
+  };
+  CHECK(weight_pays(sized(32, 16, 32, 32, 16)));
+  CHECK(weight_pays(sized(16, 512, 7, 7, 512)));
+  CHECK_FALSE(weight_pays(sized(32, 3, 32, 32, 16)));
+  CHECK_FALSE(weight_pays(sized(32, 64, 1, 1, 64)));
+  CHECK_FALSE(weight_pays(sized(20, 64, 8, 8, 64)));
   CHECK(pays(sized(32, 16, 32, 32, 16)));
   CHECK(pays(sized(16, 64, 7, 7, 64)));
   CHECK(pays(sized(16, 512, 4, 4, 512)));
-  CHECK_FALSE(pays(sized(32, 3, 32, 32, 16)));  // few channels
+  CHECK_FALSE(pays(sized(32, 1, 32, 32, 16)));  // few channels
   CHECK_FALSE(pays(sized(32, 64, 3, 3, 64)));   // tiles hang over, padding needs no multiply-adds
   CHECK_FALSE(pays(sized(32, 64, 1, 1, 64)));
   CHECK_FALSE(pays(sized(32, 64, 8, 8, 64, 1, 64)));  // one channel a group

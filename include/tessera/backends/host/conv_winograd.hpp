@@ -18,17 +18,19 @@
 //           a chunk in order, the 9 products of a tile's output last. They depend neither on the
 //           vector width nor on the number of threads, which share out strips of tiles and blocks
 //           of output channels.
-// Errors    against sums in double, beside those of the direct form, which adds 9 products a
-// channel
-//           one by one: the largest error is 0.54 of it at 16 channels, 0.25 at 64, 0.13 at 256,
-//           the root mean square 0.83, 0.56, 0.26 (tests/backends/host_winograd.cpp).
+// Errors    against sums in double, beside those of the direct form, which adds 9 products of each
+//           channel one by one: the largest error is 0.54 of it at 16 channels, 0.25 at 64, 0.13 at
+//           256, the root mean square 0.83, 0.56, 0.26 (tests/backends/host_winograd.cpp).
 // Infinity  and NaN of an input reach all outputs that depend on it, and as NaN the other outputs
 //           of the 2x2 tiles it is an input of; no other tile and no other sample. Numbers in
 //           between are at most 81 times the largest product times the channels: of halves they
 //           never overflow, of floats and bfloat16 only within 2^7 of where direct sums may.
 // Memory    workspace.hpp: Z and V of a strip, U. Where all of U does not fit, a block of 64 output
 //           channels is transformed for each strip, which then is twice as long.
-// Cost      16 multiply-adds, and for every channel of a tile about 75 cycles of transforms.
+// Cost      16 multiply-adds a pair of channels and tile, and transforms that take as long as 60
+// for
+//           each channel. On a Zen 4 of 114 GFLOP/s, so at most 256 counted as direct operations:
+//           16 channels 167, 32 206, 64 222, 256 190, which is 65, 80, 87, 74 %.
 //
 // Source: Lavin, Gray 2015.
 
@@ -128,31 +130,33 @@ struct winograd_axis {
       if (high > low) taps += high - low;
     }
   }
+
+  static bool fits(const conv_axis& axis) {
+    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
+  }
 };
 
 /// True where Winograd's form is the faster one, by counts of multiply-adds of 16 samples.
 ///
-/// The direct form takes one for each pair of channels, position and tap. Winograd's takes 16 for
-/// each pair of channels and tile, and as long as 75 for each channel and tile, and 16 for each
-/// transform of the weights of a pair. Measured on a Zen 4 at 1 to 256 channels, 2x2 to 32x32
-/// outputs and 16 to 64 samples: the form that is chosen is at most 10 % slower than the other one
-/// would be. So it pays from 8 to 16 channels on for images, from 32 on where tiles of odd extents
-/// hang over, and never for images of 3x3.
+/// The direct form takes one for each pair of channels, position and tap, and reaches two thirds of
+/// the machine's rate or more. Winograd's takes 16 for each pair of channels and tile, as long as
+/// 60 for each channel and tile, and 10 for each transform of the weights of a pair. The numbers
+/// fit times measured on a Zen 4 for 3 to 256 channels, 2x2 to 32x32 outputs, 16 and 32 samples:
+/// what they choose takes 6 % longer than the faster form on average. Large images break even at
+/// about 3 channels; 3x3 outputs, whose tiles hang over, hardly ever pay.
 template <class T>
 bool winograd_pays(const conv_view<T>& v) {
-  const auto fits = [](const conv_axis& a) {
-    return a.kernel == 3 && a.stride == 1 && a.dilation == 1;
-  };
-  if (!fits(v.height) || !fits(v.width) || v.batch % 16 != 0) return false;
+  if (!winograd_axis::fits(v.height) || !winograd_axis::fits(v.width)) return false;
+  if (v.batch % 16 != 0) return false;
   const i64 pairs = i64{v.rows} * v.depth;
   const i64 columns = i64{(v.height.to + 1) / 2} * ((v.width.to + 1) / 2) * (v.batch / 16);
   const i64 even = columns + columns % 2;
   const bool stay =
       winograd_cut::all_weights(v.rows, v.depth, v.groups) <= winograd_cut::most_weights;
   const i64 transforms = stay ? 1 : (columns + 7) / 8;
-  const i64 direct = winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) *
-                     pairs / terms_of_step<T>;
-  return direct > even * (16 * pairs + 75 * (v.rows + v.depth)) + transforms * 16 * pairs;
+  const i64 direct =
+      winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) * pairs;
+  return 3 * direct > 2 * (even * (16 * pairs + 60 * (v.rows + v.depth)) + transforms * 10 * pairs);
 }
 
 template <class T>
