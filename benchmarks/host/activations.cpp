@@ -12,7 +12,7 @@
 #include <tessera/ops/ops.hpp>  // name_of
 
 #ifdef TESSERA_WITH_TORCH
-#include <peers/torch_settings.hpp>
+#include <support/process.hpp>
 #include <torch/torch.h>
 #endif
 
@@ -133,7 +133,7 @@ void compare() {
 
 int main([[maybe_unused]] int argc, [[maybe_unused]] char** argv) {
 #ifdef TESSERA_WITH_TORCH
-  peers::tune(argv);
+  bench::tune(argv, 1);
   torch::set_num_threads(1);
 #endif
   std::printf("picoseconds an element, vectors of %d floats\n", host::simd::lanes);

@@ -1,7 +1,7 @@
 #pragma once
 
 // The libtorch peer: PyTorch's C++ interface, used as its documentation shows. What makes it fast
-// is set outside, see peers/torch_settings.hpp.
+// is set outside, see support/process.hpp.
 
 #ifdef TESSERA_WITH_TORCH
 

@@ -35,11 +35,16 @@ inline double now(clock_kind clock) {
 }
 
 /// What is timed: `run` does the work once; `result` hands out a number that depends on all of it,
-/// so that no compiler can leave the work out.
+/// so that no compiler can leave the work out. Work that is done where no compiler can see it, in a
+/// library or through the address of a function, needs none.
 struct contestant {
   std::string name;
   std::function<void()> run;
-  std::function<double()> result;
+  std::function<double()> result = {};
+  // Some of what the last run has computed, the same numbers for all contestants of a case, and how
+  // far they may be from what is expected: tolerance x (1 + |expected|).
+  std::function<std::vector<double>()> values = {};
+  double tolerance = 0;
 };
 
 /// Seconds per run of one contestant, one value a round.
@@ -70,7 +75,7 @@ inline std::vector<double> ratios(const timing& a, const timing& b) {
 
 struct round_options {
   int rounds = 15;
-  double slot_seconds = 0.04;
+  double slot_seconds = 0.02;
   clock_kind clock = clock_kind::wall;
 };
 
@@ -95,7 +100,7 @@ inline std::vector<timing> run_rounds(const std::vector<contestant>& all, const 
     for (std::size_t i = 0; i < all.size(); ++i) {
       const std::size_t which = (i + static_cast<std::size_t>(round)) % all.size();
       timings[which].seconds.push_back(slot(all[which], repeats[which]));
-      timings[which].result = all[which].result();
+      if (all[which].result) timings[which].result = all[which].result();
     }
   }
   return timings;

@@ -2,7 +2,8 @@
 
 // Running a plan: memory, weights, compiled programs, the interpreter.
 //
-// What makes sequences of a network's outputs, and counts their errors, is included by name:
+// A network frame by frame (stream.hpp, weight_store.hpp), and what makes sequences of a network's
+// outputs and counts their errors, are included by name:
 // beam_search.hpp, ctc_decode.hpp, edit_distance.hpp, bleu.hpp.
 
 #include <tessera/runtime/bases.hpp>

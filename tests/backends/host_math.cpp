@@ -1,5 +1,7 @@
 #include <tessera/backends/host/math.hpp>
 
+#include <tessera/backends/host/stream_math.hpp>
+
 #include "host_support.hpp"
 
 // exp, tanh and sigmoid against double precision, over all floats in steps of a prime number of
@@ -89,4 +91,26 @@ TEST_CASE("exp, tanh and sigmoid reach their limits", "[backends][host]") {
   CHECK(first_of(host::sigmoid(simd::set(infinity))) == 1);
   CHECK(first_of(host::sigmoid(simd::set(-infinity))) == 0);
   CHECK(first_of(host::sigmoid(simd::set(0.0f))) == 0.5f);
+}
+
+TEST_CASE("the functions of streams are as exact as they say", "[backends][host]") {
+  // Sigmoids below -86.6 stay where they are.
+  const auto bounded = [](simd::vec x) { return simd::larger(simd::set(-86.0f), x); };
+  const auto wanted_sigmoid = [](double x) { return 1 / (1 + std::exp(-(x < -86 ? -86 : x))); };
+  const auto wanted_tanh = [](double x) { return std::tanh(x); };
+  const simd::mask gates = simd::zero() < simd::set(1.0f);
+  const simd::mask none = simd::set(1.0f) < simd::zero();
+  const auto check = [&]<class Math>(Math, double tanh, double sigmoid, double mixed) {
+    const simd::vec before = simd::set(Math::before_sigmoid);
+    CHECK(worst_error([](simd::vec x) { return Math::tanh(x); }, wanted_tanh) < tanh);
+    CHECK(worst_error([&](simd::vec x) { return Math::sigmoid(bounded(x) * before); },
+                      wanted_sigmoid) < sigmoid);
+    CHECK(worst_error([&](simd::vec x) { return Math::mixed(x, none); }, wanted_tanh) < mixed);
+    CHECK(worst_error([&](simd::vec x) { return Math::mixed(bounded(x) * before, gates); },
+                      wanted_sigmoid) < sigmoid);
+  };
+  check(host::accurate_math{}, 1.9, 2.02, 1.9);
+  check(host::quick_math{}, 2.5, 4.5, 7);
+  CHECK(first_of(host::accurate_math::tanh(simd::set(HUGE_VALF))) == 1);
+  CHECK(first_of(host::accurate_math::sigmoid(simd::set(HUGE_VALF))) == 1);
 }

@@ -84,6 +84,52 @@ void check_dense(const dense_sizes& n, element type) {
   }
 }
 
+/// Matrices that lie in rows or, transposed, in columns; y is summed over samples where `summed`.
+void check_matmul(i32 samples, i32 heads, i32 rows, i32 inner, i32 columns, i32 transposed,
+                  bool summed, element type) {
+  CAPTURE(samples, heads, rows, inner, columns, transposed, summed, name_of(type));
+  matmul_sizes n{samples, heads, rows, inner, columns, {}, {}, {}};
+  const auto lay = [&](i32(&step)[4], i32 height, i32 width, bool turned) {
+    step[0] = heads * height * width, step[1] = height * width;
+    step[2] = turned ? 1 : width, step[3] = turned ? height : 1;
+  };
+  lay(n.a, rows, inner, (transposed & 1) != 0);
+  lay(n.b, inner, columns, (transposed & 2) != 0);
+  lay(n.y, rows, columns, (transposed & 4) != 0);
+  if (summed) n.y[0] = 0;
+  const numbers a = random_numbers(i64{samples} * heads * rows * inner, 1);
+  const numbers b = random_numbers(i64{samples} * heads * inner * columns, 2);
+  std::vector<bounded_sum> y(at(i64{summed ? 1 : samples} * heads * rows * columns));
+  const double scale = 0.25;
+  for (i64 s = 0; s < samples; ++s) {
+    for (i64 h = 0; h < heads; ++h) {
+      for (i64 r = 0; r < rows; ++r) {
+        for (i64 c = 0; c < columns; ++c) {
+          bounded_sum& to = y[at(s * n.y[0] + h * n.y[1] + r * n.y[2] + c * n.y[3])];
+          for (i64 k = 0; k < inner; ++k) {
+            to.add(scale * a[at(s * n.a[0] + h * n.a[1] + r * n.a[2] + k * n.a[3])] *
+                   b[at(s * n.b[0] + h * n.b[1] + k * n.b[2] + c * n.b[3])]);
+          }
+        }
+      }
+    }
+  }
+  std::vector<std::byte> single;
+  for (const i32 threads : {1, 2, 3}) {
+    host_call product(kind::matmul, false);
+    product.step.threads = threads;
+    product.attr.product.scale = static_cast<float>(scale);
+    n.write(product.s);
+    product.in(0, a, type);
+    product.in(1, b, type);
+    product.out(0, static_cast<i64>(y.size()), type);
+    product.run();
+    CHECK(excess(product.result(0), y, n.depth(), type) <= 0);
+    if (threads == 1) single = product.bytes(0);
+    CHECK(product.bytes(0) == single);
+  }
+}
+
 struct conv_case {
   const char* what;
   conv_sizes n;
@@ -212,6 +258,33 @@ TEST_CASE("dense and its gradients are the sums they stand for", "[backends][hos
     check_dense({48, 3, 1500}, type);
     check_dense({300, 30, 7}, type);  // more samples than a tile holds
     check_dense({272, 30, 7}, type);
+    check_dense({100, 300, 40}, type);
+    check_dense({33, 70, 530}, type);
+    check_dense({32, 600, 33}, type);
+    check_dense({9, 37, 129}, type);
+    check_dense({4, 40, 1}, type);
+    check_dense({1, 300, 230}, type);  // enough for several threads
+    check_dense({1, 230, 310}, type);
+    check_dense({3, 250, 100}, type);
+  }
+}
+
+TEST_CASE("matmul multiplies matrices that lie in rows or in columns", "[backends][host]") {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
+    for (i32 transposed = 0; transposed < 8; ++transposed) {
+      for (const bool summed : {false, true}) {
+        check_matmul(2, 2, 5, 7, 9, transposed, summed, type);
+        check_matmul(3, 1, 20, 33, 17, transposed, summed, type);
+        check_matmul(1, 2, 1, 40, 50, transposed, summed, type);
+        check_matmul(1, 1, 70, 19, 1, transposed, summed, type);
+      }
+      check_matmul(1, 1, 70, 300, 75, transposed, false, type);
+      check_matmul(1, 1, 3, 530, 200, transposed, false, type);
+      check_matmul(9, 1, 13, 270, 20, transposed, true, type);
+    }
+    check_matmul(1, 1, 600, 20, 9, 1, false, type);
+    check_matmul(1, 1, 9, 20, 600, 6, false, type);
+    check_matmul(20, 1, 9, 257, 150, 2, true, type);  // more terms than a panel keeps
   }
 }
 
@@ -274,6 +347,10 @@ TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[b
     check(32, sized({0, 6, 20, 9, 8, 0, 0, 5, 3, 1, 1, 8, 2, 4, 2, 2}, 8, 2));  // many ring rows
     check(16, sized({0, 3, 70, 70, 2, 0, 0, 3, 3, 1, 1, 2, 2, 33, 33, 1}, 0, 0));
     check(16, sized({0, 1, 3, 140, 6, 0, 0, 1, 5, 1, 2, 0, 5, 1, 3, 1}, 0, 5));  // many runs
+    // Channels that fill vectors of the weight gradient, and do not fill the last one.
+    check(16, sized({0, 14, 6, 9, 5, 0, 0, 3, 2, 2, 1, 1, 1, 1, 3, 1}, 1, 2));
+    check(48, sized({0, 26, 5, 6, 6, 0, 0, 2, 3, 1, 2, 0, 1, 2, 1, 2}, 1, 1));
+    check(16, sized({0, 66, 3, 3, 3, 0, 0, 2, 2, 1, 1, 0, 1, 1, 1, 1}, 1, 0));
   }
 }
 

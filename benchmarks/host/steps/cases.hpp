@@ -15,19 +15,24 @@ namespace steps {
 
 inline constexpr float timing_rate = 1e-5f;  // keeps the weights where numbers are ordinary
 
+/// How many threads the next contestants use: libtorch's, and ours. Set before a case is made.
+inline int threads = 1;
+
 /// A contestant and how far its loss may be from the first one's after the checked steps.
 struct entry {
   bench::contestant who;
   std::function<void(float)> step;
   double tolerance;
-  double loss = 0;                   // after the checked steps
-  std::shared_ptr<void> keeps = {};  // what the step reads
+  double loss = 0;                                       // after the checked steps
+  std::shared_ptr<void> keeps = {};                      // what the step reads
+  std::function<std::vector<std::byte>()> weights = {};  // of ours: the bits of all
 };
 
 using entries = std::vector<entry>;
 
 entries lenet5_b32();
 entries lenet5_b1();
+entries large_mlp_b100();
 entries large_mlp_b32();
 entries large_mlp_b1();
 entries small_mlp_b32();
@@ -42,6 +47,9 @@ entry make_entry(const std::string& name, std::shared_ptr<Trainer> t, double tol
           [t](float rate) { t->step(rate); },
           tolerance};
 }
+
+/// Whether `e` is one of ours.
+inline bool is_ours(const entry& e) { return e.who.name.starts_with("tessera"); }
 
 // f32 sums in another order, and 16-bit storage: what that changes in a loss after 20 steps.
 inline constexpr double f32_tolerance = 1e-3;
@@ -72,10 +80,15 @@ struct block_sizes {
 entries torch_block(const peers::weight_values& weights, const block_sizes& n, const float* x,
                     const float* targets);
 
-/// Makes libtorch use one thread.
+/// Makes libtorch use `threads` threads.
 void limit_torch();
 
-/// Version and BLAS library, or "not installed".
+/// Version and BLAS library, or that it was not found.
 std::string torch_name();
+
+// dlib's, in a translation unit of its own for the same reason. In -> Hidden -> 10 with ReLU.
+entries dlib_small_mlp(const peers::weight_values& weights, int batch, const float* x,
+                       const int* labels);
+std::string dlib_name();
 
 }  // namespace steps

@@ -64,17 +64,24 @@ class sample_batch {
 template <class Network, int Batch, class Precision, class Backend = ts::host_backend,
           class Loss = ts::softmax_cross_entropy, class Data>
 entry ours(const std::string& name, const Data& data, double tolerance) {
-  auto t =
-      std::make_shared<ts::trainer<job<Network, Batch, Precision, Loss>, Backend>>(ts::seed{1});
+  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision, Loss>, Backend>>(
+      ts::seed{1}, ts::threads{threads});
   t->load(data, data.indices());
-  return make_entry(name, t, tolerance);
+  entry e = make_entry(name, t, tolerance);
+  e.weights = [t] {
+    std::vector<std::byte> all;
+    for (const ts::weight& w : t->weights()) all.insert(all.end(), w.bytes.begin(), w.bytes.end());
+    return all;
+  };
+  return e;
 }
 
 /// The same with what a training loop does beside the step: it copies the batch from rows of f32 to
 /// where the step reads it.
 template <class Network, int Batch, class Precision>
 entry ours_loading(const std::string& name, std::shared_ptr<sample_batch> data, double tolerance) {
-  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>>>(ts::seed{1});
+  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>>>(ts::seed{1},
+                                                                         ts::threads{threads});
   const auto step = [t, data](float rate) {
     t->load(*data, data->indices());
     t->step(rate);

@@ -6,6 +6,7 @@ namespace steps {
 
 using large_mlp = mlp_parts<784, 500, 250>;
 
+entries large_mlp_b100() { return mlp<100, large_mlp>(); }
 entries large_mlp_b32() { return mlp<32, large_mlp>(); }
 entries large_mlp_b1() { return mlp<1, large_mlp>(); }
 

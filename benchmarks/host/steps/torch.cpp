@@ -1,5 +1,6 @@
 // libtorch's contestants, alone because of what its headers cost to compile.
 
+#include <support/results.hpp>
 #include <host/steps/cases.hpp>
 #include <peers/torch.hpp>
 
@@ -62,8 +63,8 @@ entries torch_block(const peers::weight_values& weights, const block_sizes& n, c
 }
 
 void limit_torch() {
-  at::set_num_threads(1);
-  at::set_num_interop_threads(1);
+  at::set_num_threads(threads);
+  if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
 }
 
 std::string torch_name() { return peers::torch_version() + " with " + peers::blas_name(); }
@@ -83,7 +84,7 @@ entries torch_block(const peers::weight_values&, const block_sizes&, const float
   return {};
 }
 void limit_torch() {}
-std::string torch_name() { return "not installed"; }
+std::string torch_name() { return bench::not_installed; }
 
 #endif
 

@@ -18,10 +18,14 @@
 //   1x1 without borders    the image is one row: no row is too short
 //   few uses of a cell     conv_last_direct.hpp (depthwise)
 //
+// With AVX512-BF16 a lane of the ring and a weight are two channels of bfloat16 (simd_pairs.hpp):
+// half the vectors, half the multiply-adds.
+//
 // Order of a sum: pieces of channels, then kernel rows, kernel columns, channels; in float, one
-// chain. Rows of positions and blocks of output channels are shared out among threads.
-// Floor: multiply-adds that meet the image at one vector a cycle (Zen 4; two on Zen 5). Packing a
-// vector takes 4 to 6 cycles and serves taps * output channels of them.
+// chain. Of pairs of channels the second comes first. Rows of positions and blocks of output
+// channels are shared out among threads. Floor: multiply-adds that meet the image at one vector a
+// cycle (Zen 4; two on Zen 5). Packing a vector takes 4 to 6 cycles and serves taps * output
+// channels of them.
 
 #include <tessera/backends/host/conv_last_direct.hpp>
 #include <tessera/backends/host/panel_sum.hpp>
@@ -40,7 +44,7 @@ struct conv_last_plan {
 
   bool fits = false;
   i32 slots = 0;       // rows of the ring
-  i32 depth = 0;       // channels of the sum at a time
+  i32 depth = 0;       // channels of the sum at a time; even, or all, where they go in pairs
   i32 width = 0;       // positions of a row at a time
   i32 set_blocks = 0;  // blocks of output channels at a time
   i32 tile_rows = 0;   // rows of positions whose sums wait in the tile; 0: in y
@@ -51,28 +55,29 @@ struct conv_last_plan {
     const i64 taps = v.kernel();
     slots = height.most_cells(1);
     if (slots > most_slots || taps > most_segments || taps * v.rows < 16) return;
-    const auto ring_of = [&](i32 positions) {  // for each channel
+    const i32 steps = steps_of<T>(v.depth);
+    const auto ring_of = [&](i32 positions) {  // for each step
       return i64{slots} * v.width.most_cells(positions) * samples;
     };
     // Whole rows if they fit, else pieces of 8 positions or more, else parts of the sum.
     i32 pieces = 1;
     const auto cut = [&] { width = (v.width.to + pieces - 1) / pieces; };
-    for (cut(); width > 8 && ring_of(width) * v.depth > ring_floats; cut()) ++pieces;
-    if (ring_of(width) * v.depth > ring_floats) {
+    for (cut(); width > 8 && ring_of(width) * steps > ring_floats; cut()) ++pieces;
+    if (ring_of(width) * steps > ring_floats) {
       pieces = (v.width.to + 15) / 16;
       for (cut(); width > 1 && ring_of(width) > ring_floats; cut()) ++pieces;
     }
-    depth = v.depth;
+    depth = steps;
     const i64 most_depth = ring_floats / ring_of(width);
     const i64 weights_depth = weight_floats / (taps * panel_rows);
     const i64 highest = most_depth < weights_depth ? most_depth : weights_depth;
     if (highest < 1) return;
     if (depth > highest) {
       const i32 parts = static_cast<i32>((depth + highest - 1) / highest);
-      depth = (v.depth + parts - 1) / parts;
+      depth = (steps + parts - 1) / parts;
     }
     i64 blocks = weight_floats / (taps * depth * panel_rows);
-    if (sizeof(T) == 2 && depth < v.depth) {
+    if (sizeof(T) == 2 && depth < steps) {
       const i64 row = i64{width} * samples * panel_rows;
       if (row > tile_floats) return;
       if (blocks > tile_floats / row) blocks = tile_floats / row;
@@ -80,6 +85,7 @@ struct conv_last_plan {
     }
     const i32 all = panel_row_blocks(v.rows).count;
     set_blocks = blocks < all ? static_cast<i32>(blocks) : all;
+    depth = depth < steps ? depth * terms_of_step<T> : v.depth;
     fits = true;
   }
 };
@@ -155,6 +161,7 @@ class conv_last_share {
     for (i32 part = 0; part < parts; ++part) {
       depth0_ = part * plan_.depth;
       depth_ = v.depth - depth0_ < plan_.depth ? v.depth - depth0_ : plan_.depth;
+      steps_ = steps_of<T>(depth_);
       if (packed_part_ != part) pack_weights();
       packed_part_ = part;
       for (i32& row : held_) row = -1;
@@ -203,13 +210,13 @@ class conv_last_share {
     p.start = start;
     p.add = depth0_ > 0;
     p.weight =
-        weights_ + i64{blocks_.first(block) - blocks_.first(first_block_)} * v.kernel() * depth_;
+        weights_ + i64{blocks_.first(block) - blocks_.first(first_block_)} * v.kernel() * steps_;
     p.x = ring_;
     p.x_step = samples_;
     p.x_vector = simd::lanes;
     p.y_vector = simd::lanes;
     p.segments = segments;
-    const i64 cell = i64{depth_} * samples_;
+    const i64 cell = i64{steps_} * samples_;
     p.x_position = v.width.run_cell * cell;
     p.y_position = v.width.run_step * y_cell;
     Y* const y = p.y;
@@ -225,20 +232,20 @@ class conv_last_share {
   template <class Y>
   void run_positions(panel_sum<Y> p, i32 height, i32 positions) const {
     p.positions = positions;
-    if (samples_ > simd::lanes) return run_panel_sum(p, height);
+    if (samples_ > simd::lanes) return run_panel_sum<in_pairs<T>>(p, height);
     // The two vectors are two positions, and the last one may come alone: twice.
     p.positions = positions / 2;
     p.x_vector = p.x_position;
     p.y_vector = p.y_position;
     p.x_position *= 2;
     p.y_position *= 2;
-    run_panel_sum(p, height);
+    run_panel_sum<in_pairs<T>>(p, height);
     if (positions % 2 == 0) return;
     p.x += p.positions * p.x_position;
     p.y += p.positions * p.y_position;
     p.positions = 1;
     p.x_vector = p.y_vector = 0;
-    run_panel_sum(p, height);
+    run_panel_sum<in_pairs<T>>(p, height);
   }
 
   i32 set_segments(panel_segment* segments, i32 height, const tap_range& down,
@@ -252,15 +259,15 @@ class conv_last_share {
     const i32 step = ascends ? w.cell_step : -w.cell_step;
     const bool joined = step == 1 || last == 0;
     const i32 pieces = joined ? 1 : across.count;
-    const i64 length = joined ? i64{across.count} * depth_ : depth_;
+    const i64 length = joined ? i64{across.count} * steps_ : steps_;
     i32 count = 0;
     for (i32 k = 0; k < down.count; ++k) {
       const i64 tap = i64{down.first + k * v.height.tap_step} * w.kernel + place_[first_tap];
       const i64 slot = (down.at + k * v.height.cell_step) % plan_.slots;
       const i64 column = slot * (cells_.last - cells_.first) + first_cell - cells_.first;
       for (i32 j = 0; j < pieces; ++j) {
-        segments[count++] = {(column + i64{j} * step) * depth_ * samples_,
-                             (tap + j) * depth_ * height, length};
+        segments[count++] = {(column + i64{j} * step) * steps_ * samples_,
+                             (tap + j) * steps_ * height, length};
       }
     }
     return count;
@@ -272,16 +279,26 @@ class conv_last_share {
     if (held_[slot] == row) return;
     held_[slot] = row;
     const i32 cells = cells_.last - cells_.first;
-    const i64 step = i64{depth_} * samples_;
+    const i64 step = i64{steps_} * samples_;
+    const i64 plane = v.from_plane() * v.batch;
     const T* const from = v.from +
                           ((i64{group_} * v.depth + depth0_) * v.from_plane() +
                            i64{row} * v.width.from + cells_.first) *
                               v.batch +
                           sample_;
     float* const to = ring_ + slot * cells * step;
-    for (i32 d = 0; d < depth_; ++d) {
-      const T* x = from + d * v.from_plane() * v.batch;
+    for (i32 d = 0; d < steps_; ++d) {
+      const T* x = from + i64{d} * terms_of_step<T> * plane;
       float* y = to + i64{d} * samples_;
+      if constexpr (in_pairs<T>) {
+        const i64 odd = 2 * d + 1 < depth_ ? plane : 0;  // a lonely channel meets weights of 0
+        for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
+          for (i32 n = 0; n < samples_; n += simd::lanes) {
+            simd::store(y + n, simd::load_pairs(x + n, odd == 0 ? nullptr : x + n + odd));
+          }
+        }
+        continue;
+      }
       for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
         simd::store(y, simd::load(x));
         if (samples_ > simd::lanes) simd::store(y + simd::lanes, simd::load(x + simd::lanes));
@@ -289,15 +306,15 @@ class conv_last_share {
     }
   }
 
-  /// The weights of the set, as floats: [block][tap][channel of the sum][row of the block].
+  /// The weights of the set, as floats or pairs: [block][tap][step of the sum][row of the block].
   void pack_weights() {
     const i64 taps = v.kernel();
     float* to = weights_;
     for (i32 block = first_block_; block < last_block_; ++block) {
       const i32 height = blocks_.height(block);
       const i32 rows = blocks_.rows(block);
-      if (rows < height) {
-        std::memset(to, 0, sizeof(float) * static_cast<std::size_t>(taps * depth_ * height));
+      if (rows < height || depth_ % terms_of_step<T> != 0) {
+        std::memset(to, 0, sizeof(float) * static_cast<std::size_t>(taps * steps_ * height));
       }
       const T* const from = v.weight + group_ * v.weight_group +
                             blocks_.first(block) * v.weight_row + depth0_ * v.weight_depth;
@@ -306,34 +323,41 @@ class conv_last_share {
       const i32 outer = channels_next ? rows : depth_;
       const i32 inner = channels_next ? depth_ : rows;
       const i64 outer_from = channels_next ? v.weight_row : v.weight_depth;
-      const i64 outer_to = channels_next ? 1 : height;
-      const i64 inner_to = channels_next ? height : 1;
       constexpr i32 most = 2 * conv_last_plan::most_segments;
       const i32 step = static_cast<i32>(most / taps);
       for (i32 a = 0; a < outer; ++a) {
         for (i32 b = 0; b < inner; b += step) {
           const i32 count = inner - b < step ? inner - b : step;
           float wide[most];
-          const float* weight = as_floats(from + a * outer_from + b * taps, count * taps, wide);
+          const packed* weight = as_packed(from + a * outer_from + b * taps, count * taps, wide);
           for (i32 i = 0; i < count; ++i) {
-            float* const one = to + a * outer_to + (b + i) * inner_to;
+            const i32 d = channels_next ? b + i : a;
+            const i32 row = channels_next ? a : b + i;
+            packed* const one = reinterpret_cast<packed*>(to) + place_of(d, row, height);
             for (i32 r = 0; r < v.height.kernel; ++r) {
               for (i32 s = 0; s < v.width.kernel; ++s) {
-                one[(i64{r} * v.width.kernel + place_[s]) * depth_ * height] = *weight++;
+                one[(i64{r} * v.width.kernel + place_[s]) * steps_ * height * terms_of_step<T>] =
+                    *weight++;
               }
             }
           }
         }
       }
-      to += taps * depth_ * height;
+      to += taps * steps_ * height;
     }
   }
 
-  static const float* as_floats(const float* from, i64, float*) { return from; }
+  /// What weights are packed as: floats, or numbers of pairs.
+  using packed = std::conditional_t<in_pairs<T>, T, float>;
+  static const packed* as_packed(const packed* from, i64, float*) { return from; }
   template <class Stored>
-  static const float* as_floats(const Stored* from, i64 n, float* wide) {
+  static const float* as_packed(const Stored* from, i64 n, float* wide) {
     widen(from, wide, n);
     return wide;
+  }
+  static i64 place_of(i32 channel, i32 row, i32 height) {
+    constexpr i32 terms = terms_of_step<T>;
+    return (i64{channel / terms} * height + row) * terms + channel % terms;
   }
 
   bool mine(i32 row, i32 block) const {
@@ -384,18 +408,13 @@ class conv_last_share {
   i32 column_ = 0, columns_ = 0;          // positions of the piece
   cell_range cells_{};                    // that they meet
   i32 depth0_ = 0, depth_ = 0;            // channels of the part
+  i32 steps_ = 0;                         // that they take
   i32 packed_part_ = -1;
 };
 
 template <class T>
 void conv_batch_last(const call& c, conv_view<T> v) {
-  conv_axis& h = v.height;
-  conv_axis& w = v.width;
-  if (v.kernel() == 1 && h.stride == 1 && w.stride == 1 && h.from == h.to && w.from == w.to &&
-      h.pad == 0 && w.pad == 0) {
-    w.from = w.to = h.from * w.from;
-    h.from = h.to = 1;
-  }
+  join_rows(v.height, v.width);
   const conv_last_plan plan(v);
   if (!plan.fits) return conv_in_place(c, v);
   const i32 threads = c.step->threads;

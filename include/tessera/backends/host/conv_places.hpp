@@ -118,6 +118,16 @@ struct conv_axis {
         run_cell(back ? 1 : stride_of) {}
 };
 
+/// Sees an image as one row where nothing tells its rows apart: no kernel, stride or padding.
+inline void join_rows(conv_axis& height, conv_axis& width) {
+  const auto plain = [](const conv_axis& a) {
+    return a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.from == a.to;
+  };
+  if (!plain(height) || !plain(width)) return;
+  width.from = width.to = height.from * width.from;
+  height.from = height.to = 1;
+}
+
 /// Positions column, column + run_step, ... with the same taps.
 struct column_run {
   i32 column, positions;

@@ -6,11 +6,13 @@
 //                 end. A block of 2 output channels x 6 taps (or 4 x 3) reads 8 (7) vectors for 12
 //                 multiply-adds. Taps of a block are neighbouring input channels, or with fewer
 //                 than 3 of those kernel rows: both meet the same columns, so no border splits a
-//                 block. The sums of a chunk of taps wait in L1 between rows of positions. Kernels
-//                 of 3x3 go to conv_winograd_weight.hpp where that is faster.
+//                 block. The sums of a chunk of taps wait in L1 between rows of positions. With
+//                 AVX512-BF16 a lane takes two samples of bfloat16 at a step. Kernels of 3x3 go to
+//                 conv_winograd_weight.hpp where that is faster.
 //   batch first   conv_weight_first.hpp
 
 #include <tessera/backends/host/conv.hpp>
+#include <tessera/backends/host/conv_last_weight.hpp>
 #include <tessera/backends/host/conv_weight_first.hpp>
 #include <tessera/backends/host/conv_winograd_weight.hpp>
 
@@ -45,6 +47,21 @@ template <class T, i32 Channels, i32 Taps>
     const T* x[Taps];
     TESSERA_UNROLL
     for (i32 t = 0; t < Taps; ++t) x[t] = k.x + t * k.x_tap + position * k.x_step;
+    if constexpr (in_pairs<T>) {  // of samples, as they lie in memory
+      for (i32 n = 0; n < k.batch; n += 2 * lanes) {
+        const i32 here = k.batch - n;
+        vec gradient[Channels];
+        TESSERA_UNROLL
+        for (i32 o = 0; o < Channels; ++o) gradient[o] = load_neighbours(dy[o] + n, here);
+        TESSERA_UNROLL
+        for (i32 t = 0; t < Taps; ++t) {
+          const vec value = keep(load_neighbours(x[t] + n, here));
+          TESSERA_UNROLL
+          for (i32 o = 0; o < Channels; ++o) sum[o][t] = dot_pairs(sum[o][t], gradient[o], value);
+        }
+      }
+      continue;
+    }
     for (i32 n = 0; n < k.batch; n += lanes) {
       vec gradient[Channels];
       TESSERA_UNROLL
@@ -224,6 +241,7 @@ void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 chan
 
 template <class T>
 void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+  if (conv_weight_transposed(c, v, sink)) return;
   const i32 out = v.n.group_out();
   const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
   // 4 x 3 or 2 x 6 sums, whichever leaves fewer of 12 registers unused.

@@ -154,8 +154,8 @@ bool winograd_pays(const conv_view<T>& v) {
   const bool stay =
       winograd_cut::all_weights(v.rows, v.depth, v.groups) <= winograd_cut::most_weights;
   const i64 transforms = stay ? 1 : (columns + 7) / 8;
-  const i64 direct =
-      winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) * pairs;
+  const i64 direct = winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) *
+                     pairs / terms_of_step<T>;
   return 3 * direct > 2 * (even * (16 * pairs + 60 * (v.rows + v.depth)) + transforms * 10 * pairs);
 }
 

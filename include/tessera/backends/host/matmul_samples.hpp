@@ -8,8 +8,8 @@
 // has none, lanes are summed at the end. Sums run in the order of k (of samples, heads and k where
 // they are summed over, lanes last).
 
+#include <tessera/backends/host/gemm_pack.hpp>  // store_number
 #include <tessera/backends/host/matmul_panels.hpp>
-#include <tessera/backends/host/product_blocks.hpp>  // store_number
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <utility>

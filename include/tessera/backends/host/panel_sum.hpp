@@ -15,7 +15,9 @@
 // vectors, so nothing is evicted by its own power of two of a stride, and the prefetchers see one
 // stream a segment. 14 x 2 sums fill 28 of 32 registers (6 x 2 fill 12 of 16): 16 loads for 28
 // multiply-adds, where one load and one multiply-add issue a cycle, or two of both.
-// Accumulated in float, in the order of the segments and of k, one chain a sum.
+// Accumulated in float, in the order of the segments and of k, one chain a sum; where it adds, y is
+// added to the end of the chain. Pairs: a step of k is two terms, of bfloat16 (simd_pairs.hpp),
+// weights and vectors alike.
 // Cost: 7 functions a storage type, 40 ms of compile time each (g++ 12 -O2).
 
 #include <tessera/backends/host/simd.hpp>
@@ -39,11 +41,11 @@ struct panel_sum {
   const float* weight = nullptr;  // [k][height]
   const float* x = nullptr;
   i64 x_step = 0;    // from k to k + 1
-  i64 x_vector = 0;  // from the first vector to the second
+  i64 x_vector = 0;  // from the first vector to the second; 0: the same one twice
   const panel_segment* segments = nullptr;
   i32 segment_count = 0;
   const float* start = nullptr;  // as many as rows
-  bool add = false;              // onto what y holds, instead of start
+  bool add = false;              // to what y holds, instead of to start
   i32 rows = 0;                  // stored: at most the height of the block
   Y* y = nullptr;
   i64 y_row = 0;
@@ -53,7 +55,7 @@ struct panel_sum {
   i64 y_position = 0;
 };
 
-template <class Y, i32 Rows>
+template <bool Pairs, class Y, i32 Rows>
 [[gnu::noinline]] void panel_block(const panel_sum<Y>& p) {
   using namespace simd;
   constexpr i32 vectors = panel_vectors;
@@ -64,9 +66,7 @@ template <class Y, i32 Rows>
     for (i32 r = 0; r < Rows; ++r) {
       TESSERA_UNROLL
       for (i32 v = 0; v < vectors; ++v) {
-        sum[r][v] = r >= p.rows ? zero()
-                    : p.add     ? load(y + r * p.y_row + v * p.y_vector)
-                                : set(p.start[r]);
+        sum[r][v] = p.add || r >= p.rows ? zero() : set(p.start[r]);
       }
     }
     for (i32 s = 0; s < p.segment_count; ++s) {
@@ -82,7 +82,7 @@ template <class Y, i32 Rows>
           // One load for all vectors: g++ would read the weight again for each of them.
           const vec w = keep(set(weight[r]));
           TESSERA_UNROLL
-          for (i32 v = 0; v < vectors; ++v) sum[r][v] = fma(w, values[v], sum[r][v]);
+          for (i32 v = 0; v < vectors; ++v) sum[r][v] = add_product<Pairs>(w, values[v], sum[r][v]);
         }
         weight += Rows;
         x += p.x_step;
@@ -90,32 +90,36 @@ template <class Y, i32 Rows>
     }
     TESSERA_UNROLL
     for (i32 r = 0; r < Rows; ++r) {
-      if (r < p.rows) {
+      if (r >= p.rows) break;
+      Y* const to = y + r * p.y_row;
+      if (p.add) {  // before either is stored: both vectors may be the same one
         TESSERA_UNROLL
-        for (i32 v = 0; v < vectors; ++v) store(y + r * p.y_row + v * p.y_vector, sum[r][v]);
+        for (i32 v = 0; v < vectors; ++v) sum[r][v] = load(to + v * p.y_vector) + sum[r][v];
       }
+      TESSERA_UNROLL
+      for (i32 v = 0; v < vectors; ++v) store(to + v * p.y_vector, sum[r][v]);
     }
   }
 }
 
 /// `height` even, at most panel_rows.
-template <class Y>
+template <bool Pairs = false, class Y>
 void run_panel_sum(const panel_sum<Y>& p, i32 height) {
   switch (height) {
-    case 2: return panel_block<Y, 2>(p);
-    case 4: return panel_block<Y, 4>(p);
+    case 2: return panel_block<Pairs, Y, 2>(p);
+    case 4: return panel_block<Pairs, Y, 4>(p);
     default: break;
   }
   if constexpr (panel_rows > 6) {
     switch (height) {
-      case 8: return panel_block<Y, 8>(p);
-      case 10: return panel_block<Y, 10>(p);
-      case 12: return panel_block<Y, 12>(p);
-      case 14: return panel_block<Y, 14>(p);
+      case 8: return panel_block<Pairs, Y, 8>(p);
+      case 10: return panel_block<Pairs, Y, 10>(p);
+      case 12: return panel_block<Pairs, Y, 12>(p);
+      case 14: return panel_block<Pairs, Y, 14>(p);
       default: break;
     }
   }
-  return panel_block<Y, 6>(p);
+  return panel_block<Pairs, Y, 6>(p);
 }
 
 /// Rows in blocks of even, nearly equal heights; the last one may have a row too many.

@@ -71,6 +71,48 @@ inline void sums(const vec (&x)[8], float* to) {
 #endif
 }
 
+/// As many sums as a vector has lanes: lane j is the sum of the lanes of x[j]. Halves are added
+/// first, then quarters, down to neighbours, whatever j.
+inline vec sums_of_lanes(const vec (&x)[lanes]) {
+#if defined(TESSERA_SIMD_AVX512)
+  __m512 quarters[4];  // j: 4 lanes of each of x[j], x[j + 4], x[j + 8], x[j + 12]
+  TESSERA_UNROLL
+  for (i32 j = 0; j < 4; ++j) {
+    const __m512 a = x[j], b = x[j + 4], c = x[j + 8], d = x[j + 12];
+    const __m512 low = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(0xffff, a, b, 0x44),
+                                     _mm512_maskz_shuffle_f32x4(0xffff, a, b, 0xee));
+    const __m512 high = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(0xffff, c, d, 0x44),
+                                      _mm512_maskz_shuffle_f32x4(0xffff, c, d, 0xee));
+    quarters[j] = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(0xffff, low, high, 0x88),
+                                _mm512_maskz_shuffle_f32x4(0xffff, low, high, 0xdd));
+  }
+  const auto pairs = [](__m512 a, __m512 b) {
+    return _mm512_add_ps(_mm512_maskz_shuffle_ps(0xffff, a, b, 0x44),
+                         _mm512_maskz_shuffle_ps(0xffff, a, b, 0xee));
+  };
+  const __m512 first = pairs(quarters[0], quarters[1]);
+  const __m512 second = pairs(quarters[2], quarters[3]);
+  return _mm512_add_ps(_mm512_maskz_shuffle_ps(0xffff, first, second, 0x88),
+                       _mm512_maskz_shuffle_ps(0xffff, first, second, 0xdd));
+#elif defined(TESSERA_SIMD_AVX2)
+  const auto halves = [&](i32 j) {  // 4 lanes of x[j] and of x[j + 4]
+    return _mm256_add_ps(_mm256_permute2f128_ps(x[j], x[j + 4], 0x20),
+                         _mm256_permute2f128_ps(x[j], x[j + 4], 0x31));
+  };
+  const auto pairs = [](__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+  };
+  const __m256 first = pairs(halves(0), halves(1));
+  const __m256 second = pairs(halves(2), halves(3));
+  return _mm256_add_ps(_mm256_shuffle_ps(first, second, 0x88),
+                       _mm256_shuffle_ps(first, second, 0xdd));
+#else
+  float all[lanes];
+  for (i32 j = 0; j < lanes; ++j) all[j] = sum(x[j]);
+  return load(all);
+#endif
+}
+
 #if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
 inline __m256 load_eight(const float* p) { return _mm256_loadu_ps(p); }
 inline __m256 load_eight(const half* p) {

@@ -16,6 +16,15 @@
 
 namespace tessera::host::simd {
 
+/// Asks for the line of *p, which may be no memory at all.
+inline void prefetch(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#else
+  static_cast<void>(p);
+#endif
+}
+
 inline vec load(const half* p) {
 #if defined(TESSERA_SIMD_AVX512)
   return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -124,15 +133,6 @@ inline void store(bfloat16* p, vec x) {
   float wide[lanes];
   store(wide, x);
   for (i32 i = 0; i < lanes; ++i) p[i] = to_bfloat16(wide[i]);
-#endif
-}
-
-/// Asks for the cache line of p, to be read soon; any address will do.
-inline void prefetch(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p, 0, 2);
-#else
-  static_cast<void>(p);
 #endif
 }
 

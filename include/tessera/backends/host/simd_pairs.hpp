@@ -88,6 +88,18 @@ inline vec load_pairs(const bfloat16* even, const bfloat16* odd, i32 n = lanes) 
 #endif
 }
 
+/// The first n of 2 lanes neighbours as pairs, zeros behind them.
+inline vec load_neighbours(const bfloat16* p, i32 n = 2 * lanes) {
+#if defined(TESSERA_SIMD_AVX512)
+  if (n >= 2 * lanes) return _mm512_loadu_ps(p);
+  return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16((1u << n) - 1, p));
+#else
+  bfloat16 all[2 * lanes] = {};
+  for (i32 i = 0; i < n && i < 2 * lanes; ++i) all[i] = p[i];
+  return load(reinterpret_cast<const float*>(all));
+#endif
+}
+
 }  // namespace simd
 
 /// One pair.

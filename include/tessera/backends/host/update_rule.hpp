@@ -146,10 +146,15 @@ void apply_divided(const update_constants& k, const parameter_block& p, const fl
 
 namespace detail {
 
-/// sgd as vectors see it; Momentum and Nesterov are constants of the loop.
-template <bool Momentum, bool Nesterov>
+/// sgd as vectors see it; Momentum and Nesterov are constants of the loop. Plain: no loss scale,
+/// decay or dampening, whose three operations would take longer than the memory in L1.
+template <bool Momentum, bool Nesterov, bool Plain = false>
 struct sgd_step {
   static constexpr i32 states = Momentum ? 1 : 0;
+
+  static bool serves(const update_constants& k) {
+    return !Plain || (k.inverse_scale == 1 && k.weight_decay == 0 && k.new_share == 1);
+  }
 
   explicit sgd_step(const update_constants& k)
       : scale(k.inverse_scale),
@@ -160,9 +165,9 @@ struct sgd_step {
         new_share(k.new_share) {}
 
   void operator()(simd::vec g, simd::vec& w, simd::vec (&state)[3]) const {
-    g = simd::fma(decay, w, scale * g);
+    if constexpr (!Plain) g = simd::fma(decay, w, scale * g);
     if constexpr (Momentum) {
-      state[0] = simd::fma(old_share, state[0], new_share * g);
+      state[0] = simd::fma(old_share, state[0], Plain ? g : new_share * g);
       g = Nesterov ? simd::fma(momentum, state[0], g) : state[0];
     }
     w = simd::fnma(rate, g, w);
@@ -298,6 +303,8 @@ void choose_update(const update_constants& k, const parameter_block& p, const Gr
   if (p.shorts != nullptr) return update_shorts(k, p, g, at, n);
   if (k.what == optimizer_kind::sgd) {
     if (!k.keeps_velocity) return run_update(sgd_step<false, false>(k), p, g, at, n);
+    using plain = sgd_step<true, false, true>;
+    if (!k.nesterov && plain::serves(k)) return run_update(plain(k), p, g, at, n);
     if (!k.nesterov) return run_update(sgd_step<true, false>(k), p, g, at, n);
     return run_update(sgd_step<true, true>(k), p, g, at, n);
   }

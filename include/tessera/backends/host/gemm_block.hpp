@@ -1,0 +1,301 @@
+#pragma once
+
+// A product of matrices in blocks, by one thread: packed panels and the tiles of gemm_tile.hpp.
+//
+//   columns of y, nc at a time               b: pieces of kc terms of nc columns, packed (L2),
+//     terms, kc at a time                       tile after tile of 2 vectors (a tile in L1)
+//       rows, mc at a time                   a: read where it lies along the terms, else packed
+//         tiles of 8 x 2 vectors
+//
+// Floats with their columns side by side are summed up where y lies; everything else in a buffer of
+// floats that is narrowed, transposed or handed to whoever takes it (the update of a weight) block
+// by block. Where few rows meet b, or it is small, it is read in place. Panels live in `workspace`.
+//
+// Source of the blocking: Goto, van de Geijn 2008.
+
+#include <tessera/backends/host/gemm_pack.hpp>
+#include <tessera/backends/host/gemm_tile.hpp>
+#include <tessera/backends/host/workspace.hpp>
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::host {
+
+/// Where blocks of y go that are not to be stored as they are.
+struct gemm_taker {
+  /// Rows [row, row + rows) and columns [column, column + columns), rows `step` floats apart.
+  void (*take)(void* context, float* sums, i64 step, i32 row, i32 rows, i32 column,
+               i32 columns) = nullptr;
+  void* context = nullptr;
+};
+
+/// What is multiplied.
+template <class T>
+struct gemm_operands {
+  const T* a = nullptr;
+  const T* b = nullptr;
+  const T* bias = nullptr;  // one number a column, or a row
+  bool bias_of_rows = false;
+  T* y = nullptr;
+  gemm_taker taker{};  // in place of y
+  /// Samples are slices: the product of each is rounded to T, then added to the sum, rounded to T.
+  bool slice_by_slice = false;
+  bool one_chain = false;  // every sum: no dot products, whose bits differ
+  matmul_sizes n{};
+  float scale = 1;
+};
+
+/// Sizes of blocks. The panels fill the workspace; a tile of b (kc x 2 vectors) is to stay in an L1
+/// of 32 KiB beside what passes of a.
+struct gemm_block {
+  static constexpr i32 depth = 256;    // kc at most
+  static constexpr i32 columns = 512;  // nc at most
+  static constexpr i32 rows = 512;     // mc at most
+  static constexpr i64 b_floats = 64 * 1024;
+  static constexpr i64 a_floats = 28 * 1024;
+  static constexpr i64 sums_floats = 32 * 1024;
+  static_assert(b_floats + a_floats + sums_floats <= workspace::capacity);
+};
+
+/// Whether b is read where it lies: few rows meet it, or it stays in L1 as it is.
+template <class T>
+bool reads_columns_in_place(const matmul_sizes& n, i32 rows) {
+  if (sizeof(T) != sizeof(float) || n.b[3] != 1) return false;
+  return rows <= 4 * gemm_tile_size::rows || i64{n.inner} * n.b[2] <= 4096 ||
+         n.b[2] <= gemm_tile_size::columns;
+}
+
+/// One thread's part: rows and columns of some matrices.
+template <class T>
+class gemm_part {
+ public:
+  explicit gemm_part(const gemm_operands<T>& p) : p_(p), n_(p.n) {
+    const i32 cuts = (n_.inner + gemm_block::depth - 1) / gemm_block::depth;
+    cuts_ = cuts;
+    depth_ = cuts > 0 ? (n_.inner + cuts - 1) / cuts : 0;
+    pieces_ = cuts * n_.summed_samples() * n_.summed_heads();
+    buffered_ = sizeof(T) != sizeof(float) || p_.taker.take != nullptr || n_.y[3] != 1 ||
+                (p_.slice_by_slice && cuts_ > 1);
+    adds_slices_ = buffered_ && p_.slice_by_slice && (cuts_ > 1 || sizeof(T) != sizeof(float));
+    a_in_place_ = sizeof(T) == sizeof(float) && n_.a[3] == 1;
+  }
+
+  void operator()(i64 sample, i64 head, i32 row, i32 rows, i32 column, i32 columns) {
+    if (rows <= 0 || columns <= 0) return;
+    sample_ = sample;
+    head_ = head;
+    b_in_place_ = reads_columns_in_place<T>(n_, rows);
+    // Where the buffer holds sums of all terms, b is packed anew for every block of rows, unless
+    // all of its terms fit.
+    const bool deep = buffered_ && pieces_ > 1;  // else sums of a block are whole at once
+    constexpr i32 tile = gemm_tile_size::columns;
+    i64 wide = gemm_block::b_floats / (i64{depth_} * (deep ? pieces_ : 1)) / tile * tile;
+    if (wide > 4 * tile) wide = wide / (4 * tile) * (4 * tile);
+    const bool keeps = !deep || wide >= 2 * tile;
+    if (!keeps) wide = 4 * tile;
+    if (wide > gemm_block::columns) wide = gemm_block::columns;
+    const i32 padded = (columns + simd::lanes - 1) / simd::lanes * simd::lanes;
+    if (wide > padded) wide = padded;
+    i64 high = gemm_block::rows;
+    constexpr i32 step = gemm_tile_size::rows;
+    if (!a_in_place_ && gemm_block::a_floats / depth_ < high) high = gemm_block::a_floats / depth_;
+    const i64 room = adds_slices_ ? gemm_block::sums_floats / 2 : gemm_block::sums_floats;
+    if (buffered_ && room / wide < high) high = room / wide;
+    high = high / step * step;
+    for (i32 c = 0; c < columns; c += static_cast<i32>(wide)) {
+      const i32 here = columns - c < wide ? columns - c : static_cast<i32>(wide);
+      block_columns(row, rows, static_cast<i32>(high), column + c, here, deep, keeps);
+    }
+  }
+
+ private:
+  void block_columns(i32 row, i32 rows, i32 high, i32 column, i32 columns, bool deep, bool keeps) {
+    alignas(64) float bias[gemm_block::columns];
+    if (p_.bias != nullptr && !p_.bias_of_rows) copy_floats(p_.bias + column, bias, columns);
+    const i32 together = deep ? high : rows;  // rows that go through all terms
+    for (i32 top = 0; top < rows; top += together) {
+      const i32 bottom = rows - top < together ? rows : top + together;
+      for (i32 piece = 0; piece < pieces_; ++piece) {
+        const i32 cut = piece % cuts_;
+        const i64 h = head_ + piece / cuts_ % n_.summed_heads();
+        const i64 s = sample_ + piece / cuts_ / n_.summed_heads();
+        const i64 k = i64{cut} * depth_;
+        const i32 depth = n_.inner - k < depth_ ? static_cast<i32>(n_.inner - k) : depth_;
+        const T* const a = p_.a + s * n_.a[0] + h * n_.a[1] + k * n_.a[3];
+        const T* const b = p_.b + s * n_.b[0] + h * n_.b[1] + k * n_.b[2] + column * i64{n_.b[3]};
+        float* const panel = panels() + (deep && keeps ? piece * i64{depth_} * padded(columns) : 0);
+        if (top == 0 || !keeps) pack_columns(b, depth, columns, panel);
+        for (i32 r = top; r < bottom; r += high) {
+          const i32 here = bottom - r < high ? bottom - r : high;
+          add_piece(a, b, panel, row + r, here, column, columns, depth, piece,
+                    p_.bias == nullptr || p_.bias_of_rows ? nullptr : bias);
+          if (adds_slices_ && cut + 1 == cuts_) {
+            add_slice(piece + 1 == cuts_, i64{here} * padded(columns));
+          }
+          if (buffered_ && piece + 1 == pieces_) deliver(row + r, here, column, columns);
+        }
+      }
+    }
+  }
+
+  static constexpr i32 padded(i32 columns) {
+    return (columns + simd::lanes - 1) / simd::lanes * simd::lanes;
+  }
+  static float* panels() { return workspace::floats(); }
+  static float* rows_panel() { return workspace::floats() + gemm_block::b_floats; }
+  static float* buffer() {
+    return workspace::floats() + gemm_block::b_floats + gemm_block::a_floats;
+  }
+
+  void pack_columns(const T* b, i32 depth, i32 columns, float* panel) const {
+    constexpr i32 wide = gemm_tile_size::columns;
+    i32 c = 0;
+    if (n_.b[3] == 1 && !b_in_place_) {  // four tiles at a time: rows are read in longer runs
+      for (; c + 4 * wide <= columns; c += 4 * wide) {
+        const T* from = b + c;
+        float* to = panel + i64{c} * depth;
+        const i64 tile = i64{depth} * wide;
+        for (i32 k = 0; k < depth; ++k, from += n_.b[2], to += wide) {
+          TESSERA_UNROLL
+          for (i32 t = 0; t < 4; ++t) {
+            TESSERA_UNROLL
+            for (i32 v = 0; v < gemm_tile_size::vectors; ++v) {
+              simd::store(to + t * tile + v * simd::lanes,
+                          simd::load(from + t * wide + v * simd::lanes));
+            }
+          }
+        }
+      }
+    }
+    for (; c < columns; c += wide) {
+      const i32 here = columns - c < wide ? columns - c : wide;
+      const i32 width = here > simd::lanes ? wide : simd::lanes;
+      if (b_in_place_ && here == width) continue;
+      pack(b + c * i64{n_.b[3]}, depth, n_.b[2], here, n_.b[3], panel + i64{c} * depth, width,
+           width);
+    }
+  }
+
+  void add_piece(const T* a, const T* b, const float* panel, i32 row, i32 rows, i32 column,
+                 i32 columns, i32 depth, i32 piece, const float* column_bias) {
+    constexpr i32 wide = gemm_tile_size::columns;
+    gemm_tile t;
+    const T* const from = a + row * i64{n_.a[2]};
+    if (a_in_place_) {
+      if constexpr (sizeof(T) == sizeof(float)) t.a = from;
+      t.a_row = n_.a[2];
+    } else if (n_.a[3] == 1) {
+      pack(from, rows, n_.a[2], depth, 1, rows_panel(), depth, depth);
+      t.a = rows_panel();
+      t.a_row = depth;
+    } else {
+      pack(from, depth, n_.a[3], rows, n_.a[2], rows_panel(), rows, rows);
+      t.a = rows_panel();
+      t.a_row = 1;
+      t.a_step = rows;
+    }
+    t.depth = depth;
+    t.add = (p_.slice_by_slice ? piece % cuts_ : piece) > 0;
+    t.add_after = p_.slice_by_slice && !adds_slices_ && piece > 0;
+    t.finish = piece + 1 == pieces_ || (piece == 0 && p_.slice_by_slice);  // 0 + the first
+    t.scale = p_.scale;
+    alignas(64) float row_bias[gemm_block::rows];
+    if (t.finish && p_.bias != nullptr && p_.bias_of_rows) {
+      copy_floats(p_.bias + row, row_bias, rows);
+      t.row_bias = row_bias;
+    }
+    float* sums = buffer();
+    t.sums_row = padded(columns);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (!buffered_) {
+        sums = p_.y + sample_ * n_.y[0] + head_ * n_.y[1] + row * i64{n_.y[2]} + column;
+        t.sums_row = n_.y[2];
+      }
+    }
+    for (i32 c = 0; c < columns; c += wide) {
+      const i32 here = columns - c < wide ? columns - c : wide;
+      t.b_step = here > simd::lanes ? wide : simd::lanes;
+      t.b = panel + i64{c} * depth;
+      if constexpr (sizeof(T) == sizeof(float)) {
+        if (b_in_place_ && here == t.b_step) {
+          t.b = b + c;
+          t.b_step = n_.b[2];
+        }
+      }
+      t.sums = sums + c;
+      t.asks_ahead = !buffered_;
+      t.column_bias = column_bias == nullptr ? nullptr : column_bias + c;
+      run_tiles(t, rows, here);
+    }
+  }
+
+  static float* totals() { return buffer() + gemm_block::sums_floats / 2; }
+
+  /// Adds what the buffer holds of a slice to the sum of those before.
+  static void add_slice(bool first, i64 n) {
+    using namespace simd;
+    const auto stored = [](vec x) { return rounded<T>(x); };
+    float* const total = totals();
+    const float* const slice = buffer();
+    for (i64 i = 0; i < n; i += lanes) {
+      const vec sum = first ? zero() : load(total + i);
+      store(total + i, stored(sum + stored(load(slice + i))));
+    }
+  }
+
+  void deliver(i32 row, i32 rows, i32 column, i32 columns) {
+    const i64 step = padded(columns);
+    float* const sums = adds_slices_ ? totals() : buffer();
+    if (p_.taker.take != nullptr) {
+      return p_.taker.take(p_.taker.context, sums, step, row, rows, column, columns);
+    }
+    T* const y =
+        p_.y + sample_ * n_.y[0] + head_ * n_.y[1] + row * i64{n_.y[2]} + column * i64{n_.y[3]};
+    if (n_.y[3] == 1) {
+      for (i32 r = 0; r < rows; ++r) store_row(sums + r * step, y + r * i64{n_.y[2]}, columns);
+      return;
+    }
+    if (n_.y[2] != 1) {
+      for (i32 r = 0; r < rows; ++r) {
+        for (i32 c = 0; c < columns; ++c) {
+          store_number(y + r * i64{n_.y[2]} + c * i64{n_.y[3]}, sums[r * step + c]);
+        }
+      }
+      return;
+    }
+    // Columns lie along y: squares of 8 through a strip of floats.
+    constexpr i32 strip = 64;
+    alignas(64) float turned[8 * strip];
+    for (i32 r = 0; r < rows; r += strip) {
+      const i32 length = rows - r < strip ? rows - r : strip;
+      for (i32 c = 0; c < columns; c += 8) {
+        const i32 width = columns - c < 8 ? columns - c : 8;
+        for (i32 i = 0; i < length; i += 8) {  // the buffer has whole tiles of rows
+          simd::transpose_8x8(sums + (r + i) * step + c, step, turned + i, strip);
+        }
+        for (i32 w = 0; w < width; ++w) {
+          store_row(turned + w * strip, y + (c + w) * i64{n_.y[3]} + r, length);
+        }
+      }
+    }
+  }
+
+  static void store_row(const float* from, T* to, i32 n) {
+    i32 i = 0;
+    for (; i + simd::lanes <= n; i += simd::lanes) simd::store(to + i, simd::load(from + i));
+    if (i < n) simd::store_partial(to + i, simd::load(from + i), n - i);
+  }
+
+  const gemm_operands<T>& p_;
+  const matmul_sizes& n_;
+  i32 cuts_ = 0;    // of one inner sum
+  i32 depth_ = 0;   // of a cut
+  i32 pieces_ = 0;  // of all that is summed
+  bool buffered_ = false;
+  bool adds_slices_ = false;  // in a pass of its own
+  bool a_in_place_ = false;
+  bool b_in_place_ = false;
+  i64 sample_ = 0;
+  i64 head_ = 0;
+};
+
+}  // namespace tessera::host

@@ -1,0 +1,186 @@
+#pragma once
+
+// Products whose terms lie side by side in both operands, as dot products: nothing is packed.
+//
+//   y[s][o] = scale sum over k of x[s][k] w[o][k] + bias[o]
+//
+// Vectors run along k; a tile of outputs x samples of as many dot products as a vector has lanes
+// stays in registers, and is summed across lanes together. What few samples or few outputs want
+// (dense at batch 1, a classifier of 10): there packing costs more than the product, and vectors
+// along outputs would be mostly empty.
+//
+//   lanes   one sample   two or three   more    outputs left over
+//   16      16 x 1       8 x 2          4 x 4   8, 4, 2, 1 x 1; 2 x 8, 1 x 16
+//
+// One sample reads every weight once: it is as fast as these come (1 MiB from L2: 46 of 51
+// GFLOP/s). Each dot product is a chain of fused multiply-adds a lane, in the order of k, then a
+// sum of the lanes in halves, quarters, ...: the same bits in every tile.
+
+#include <tessera/backends/host/gemm_pack.hpp>
+#include <tessera/ops/sizes.hpp>
+
+namespace tessera::host {
+
+/// What dot products work on: rows of w and x lie `w_row` and `x_row` apart.
+template <class T>
+struct dot_operands {
+  const T* w = nullptr;
+  i64 w_row = 0;
+  const T* x = nullptr;
+  i64 x_row = 0;
+  i32 depth = 0;
+  const T* bias = nullptr;  // one number an output
+  T* y = nullptr;
+  i64 y_row = 0;  // outputs lie side by side
+  float scale = 1;
+};
+
+/// Outputs [o, o + Outs) of samples [s, s + lanes / Outs), as far as these are below `outs` and
+/// `samples`: the last ones again in their place.
+template <class T, i32 Outs>
+[[gnu::noinline]] void dot_tile(const dot_operands<T>& p, i32 o, i32 outs, i32 s, i32 samples) {
+  using namespace simd;
+  constexpr i32 height = lanes / Outs;
+  const T* w[Outs];
+  const T* x[height];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < Outs; ++i) w[i] = p.w + (o + i < outs ? o + i : outs - 1) * p.w_row;
+  TESSERA_UNROLL
+  for (i32 i = 0; i < height; ++i) {
+    x[i] = p.x + (s + i < samples ? s + i : samples - 1) * p.x_row;
+  }
+  vec all[lanes];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < lanes; ++i) all[i] = zero();
+  i64 k = 0;
+  for (; k + lanes <= p.depth; k += lanes) {
+    vec of_x[height];
+    TESSERA_UNROLL
+    for (i32 i = 0; i < height; ++i) of_x[i] = keep(load(x[i] + k));  // read once
+    TESSERA_UNROLL
+    for (i32 j = 0; j < Outs; ++j) {
+      const vec of_w = height > 1 ? keep(load(w[j] + k)) : load(w[j] + k);
+      TESSERA_UNROLL
+      for (i32 i = 0; i < height; ++i) all[i * Outs + j] = fma(of_w, of_x[i], all[i * Outs + j]);
+    }
+  }
+  if (k < p.depth) {
+    const i32 rest = static_cast<i32>(p.depth - k);
+    vec of_x[height];
+    TESSERA_UNROLL
+    for (i32 i = 0; i < height; ++i) of_x[i] = load_partial(x[i] + k, rest);
+    TESSERA_UNROLL
+    for (i32 j = 0; j < Outs; ++j) {
+      const vec of_w = load_partial(w[j] + k, rest);
+      TESSERA_UNROLL
+      for (i32 i = 0; i < height; ++i) all[i * Outs + j] = fma(of_w, of_x[i], all[i * Outs + j]);
+    }
+  }
+  const vec sums = sums_of_lanes(all) * set(p.scale);
+  const i32 width = outs - o < Outs ? outs - o : Outs;
+  T* const y = p.y + s * p.y_row + o;
+  if constexpr (Outs == lanes) {
+    if (width == lanes) {
+      store(y, p.bias == nullptr ? sums : sums + load(p.bias + o));
+    } else {
+      store_partial(y, p.bias == nullptr ? sums : sums + load_partial(p.bias + o, width), width);
+    }
+  } else {
+    alignas(64) float dots[2 * lanes];
+    store(dots, sums);
+    const vec bias = p.bias == nullptr ? zero() : load_partial(p.bias + o, width);
+    for (i32 i = 0; i < height && s + i < samples; ++i) {
+      store_partial(y + i * p.y_row, load(dots + i * Outs) + bias, width);
+    }
+  }
+}
+
+/// Dots of `Rows` rows of w, w_row apart, with one sample: lane j is that of row j, zero from Rows
+/// on.
+template <i32 Rows, class T>
+[[gnu::always_inline]] inline simd::vec dots_of_rows(const T* w, i64 w_row, const T* x, i32 depth) {
+  using namespace simd;
+  vec all[lanes];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < lanes; ++i) all[i] = zero();
+  // Four rows to an address: all of them would not fit the registers for addresses.
+  constexpr i32 groups = (Rows + 3) / 4;
+  const T* from[groups];
+  TESSERA_UNROLL
+  for (i32 g = 0; g < groups; ++g) from[g] = w + 4 * g * w_row;
+  i32 k = 0;
+  for (; k + lanes <= depth; k += lanes) {
+    const vec of_x = load(x + k);
+    TESSERA_UNROLL
+    for (i32 i = 0; i < Rows; ++i) {
+      all[i] = fma(load(from[i / 4] + i % 4 * w_row + k), of_x, all[i]);
+    }
+  }
+  if (k < depth) {
+    const i32 rest = depth - k;
+    const vec of_x = load_partial(x + k, rest);
+    TESSERA_UNROLL
+    for (i32 i = 0; i < Rows; ++i) {
+      all[i] = fma(load_partial(from[i / 4] + i % 4 * w_row + k, rest), of_x, all[i]);
+    }
+  }
+  return sums_of_lanes(all);
+}
+
+/// Outputs [o, o + Rows) of one sample.
+template <i32 Rows, class T>
+[[gnu::always_inline]] inline void store_dots(const dot_operands<T>& p, i32 o, i32 rows) {
+  using namespace simd;
+  const vec sums = dots_of_rows<Rows>(p.w + o * p.w_row, p.w_row, p.x, p.depth) * set(p.scale);
+  if (Rows == lanes && rows == lanes) {
+    store(p.y + o, p.bias == nullptr ? sums : sums + load(p.bias + o));
+  } else {
+    store_partial(p.y + o, p.bias == nullptr ? sums : sums + load_partial(p.bias + o, rows), rows);
+  }
+}
+
+/// Outputs [first, last) of one sample.
+template <class T>
+[[gnu::noinline]] void run_dots_of_one(const dot_operands<T>& p, i32 first, i32 last) {
+  i32 o = first;
+  for (; o + simd::lanes <= last; o += simd::lanes) store_dots<simd::lanes>(p, o, simd::lanes);
+  if constexpr (simd::lanes >= 16) {
+    if (o + 8 <= last) store_dots<8>(p, o, 8), o += 8;
+  }
+  if constexpr (simd::lanes >= 8) {
+    if (o + 4 <= last) store_dots<4>(p, o, 4), o += 4;
+  }
+  if (o + 2 <= last) store_dots<2>(p, o, 2), o += 2;
+  if (o < last) store_dots<1>(p, o, 1);
+}
+
+/// Outputs [first, last) of samples [top, bottom) of `outs` and `samples`.
+template <class T>
+void run_dots(const dot_operands<T>& p, i32 top, i32 bottom, i32 first, i32 last) {
+  constexpr i32 lanes = simd::lanes;
+  const i32 samples = bottom - top;
+  if (samples == 1) {
+    dot_operands<T> one = p;
+    one.x += top * p.x_row;
+    one.y += top * p.y_row;
+    return run_dots_of_one(one, first, last);
+  }
+  for (i32 o = first; o < last;) {
+    // Few samples want wide tiles; then the widest of those that the outputs left over fill.
+    i32 wide = lanes > 4 && samples >= 4 ? 4 : lanes / 2;
+    while (wide > last - o && wide > 1 && lanes / wide * 2 <= samples) wide /= 2;
+    for (i32 s = top; s < bottom; s += lanes / wide) {
+      switch (wide) {
+        case 1: dot_tile<T, 1>(p, o, last, s, bottom); break;
+        case 2: dot_tile<T, 2>(p, o, last, s, bottom); break;
+        case 4: dot_tile<T, 4>(p, o, last, s, bottom); break;
+        default:
+          if constexpr (lanes >= 16) dot_tile<T, 8>(p, o, last, s, bottom);
+          break;
+      }
+    }
+    o += wide;
+  }
+}
+
+}  // namespace tessera::host
