@@ -34,59 +34,62 @@
 namespace tessera::host {
 
 /// How a convolution is cut into pieces that fit the workspace.
+///
+/// Of all cuts the one with the least to do beside the multiply-adds of a row of positions: cells
+/// to pack (again for each set of output channels and with the neighbours of each piece), calls,
+/// and sums that are loaded and stored between parts. Cycles of a vector: 5, 30, 8 (Zen 4).
 struct conv_last_plan {
   static constexpr i32 samples = panel_vectors * simd::lanes;
   static constexpr i32 most_slots = 64;
   static constexpr i32 most_segments = 128;
-  static constexpr i64 weight_floats = workspace::capacity / 2;
   static constexpr i64 tile_floats = workspace::capacity / 16;
-  static constexpr i64 ring_floats = workspace::capacity - weight_floats - tile_floats;
 
   bool fits = false;
-  i32 slots = 0;       // rows of the ring
-  i32 depth = 0;       // channels of the sum at a time; even, or all, where they go in pairs
-  i32 width = 0;       // positions of a row at a time
-  i32 set_blocks = 0;  // blocks of output channels at a time
-  i32 tile_rows = 0;   // rows of positions whose sums wait in the tile; 0: in y
+  i32 slots = 0;        // rows of the ring
+  i32 depth = 0;        // channels of the sum at a time; even, or all, where they go in pairs
+  i32 width = 0;        // positions of a row at a time
+  i32 set_blocks = 0;   // blocks of output channels at a time
+  i32 tile_rows = 0;    // rows of positions whose sums wait in the tile; 0: in y
+  i64 ring_floats = 0;  // the tile lies behind the ring, the weights behind the tile
 
   template <class T>
   explicit conv_last_plan(const conv_view<T>& v) {
     const conv_axis& height = v.height;
-    const i64 taps = v.kernel();
+    const i32 taps = static_cast<i32>(v.kernel());
     slots = height.most_cells(1);
-    if (slots > most_slots || taps > most_segments || taps * v.rows < 16) return;
+    if (slots > most_slots || v.kernel() > most_segments || taps * v.rows < 16) return;
     const i32 steps = steps_of<T>(v.depth);
-    const auto ring_of = [&](i32 positions) {  // for each step
-      return i64{slots} * v.width.most_cells(positions) * samples;
-    };
-    // Whole rows if they fit, else pieces of 8 positions or more, else parts of the sum.
-    i32 pieces = 1;
-    const auto cut = [&] { width = (v.width.to + pieces - 1) / pieces; };
-    for (cut(); width > 8 && ring_of(width) * steps > ring_floats; cut()) ++pieces;
-    if (ring_of(width) * steps > ring_floats) {
-      pieces = (v.width.to + 15) / 16;
-      for (cut(); width > 1 && ring_of(width) > ring_floats; cut()) ++pieces;
-    }
-    depth = steps;
-    const i64 most_depth = ring_floats / ring_of(width);
-    const i64 weights_depth = weight_floats / (taps * panel_rows);
-    const i64 highest = most_depth < weights_depth ? most_depth : weights_depth;
-    if (highest < 1) return;
-    if (depth > highest) {
-      const i32 parts = static_cast<i32>((depth + highest - 1) / highest);
-      depth = (steps + parts - 1) / parts;
-    }
-    i64 blocks = weight_floats / (taps * depth * panel_rows);
-    if (sizeof(T) == 2 && depth < steps) {
-      const i64 row = i64{width} * samples * panel_rows;
-      if (row > tile_floats) return;
-      if (blocks > tile_floats / row) blocks = tile_floats / row;
-      tile_rows = static_cast<i32>(tile_floats / (row * blocks));
-    }
     const i32 all = panel_row_blocks(v.rows).count;
-    set_blocks = blocks < all ? static_cast<i32>(blocks) : all;
+    const float new_rows = static_cast<float>(height.from) / static_cast<float>(height.to);
+    float least = 0;
+    for (i32 parts = 1; parts < 2 * steps; parts += (parts + 1) / 2) {
+      for (i32 pieces = 1; pieces < 2 * v.width.to; pieces += (pieces + 1) / 2) {
+        const i32 positions = (v.width.to + pieces - 1) / pieces;
+        const i32 part = (steps + parts - 1) / parts;
+        const i32 cells = v.width.most_cells(positions);
+        const i64 ring = (i64{slots} * cells * samples * part + 15) / 16 * 16;
+        const bool tiled = sizeof(T) == 2 && part < steps;
+        i64 blocks = (workspace::capacity - ring - tile_floats) / (i64{taps} * part * panel_rows);
+        const i64 row = i64{positions} * samples * panel_rows;
+        if (tiled && blocks > tile_floats / row) blocks = tile_floats / row;
+        if (blocks < 1) continue;
+        const i32 sets = blocks < all ? static_cast<i32>((all + blocks - 1) / blocks) : 1;
+        const float packed = static_cast<float>(i64{sets} * steps * pieces * cells);
+        const float calls = static_cast<float>(i64{parts} * all * pieces);
+        const float added = static_cast<float>(i64{parts - 1} * v.rows * v.width.to);
+        const float cost = 5 * new_rows * packed + 30 * calls + 8 * added;
+        if (fits && cost >= least) continue;
+        fits = true;
+        least = cost;
+        depth = part;
+        width = positions;
+        set_blocks = (all + sets - 1) / sets;
+        tile_rows = tiled ? static_cast<i32>(tile_floats / (row * set_blocks)) : 0;
+        ring_floats = ring;
+        if (parts == 1 && pieces == 1 && sets == 1) parts = 2 * steps, pieces = 2 * v.width.to;
+      }
+    }
     depth = depth < steps ? depth * terms_of_step<T> : v.depth;
-    fits = true;
   }
 };
 
@@ -100,9 +103,9 @@ class conv_last_share {
         blocks_(view.rows),
         share_(share),
         shares_(shares),
-        weights_(workspace::floats()),
-        tile_(weights_ + conv_last_plan::weight_floats),
-        ring_(tile_ + conv_last_plan::tile_floats) {
+        ring_(workspace::floats()),
+        tile_(ring_ + plan.ring_floats),
+        weights_(tile_ + conv_last_plan::tile_floats) {
     // Taps of a kernel row in the order of the cells they meet.
     i32 at = 0;
     for (i32 phase = 0; phase < v.width.tap_step; ++phase) {
@@ -117,15 +120,20 @@ class conv_last_share {
 
   void run() {
     for (group_ = 0; group_ < v.groups; ++group_) {
-      packed_part_ = -1;
       for (first_block_ = 0; first_block_ < blocks_.count; first_block_ += plan_.set_blocks) {
         last_block_ = first_block_ + plan_.set_blocks;
         if (last_block_ > blocks_.count) last_block_ = blocks_.count;
-        packed_part_ = -1;
-        for (sample_ = 0; sample_ < v.batch; sample_ += samples_) {
-          const i32 rest = v.batch - sample_;
-          samples_ = rest < conv_last_plan::samples ? simd::lanes : conv_last_plan::samples;
-          run_slice();
+        // Parts of a sum that waits in y come one after the other, those of a tile row by row.
+        const i32 parts = (v.depth + plan_.depth - 1) / plan_.depth;
+        const i32 step = plan_.tile_rows > 0 ? parts : 1;
+        for (first_part_ = 0; first_part_ < parts; first_part_ += step) {
+          last_part_ = first_part_ + step;
+          packed_part_ = -1;
+          for (sample_ = 0; sample_ < v.batch; sample_ += samples_) {
+            const i32 rest = v.batch - sample_;
+            samples_ = rest < conv_last_plan::samples ? simd::lanes : conv_last_plan::samples;
+            run_slice();
+          }
         }
       }
     }
@@ -157,8 +165,7 @@ class conv_last_share {
   }
 
   void run_rows(i32 first_row, i32 last_row) {
-    const i32 parts = (v.depth + plan_.depth - 1) / plan_.depth;
-    for (i32 part = 0; part < parts; ++part) {
+    for (i32 part = first_part_; part < last_part_; ++part) {
       depth0_ = part * plan_.depth;
       depth_ = v.depth - depth0_ < plan_.depth ? v.depth - depth0_ : plan_.depth;
       steps_ = steps_of<T>(depth_);
@@ -281,6 +288,8 @@ class conv_last_share {
     const i32 cells = cells_.last - cells_.first;
     const i64 step = i64{steps_} * samples_;
     const i64 plane = v.from_plane() * v.batch;
+    // What is packed next: the next row, or more of this one.
+    const i64 ahead = v.batch * i64{v.height.from > 1 ? v.width.from : cells};
     const T* const from = v.from +
                           ((i64{group_} * v.depth + depth0_) * v.from_plane() +
                            i64{row} * v.width.from + cells_.first) *
@@ -300,6 +309,7 @@ class conv_last_share {
         continue;
       }
       for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
+        simd::prefetch(x + ahead);
         simd::store(y, simd::load(x));
         if (samples_ > simd::lanes) simd::store(y + simd::lanes, simd::load(x + simd::lanes));
       }
@@ -396,13 +406,14 @@ class conv_last_share {
   const conv_last_plan& plan_;
   panel_row_blocks blocks_;
   i32 share_, shares_;
-  float* weights_;
-  float* tile_;
   float* ring_;
+  float* tile_;
+  float* weights_;
   i32 place_[conv_last_plan::most_segments];
   i32 held_[conv_last_plan::most_slots];  // which row of x a slot holds
   i32 group_ = 0;
   i32 first_block_ = 0, last_block_ = 0;  // the set
+  i32 first_part_ = 0, last_part_ = 0;    // of the sum
   i32 sample_ = 0, samples_ = 0;          // the slice
   i64 first_ = 0, last_ = 0;              // of (row, block), in this piece
   i32 column_ = 0, columns_ = 0;          // positions of the piece

@@ -29,15 +29,16 @@
 
 namespace tessera::host {
 
-/// How a weight gradient is cut into pieces that fit the workspace.
+/// How a weight gradient is cut into pieces that fit the workspace: of all cuts the one with the
+/// least to do. For each sample of a row of positions, in cycles: a multiply-add a window vector
+/// and output channel, 5 for each of them and slice of 32 samples to load and store sums, 0.4 for
+/// each number of x (again for each set of output channels) and of dy (again for each part) to
+/// transpose.
 struct conv_last_weight_plan {
   static constexpr i32 samples = 32;
   static constexpr i32 most_slots = 64;
-  static constexpr i32 most_vectors = 256;
+  static constexpr i32 most_taps = 4096;
   static constexpr i32 spare = 16;  // floats past a row that are read or written, and not used
-  static constexpr i64 ring_floats = workspace::capacity / 2;
-  static constexpr i64 dy_floats = workspace::capacity * 5 / 32;
-  static constexpr i64 sum_floats = workspace::capacity - ring_floats - dy_floats;
 
   bool fits = false;
   i32 slots = 0;        // rows of the ring
@@ -48,47 +49,56 @@ struct conv_last_weight_plan {
   bool joined = false;  // the taps of a kernel row are neighbours
   i32 tap_vectors = 0;  // of one kernel row, or of one tap
   i32 row_vectors = 0;  // of one kernel row
+  i64 ring_floats = 0;  // dy of a block lies behind the ring, the sums behind dy
+  i64 dy_floats = 0;
 
   conv_last_weight_plan(const conv_axis& height, const conv_axis& across, i32 in, i32 out) {
     joined = across.dilation == 1;
     const i32 window = joined ? across.kernel * in : in;
     slots = height.most_cells(1);
     if (slots > most_slots || out < 2 || window < 3 * simd::lanes / 4) return;
-    const i32 pieces = (in + 63) / 64;
-    depth = (in + pieces - 1) / pieces;
-    if (pieces > 1) depth = (depth + 7) / 8 * 8;
-    const auto columns_of = [&](i32 positions) {
-      return (positions - 1) * across.stride + (across.kernel - 1) * across.dilation + 1;
-    };
-    const auto ring_of = [&](i32 positions) {
-      return i64{slots} * samples * pitch(columns_of(positions), depth);
-    };
-    const auto vectors_of = [&](i32 floats) { return (floats + simd::lanes - 1) / simd::lanes; };
-    i32 parts = (across.to + 31) / 32;
-    const auto cut = [&] { width = (across.to + parts - 1) / parts; };
-    for (cut(); ring_of(width) > ring_floats && width > 1; cut()) {
-      if (width > 8 || depth <= 16) {
-        ++parts;
-      } else {
-        depth = (depth / 2 + 7) / 8 * 8;
+    if (i64{height.kernel} * across.kernel > most_taps) return;
+    const float new_rows = static_cast<float>(height.from) / static_cast<float>(height.to);
+    float least = 0;
+    for (i32 parts = 1; parts < 2 * in; parts += (parts + 1) / 2) {
+      i32 part = parts == 1 ? in : ((in + parts - 1) / parts + 7) / 8 * 8;
+      if (part > in) part = in;
+      const i32 vectors = vectors_of(joined ? across.kernel * part : part);
+      const i32 all_vectors = height.kernel * (joined ? vectors : across.kernel * vectors);
+      for (i32 pieces = 1; pieces < 2 * across.to; pieces += (pieces + 1) / 2) {
+        const i32 positions = (across.to + pieces - 1) / pieces;
+        const i32 cells =
+            (positions - 1) * across.stride + (across.kernel - 1) * across.dilation + 1;
+        const i64 ring = i64{slots} * samples * pitch(cells, part);
+        const i64 dy = samples * (i64{positions} * panel_rows + spare);
+        const i64 sums = i64{all_vectors} * simd::lanes;
+        const i64 most = (workspace::capacity - ring - dy) / sums / 2 * 2;
+        if (most < 2) continue;
+        const i32 sets = most < out ? static_cast<i32>((out + most - 1) / most) : 1;
+        const float packed_x = static_cast<float>(i64{sets} * in * pieces * cells);
+        const float packed_dy = static_cast<float>(i64{(in + part - 1) / part} * out * across.to);
+        const float sum_vectors =
+            static_cast<float>((in + part - 1) / part * all_vectors) * static_cast<float>(out);
+        const float cost = 0.4f * (new_rows * packed_x + packed_dy) +
+                           sum_vectors * (static_cast<float>(across.to) +
+                                          static_cast<float>(5 * pieces) / samples);
+        if (fits && cost >= least) continue;
+        fits = true;
+        least = cost;
+        depth = part;
+        width = positions;
+        rows = most < out ? static_cast<i32>(most) : (out + 1) / 2 * 2;
+        columns = cells;
+        tap_vectors = vectors;
+        row_vectors = all_vectors / height.kernel;
+        ring_floats = ring;
+        dy_floats = dy;
+        if (parts == 1 && pieces == 1 && sets == 1) return;  // nothing is done twice
       }
     }
-    columns = columns_of(width);
-    tap_vectors = vectors_of(joined ? across.kernel * depth : depth);
-    row_vectors = joined ? tap_vectors : across.kernel * tap_vectors;
-    const i64 sums = i64{height.kernel} * row_vectors * simd::lanes;
-    const i64 most_sums = sum_floats / sums;
-    const i64 most_dy = dy_floats / samples / width;
-    rows = static_cast<i32>((most_sums < most_dy ? most_sums : most_dy) / 2 * 2);
-    while (rows > 0 &&
-           i64{width} * rows + spare * panel_row_blocks(rows).count > dy_floats / samples) {
-      rows -= 2;
-    }
-    if (ring_of(width) > ring_floats || rows < 2 || height.kernel * row_vectors > most_vectors) {
-      return;
-    }
-    fits = true;
   }
+
+  static i32 vectors_of(i32 floats) { return (floats + simd::lanes - 1) / simd::lanes; }
 
   /// Floats from sample to sample: not a multiple of 4 KiB.
   static i64 pitch(i32 columns, i32 depth) {
@@ -116,8 +126,8 @@ class conv_last_weight_share {
         all_dy_(reinterpret_cast<const word*>(view.dy)),
         batch_(view.n.batch / terms_of_step<T>),
         ring_(workspace::floats()),
-        dy_(ring_ + conv_last_weight_plan::ring_floats),
-        sums_(dy_ + conv_last_weight_plan::dy_floats) {}
+        dy_(ring_ + plan.ring_floats),
+        sums_(dy_ + plan.dy_floats) {}
 
   /// Output channels [first, last) of a group.
   void run(i32 group, i32 first, i32 last) {
@@ -238,8 +248,9 @@ class conv_last_weight_share {
     const word* const from = x_ + (i64{group_} * v.n.group_in() + depth0_) * plane +
                              i64{row} * width_.from * batch_ + sample_;
     float* const to = ring_ + i64{slot} * samples_ * pitch_;
+    const i64 ahead = batch_ * i64{height_.from > 1 ? width_.from : positions_ * width_.stride};
     for (i32 column = first; column < last; ++column) {
-      transpose_channels(from + i64{column} * batch_, plane, depth_,
+      transpose_channels(from + i64{column} * batch_, plane, depth_, ahead,
                          to + i64{column - base} * depth_, pitch_);
     }
     // Eight channels at a time: past the last one, into what is padding.
@@ -253,19 +264,24 @@ class conv_last_weight_share {
     const i64 plane = i64{height_.to} * width_.to * batch_;
     const word* const from = all_dy_ + (i64{group_} * v.n.group_out() + row0_ + first) * plane +
                              (i64{p} * width_.to + column_) * batch_ + sample_;
+    const i64 ahead = batch_ * i64{height_.to > 1 ? width_.to : positions_};
     for (i32 q = 0; q < positions_; ++q) {
-      transpose_channels(from + i64{q} * batch_, plane, rows, to + i64{q} * height, pitch);
+      transpose_channels(from + i64{q} * batch_, plane, rows, ahead, to + i64{q} * height, pitch);
     }
   }
 
   /// to[n * pitch + channel] = from[channel * plane + n], eight channels at a time: writes up to 7
-  /// floats past the last channel.
-  void transpose_channels(const word* from, i64 plane, i32 channels, float* to, i64 pitch) const {
+  /// floats past the last channel. What lies `ahead` is transposed next.
+  void transpose_channels(const word* from, i64 plane, i32 channels, i64 ahead, float* to,
+                          i64 pitch) const {
     for (i32 c = 0; c < channels; c += 8) {
       for (i32 n = 0; n < samples_; n += 8) {
         const word* const x = from + c * plane + n;
         float* const y = to + n * pitch + c;
         if (channels - c >= 8) {
+          if (n % 16 == 0) {
+            for (i32 i = 0; i < 8; ++i) simd::prefetch(x + i * plane + ahead);
+          }
           simd::transpose_8x8(x, plane, y, pitch);
           continue;
         }
@@ -339,7 +355,7 @@ bool conv_weight_transposed(const call& c, const conv_weight_view<T>& v, gradien
   conv_axis width = v.width;
   join_rows(height, width);
   const conv_last_weight_plan plan(height, width, v.n.group_in(), v.n.group_out());
-  if (!plan.fits || v.kernel() > 4096) return false;
+  if (!plan.fits) return false;
   const i32 pairs = (v.n.group_out() + 1) / 2;
   const i64 units = i64{v.n.groups} * pairs;
   const i32 threads = c.step->threads;
