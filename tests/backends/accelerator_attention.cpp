@@ -24,25 +24,28 @@ i32 sequence(graph& g, const shape& dims, bool last) {
   return x;
 }
 
-/// Attention of sequences under masks, or additive attention.
-i32 build(graph& g, i32 batch, bool last, bool additive) {
+/// Attention of sequences: as one operation, under masks as several, or additive.
+enum class form { fused, masked, additive };
+
+i32 build(graph& g, i32 batch, bool last, form what) {
   const i32 q = sequence(g, shape(19, batch, 24), last);
   const i32 k = sequence(g, shape(33, batch, 24), last);
   const i32 v = sequence(g, shape(33, batch, 24), last);
   ops::attention_masks masks;
   masks.lengths = add_tensor(g, shape(batch), {.type = element::int32, .batch_last = last});
+  masks.causal = what != form::additive;
+  if (what == form::fused) return ops::attention(g, q, k, v, 3, masks, nullptr, layer).y;
   masks.mask[0] = add_tensor(g, shape(batch, 33), {.type = element::uint8, .batch_last = last});
-  if (additive) {
+  if (what == form::additive) {
     return ops::additive_attention(g, q, k, add_weight(g, shape(24)), v, masks, layer).y;
   }
-  masks.causal = true;
   return ops::attention(g, q, k, v, 3, masks, nullptr, layer).y;
 }
 
 template <machine M>
-void check_counters(i32 batch, bool last, bool additive, element type) {
+void check_counters(i32 batch, bool last, form what, element type) {
   graph g;
-  const i32 y = build(g, batch, last, additive);
+  const i32 y = build(g, batch, last, what);
   ops::softmax(g, kind::log_softmax, y, 1, layer);
   differentiate_from(g, {static_cast<i32>(g.tensors.size()) - 1});
   passes::assign_precision(g, {.storage = type, .scaling = {}});
@@ -53,16 +56,22 @@ void check_counters(i32 batch, bool last, bool additive, element type) {
   for (const operation& op : g.operations) expected += price(M, ops::sign(g, op));
   INFO(M.tiles << " tiles, batch " << batch << (last ? ", samples innermost" : ""));
   CHECK(counted.total == expected);
+  if (what == form::fused) {
+    CHECK(counted.of(kind::attention).macs == batch * 3 * 19 * 33 * 16);
+    CHECK(counted.of(kind::attention_gradient).macs == batch * 3 * 19 * 33 * 40);
+    return;
+  }
   CHECK(counted.of(kind::softmax_gradient).cycles() > 0);
+  const bool additive = what == form::additive;
   CHECK(counted.of(additive ? kind::additive_scores_gradient : kind::matmul).cycles() > 0);
 }
 
 TEST_CASE("what attention spends on the model is its price", "[backends]") {
-  for (const bool additive : {false, true}) {
+  for (const form what : {form::fused, form::masked, form::additive}) {
     for (const bool last : {false, true}) {
       for (const element type : {element::f32, element::f16}) {
-        check_counters<ipu_mk1>(4, last, additive, type);
-        check_counters<small_array>(16, last, additive, type);
+        check_counters<ipu_mk1>(4, last, what, type);
+        check_counters<small_array>(16, last, what, type);
       }
     }
   }

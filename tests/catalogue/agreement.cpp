@@ -64,6 +64,10 @@ i64 longest_sum(const graph& g) {
       const auto a = additive_sizes::of(s);
       n = std::max({n, i64{a.features}, a.pairs()});
     }
+    if (op.what == kind::attention) {
+      const auto a = attention_sizes::of(s);
+      n = std::max({n, i64{a.features}, i64{a.value_features}, i64{a.keys}, i64{a.queries}});
+    }
     if (op.what == kind::softmax || op.what == kind::log_softmax) {
       n = std::max(n, i64{softmax_sizes::of(s).along});
     }

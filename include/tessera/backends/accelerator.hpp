@@ -260,6 +260,8 @@ kernel find_kernel(const signature& s) {
     case log_softmax_gradient: return detail::find_for_kind<M, log_softmax_gradient>(s);
     case additive_scores: return detail::find_for_kind<M, additive_scores>(s);
     case additive_scores_gradient: return detail::find_for_kind<M, additive_scores_gradient>(s);
+    case attention: return detail::find_for_kind<M, attention>(s);
+    case attention_gradient: return detail::find_for_kind<M, attention_gradient>(s);
     case user:
     case user_gradient: return detail::find_for_kind<M, user>(s);
     case loop:  // the program itself runs these

@@ -235,6 +235,8 @@ enum class kind : u8 {
   log_softmax_gradient,
   additive_scores,
   additive_scores_gradient,
+  attention,           // (q, k, v, lengths) -> y[, log_sum]
+  attention_gradient,  // (q, k, v, lengths, y, log_sum, dy) -> dq, dk, dv
   // written by users (ir/user_operation.hpp)
   user,
   user_gradient,

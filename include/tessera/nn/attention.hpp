@@ -103,12 +103,12 @@ constexpr attributes dropout_attributes(builder& b, i32 percent) {
 
 /// q, k and v (sequences), projected; returns y behind the output projection, and the weights.
 constexpr ops::attention_outputs attend(builder& b, value q, value k, value v, i32 heads,
-                                        const ops::attention_masks& masks, i32 dropout_percent,
-                                        tensor_name layer) {
-  const bool drops = dropout_percent > 0 && b.training();
-  const attributes drop = drops ? dropout_attributes(b, dropout_percent) : attributes{};
-  return ops::attention(b.network(), q.id, k.id, v.id, heads, masks, drops ? &drop : nullptr,
-                        layer);
+                                        const ops::attention_masks& masks,
+                                        const attention_options& o, tensor_name layer) {
+  const bool drops = o.dropout_percent > 0 && b.training();
+  const attributes drop = drops ? dropout_attributes(b, o.dropout_percent) : attributes{};
+  return ops::attention(b.network(), q.id, k.id, v.id, heads, masks, drops ? &drop : nullptr, layer,
+                        o.weights);
 }
 
 /// The last extent of `x`, cut into equal parts.
@@ -166,7 +166,7 @@ constexpr bundle build_multi_head(builder& b, const bundle& x, i32 heads,
   }
   if (g.wrong.wrong()) return {};
   const ops::attention_outputs y =
-      attend(b, {parts[0]}, {parts[1]}, {parts[2]}, heads, in.masks, o.dropout_percent, name);
+      attend(b, {parts[0]}, {parts[1]}, {parts[2]}, heads, in.masks, o, name);
   if (g.wrong.wrong()) return {};
   return {dense_rows(b, {y.y}, out_weight, out_bias, name), value{y.weights}};
 }
@@ -181,8 +181,9 @@ constexpr bundle build_multi_head(builder& b, const bundle& x, i32 heads,
 ///          out_proj.weight (features, features)   out_proj.bias (features)
 /// Options  causal, cross, key_lengths, key_mask, score_mask, with_weights, attention_dropout,
 ///          no_attention_bias
-/// Memory   4 features (features + 1) parameters; keeps q, k, v and the weights (batch, heads,
-///          time, time')
+/// Memory   4 features (features + 1) parameters; keeps q, k, v, what attention makes of them, and
+///          a number for each (batch, heads, time); with masks, dropout or weights put out, in
+///          place of the last two the weights (batch, heads, time, time')
 /// Errors   another number of values; features that the heads do not divide; a memory of others.
 ///          A query that sees no key gives the output's bias.
 /// Source   Vaswani et al. 2017
@@ -232,9 +233,8 @@ struct dot_product_attention {
       return b.fail({where, spell_all("sequences whose features ", Heads, " heads divide"),
                      spell_all<64>(b.sample(x.items[i])), "project them first"});
     }
-    const ops::attention_outputs y =
-        detail::attend(b, x.items[0], x.items[1], x.items[2], Heads, in.masks, o.dropout_percent,
-                       b.begin_layer("attention"));
+    const ops::attention_outputs y = detail::attend(b, x.items[0], x.items[1], x.items[2], Heads,
+                                                    in.masks, o, b.begin_layer("attention"));
     if constexpr (options.weights) {
       return {value{y.y}, value{y.weights}};
     } else {

@@ -9,6 +9,7 @@
 
 #include <tessera/ops/activation.hpp>
 #include <tessera/ops/additive.hpp>
+#include <tessera/ops/attention.hpp>
 #include <tessera/ops/broadcast.hpp>
 #include <tessera/ops/channel.hpp>
 #include <tessera/ops/conv.hpp>
@@ -18,8 +19,8 @@
 #include <tessera/ops/elementwise.hpp>
 #include <tessera/ops/embedding.hpp>
 #include <tessera/ops/embedding_bag.hpp>
-#include <tessera/ops/glu.hpp>
 #include <tessera/ops/experts.hpp>
+#include <tessera/ops/glu.hpp>
 #include <tessera/ops/loss_elements.hpp>
 #include <tessera/ops/loss_rows.hpp>
 #include <tessera/ops/matmul.hpp>
@@ -139,6 +140,8 @@ constexpr const char* name_of(kind what) {
     case kind::log_softmax_gradient: return "log_softmax_gradient";
     case kind::additive_scores: return "additive_scores";
     case kind::additive_scores_gradient: return "additive_scores_gradient";
+    case kind::attention: return "attention";
+    case kind::attention_gradient: return "attention_gradient";
     case kind::user: return "user";
     case kind::user_gradient: return "user_gradient";
     default: break;
@@ -211,6 +214,7 @@ constexpr void differentiate(graph& g, const operation& forward, adjoints& a) {
     case kind::log_softmax:
     case kind::masked_softmax: return differentiate_softmax(g, forward, a);
     case kind::additive_scores: return differentiate_additive(g, forward, a);
+    case kind::attention: return differentiate_attention(g, forward, a);
     case kind::user: return differentiate_user(g, forward, a);
     default: return;
   }
@@ -221,6 +225,7 @@ constexpr void drop_saved(operation& op) {
   switch (op.what) {
     case kind::max_pool2d:
     case kind::adaptive_max_pool2d:
+    case kind::attention:
     case kind::embedding_bag: op.out[1] = -1; return;
     case kind::lstm_cell: op.out[2] = -1; return;
     case kind::gru_cell: op.out[1] = op.out[2] = -1; return;
@@ -369,6 +374,11 @@ constexpr signature sign(const graph& g, const operation& op) {
   }
   if (is_additive(op.what)) {
     sign_additive(g, op, s);
+    return s;
+  }
+  if (is_attention(op.what)) {
+    sizes_of_attention(g, op).write(s);
+    s.batch_last = g.tensors[op.in[0]].batch_last;
     return s;
   }
   if (is_element_loss(op.what)) {  // in every layout the same

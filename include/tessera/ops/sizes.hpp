@@ -476,6 +476,34 @@ struct additive_sizes {
   constexpr i64 pairs() const { return i64{samples} * queries * keys; }
 };
 
+/// attention and its gradient: heads side by side in sequences of `heads` x features; strides of
+/// (sample, time, feature) of q, k, v and y.
+struct attention_sizes {
+  i32 samples, heads, queries, keys, features, value_features;
+  i32 q[3], k[3], v[3], y[3];
+
+  static constexpr attention_sizes of(const signature& s) {
+    const i32* n = s.n;
+    return {n[0],
+            n[1],
+            n[2],
+            n[3],
+            n[4],
+            n[5],
+            {n[6], n[7], n[8]},
+            {n[9], n[10], n[11]},
+            {n[12], n[13], n[14]},
+            {n[15], n[16], n[17]}};
+  }
+  constexpr void write(signature& s) const {
+    s.n[0] = samples, s.n[1] = heads, s.n[2] = queries, s.n[3] = keys;
+    s.n[4] = features, s.n[5] = value_features;
+    for (i32 i = 0; i < 3; ++i) s.n[6 + i] = q[i], s.n[9 + i] = k[i];
+    for (i32 i = 0; i < 3; ++i) s.n[12 + i] = v[i], s.n[15 + i] = y[i];
+  }
+  constexpr i64 pairs() const { return i64{samples} * heads * queries * keys; }
+};
+
 /// Operations of users' own: elements of the inputs and of the output.
 struct user_sizes {
   i32 inputs[4] = {};

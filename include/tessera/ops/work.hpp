@@ -4,6 +4,7 @@
 //
 //   matrix products, convolutions   one for each product of the sum; fused updates also one for
 //                                   each element of the parameter
+//   attention                       two for each score and feature; its gradient five
 //   additive scores                 one for each tanh unit; their gradient three
 //   pooling                         one for each cell of each window
 //   resizing                        one for each cell that a position reads
@@ -80,6 +81,14 @@ constexpr i64 macs_of(const graph& g, const operation& op) {
     case kind::additive_scores_gradient: {
       const additive_sizes s = sizes_of_additive(g, op);
       return 3 * s.pairs() * s.features;
+    }
+    case kind::attention: {
+      const attention_sizes s = sizes_of_attention(g, op);
+      return s.pairs() * (s.features + s.value_features);
+    }
+    case kind::attention_gradient: {  // scores and their gradient, dq, dk, dv
+      const attention_sizes s = sizes_of_attention(g, op);
+      return s.pairs() * (3 * s.features + 2 * s.value_features);
     }
     case kind::embedding_gradient:
     case kind::embedding_overflow_test: return g.tensors[op.in[1]].dims.count();

@@ -117,6 +117,9 @@ constexpr void assign_precision(graph& g, const precision_policy& policy) {
     if (op.what == kind::balance_loss) {
       g.tensors[op.out[0]].type = g.tensors[op.out[1]].type = policy.loss;
     }
+    if (op.what == kind::attention && op.out[1] >= 0) {
+      g.tensors[storage_of(g, op.out[1])].type = policy.master;
+    }
     if (!ops::is_norm(op.what)) continue;
     for (const i32 slot : {3, 4}) {  // mean and deviation; of all trips where they are in a loop
       if (op.out[slot] >= 0) g.tensors[storage_of(g, op.out[slot])].type = policy.master;

@@ -67,7 +67,7 @@ struct price_list {
 constexpr bool is_product(const signature& s) {
   const accelerator::family what = accelerator::family_of(s.what);
   return what == accelerator::family::forward || what == accelerator::family::data_gradient ||
-         what == accelerator::family::weight_gradient;
+         what == accelerator::family::weight_gradient || what == accelerator::family::attention;
 }
 
 /// The narrower type of a product's second operand decides which rate the matrix unit has.

@@ -129,6 +129,8 @@ std::vector<row> attention_rows() {
        [](graph& g, i32 n, bool last) { return build_attention(g, n, last, false, false, false); }},
       {"attention, causal", agreement::smooth,
        [](graph& g, i32 n, bool last) { return build_attention(g, n, last, true, false, false); }},
+      {"attention with lengths", agreement::smooth,
+       [](graph& g, i32 n, bool last) { return build_attention(g, n, last, false, true, false); }},
       {"attention with lengths and a mask", agreement::smooth,
        [](graph& g, i32 n, bool last) { return build_attention(g, n, last, false, true, true); }},
       {"additive attention", agreement::smooth,

@@ -7,10 +7,16 @@
 //                     operation more an element and is received like the scores
 //   additive scores   a vertex has consecutive pairs of query and key, with all their features
 //   its gradient      a vertex has some features of all queries, keys and scores: no sum is shared
+//   attention         a vertex has consecutive queries, with all keys and values of their heads:
+//   two
+//                     products on the matrix unit and a softmax, 64 keys at a time
+//   its gradient      a vertex has whole heads: five products, exponentials of all scores
 
 #include <tessera/machine/machine.hpp>
+#include <tessera/machine/matrix_cost.hpp>
 #include <tessera/machine/vector_cost.hpp>
 #include <tessera/ops/additive.hpp>
+#include <tessera/ops/attention.hpp>
 #include <tessera/ops/softmax.hpp>
 
 namespace tessera::accelerator {
@@ -114,6 +120,70 @@ constexpr row_cost additive_cost(const machine& m, const signature& s, i64 pairs
                (s.has_output(2) ? features : 0)) *
               bytes;
   return c;
+}
+
+/// The same for attention, with what the matrix unit does and what is held of scores.
+struct attention_work {
+  row_cost row;
+  i64 macs = 0;
+  i64 held = 0;
+};
+
+/// `items` consecutive queries, or heads of the gradient.
+constexpr attention_work attention_cost(const machine& m, const signature& s, i64 items) {
+  constexpr i64 block = 64;  // keys whose scores are there at a time
+  const vector_unit& v = m.vector;
+  const auto n = attention_sizes::of(s);
+  const element type = s.input_type(0);
+  const i64 bytes = bytes_of(type);
+  const i64 keys_held = n.keys < block ? n.keys : block;
+  const i64 features = i64{n.features} + n.value_features;
+  const auto product = [&](i64 rows, i64 in, i64 cols) {
+    return matrix_cost::product(m, rows, in, cols, type);
+  };
+  const auto vectors = [&](i64 elements, i64 cycles) {
+    return vector_cost::elementwise(v, elements, element::f32, cycles);
+  };
+  attention_work w;
+  if (s.what == kind::attention) {
+    const i64 all_heads = i64{n.samples} * n.heads;
+    const i64 touched = (items + n.queries - 2) / n.queries + 1;
+    const i64 heads = touched < all_heads ? touched : all_heads;
+    const i64 rows = items < n.queries ? items : n.queries;  // of one head
+    const i64 pairs = items * n.keys;
+    w.macs = pairs * features;
+    w.held = 4 * rows * (keys_held + n.value_features + 2);
+    w.row.ops = 4 * pairs + items * n.value_features;
+    w.row.cycles = vector_cost::ceil_div(items, rows) * (product(rows, n.features, n.keys) +
+                                                         product(rows, n.keys, n.value_features)) +
+                   vectors(pairs, 3 * v.simple + v.exponential) +
+                   vectors(items, v.divide + (s.has_output(1) ? v.logarithm : 0)) +
+                   vectors(items * n.value_features, v.simple);
+    w.row.received =
+        (items * n.features + heads * n.keys * features) * bytes + (s.has_input(3) ? 4 * heads : 0);
+    w.row.written = items * n.value_features * bytes + (s.has_output(1) ? 4 * items : 0);
+    return w;
+  }
+  const i64 pairs = items * n.queries * n.keys;
+  const i64 queries = items * n.queries;
+  const i64 keys = items * n.keys;
+  const i64 per_query = product(n.queries, n.features, n.keys) +
+                        product(n.queries, n.value_features, n.keys) +
+                        product(n.queries, n.keys, n.features);
+  const i64 per_key =
+      product(n.keys, n.queries, n.features) + product(n.keys, n.queries, n.value_features);
+  w.macs = pairs * (features * 2 + n.features);
+  w.held = 8 * i64{n.queries} * keys_held + 4 * n.keys * features;
+  w.row.ops = 4 * pairs + queries * n.value_features;
+  w.row.cycles = items * (per_query + per_key) + vectors(pairs, 4 * v.simple + v.exponential) +
+                 vectors(queries * n.value_features, v.simple);
+  w.row.received = (queries * (n.features + 2 * i64{n.value_features}) + keys * features) * bytes +
+                   4 * queries + (s.has_input(3) ? 4 * items : 0);
+  w.row.written =
+      ((s.has_output(0) ? queries * n.features : 0) + (s.has_output(1) ? keys * n.features : 0) +
+       (s.has_output(2) ? keys * n.value_features : 0)) *
+      bytes;
+  return w;
 }
 
 }  // namespace tessera::accelerator

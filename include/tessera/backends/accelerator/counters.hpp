@@ -161,8 +161,8 @@ class recorder {
         partials_(map.partials()),
         kept_(kept && keeps_weights(m, s, map)) {}
 
-  /// One vertex. `ends_block`: its output block is complete with it. Its products are not counted
-  /// here but where they are made.
+  /// One vertex. `ends_block`: its output block is complete with it. Products of the families that
+  /// are nothing else are not counted here but where they are made.
   void add(const vertex& v, bool ends_block) {
     bool same = true;
     for (i32 a = 0; a < axis_count; ++a) same = same && v.size[a] == size_[a];
@@ -181,6 +181,7 @@ class recorder {
       cycles += counts.finish(m_, finish_, partials_, work_.outputs, 1);
     }
     counts.vector_ops += work_.vector_ops;
+    counts.macs += work_.macs;
     counts.sram_bytes += work_.sram_bytes + received;
     counts.exchange_bytes += received;
     ++counts.vertices;

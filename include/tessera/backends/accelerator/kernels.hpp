@@ -6,7 +6,7 @@
 // per machine hands it over. So a program compiles one function per kind of operation and element
 // type, however many layers it has.
 
-#include <tessera/backends/accelerator/attention.hpp>
+#include <tessera/backends/accelerator/fused_attention.hpp>
 #include <tessera/backends/accelerator/broadcast.hpp>
 #include <tessera/backends/accelerator/channel.hpp>
 #include <tessera/backends/accelerator/elementwise.hpp>
@@ -166,6 +166,8 @@ constexpr model_kernel kernel_for(const signature& s) {
   if constexpr (What == kind::log_softmax_gradient) return &run_softmax_gradient<T, true>;
   if constexpr (What == kind::additive_scores) return &run_additive_scores<T>;
   if constexpr (What == kind::additive_scores_gradient) return &run_additive_scores_gradient<T>;
+  if constexpr (What == kind::attention) return &run_attention<T>;
+  if constexpr (What == kind::attention_gradient) return &run_attention_gradient<T>;
   if constexpr (What == kind::update) return &run_update<T>;
   if constexpr (ops::is_norm_update(What)) return &run_norm_update<T, What>;
   if constexpr (ops::is_rule_update(What) && !ops::is_norm_update(What)) {

@@ -267,6 +267,7 @@ constexpr operation_price price(const machine& m, const signature& s, const mapp
     kind.most_sram_cycles = sram_cycles(m, work.sram_bytes);
     kind.most_bytes = work.held(h.span_most * w.span_most);
     kind.vector_ops = work.vector_ops * vertices;
+    kind.macs = work.macs * vertices;
     kind.exchange_bytes = received;
     kind.sram_bytes = work.sram_bytes * vertices + received;
     kind.vertices = vertices;
@@ -275,7 +276,7 @@ constexpr operation_price price(const machine& m, const signature& s, const mapp
     }
     t.merge(kind);
   }
-  t.macs = all_macs(p);
+  t.macs += all_macs(p);
   return settle(m, s, p, t, how);
 }
 

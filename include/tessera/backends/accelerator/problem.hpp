@@ -27,6 +27,7 @@
 //   response norm     b (samples, positions)                  -
 //   softmax           b rows                                  -
 //   additive scores   b pairs; o features, their gradient     -
+//   attention         b queries; heads, its gradient          -
 //   losses            b rows (sample, position), elements     b, the loss; -, its gradient
 //   ctc               b samples                               b, the loss; -, its gradient
 //   gates             b tokens, all experts of each           -, all tokens on one tile for sums
@@ -64,6 +65,7 @@ enum class family : u8 {
   groups,
   softmax,
   additive,
+  attention,
   loss,
   gate,
   tokens,
@@ -91,6 +93,8 @@ constexpr family family_of(kind what) {
     case kind::log_softmax_gradient: return family::softmax;
     case kind::additive_scores:
     case kind::additive_scores_gradient: return family::additive;
+    case kind::attention:
+    case kind::attention_gradient: return family::attention;
     case kind::dense_data_gradient:
     case kind::conv2d_data_gradient: return family::data_gradient;
     case kind::dense_weight_gradient:
@@ -372,6 +376,11 @@ constexpr problem problem_of(const signature& s) {
       const bool forward = s.what == kind::additive_scores;
       p.extent[forward ? axis_b : axis_o] = forward ? static_cast<i32>(n.pairs()) : n.features;
       p.grain[forward ? axis_b : axis_o] = 8;
+      break;
+    }
+    case family::attention: {
+      const auto n = attention_sizes::of(s);
+      p.extent[axis_b] = n.samples * n.heads * (s.what == kind::attention ? n.queries : 1);
       break;
     }
     case family::cell: {

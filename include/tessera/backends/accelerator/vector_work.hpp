@@ -13,6 +13,7 @@ namespace tessera::accelerator {
 struct vertex_work {
   i64 cycles = 0;
   i64 vector_ops = 0;
+  i64 macs = 0;  // by the matrix unit, in families that are not products
   i64 sram_bytes = 0;   // read and written by the units, without what is received
   i64 cell_bytes = 0;   // received per cell of its (height, width) span
   i64 fixed_bytes = 0;  // received besides

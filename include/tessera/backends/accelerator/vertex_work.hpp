@@ -199,6 +199,16 @@ constexpr vertex_work work_of(const machine& m, const signature& s, const proble
       w.sram_bytes = cost.received + cost.written;
       break;
     }
+    case family::attention: {
+      const attention_work cost = attention_cost(m, s, positions);
+      w.cycles = cost.row.cycles;
+      w.vector_ops = cost.row.ops;
+      w.macs = cost.macs;
+      w.fixed_bytes = cost.row.received;
+      w.sram_bytes = cost.row.received + cost.row.written;
+      w.sum_bytes = cost.held;
+      break;
+    }
     case family::cell: {
       const cell_work cell = cell_work_of(m, s);
       const element type = s.what == kind::select_by_length ? s.output_type(0) : s.input_type(0);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <tessera/backends/host/additive.hpp>
+#include <tessera/backends/host/attention_gradient.hpp>
 #include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
@@ -213,6 +214,16 @@ constexpr kernel_name name_of(const signature& s) {
       name.supported = true;
       for (const i32 slot : {1, 2, 3, out, out + 1, out + 2}) name.supported &= absent_or(slot, t);
       break;
+    case kind::attention:
+      name.supported = absent_or(3, element::int32) && absent_or(out + 1, element::f32);
+      for (const i32 slot : {1, 2, out}) name.supported &= absent_or(slot, t);
+      break;
+    case kind::attention_gradient:
+      name.supported = absent_or(3, element::int32) && absent_or(5, element::f32);
+      for (const i32 slot : {1, 2, 4, 6, out, out + 1, out + 2}) {
+        name.supported &= absent_or(slot, t);
+      }
+      break;
     case kind::max_pool2d: name.supported = absent_or(out, t); break;
     case kind::max_pool2d_gradient: name.supported = s.has_input(1) && absent_or(out, t); break;
     case kind::adjust_gradient:
@@ -353,6 +364,8 @@ constexpr kernel kernel_for() {
   if constexpr (What == kind::masked_softmax) return &masked_softmax<T, Last>;
   if constexpr (What == kind::additive_scores) return &additive_scores<T, Last>;
   if constexpr (What == kind::additive_scores_gradient) return &additive_scores_gradient<T, Last>;
+  if constexpr (What == kind::attention) return &attention<T>;
+  if constexpr (What == kind::attention_gradient) return &attention_gradient<T>;
   if constexpr (What == kind::update) return &update<T>;
   if constexpr (ops::is_norm_update(What)) return &norm_update<T, What>;
   if constexpr (ops::is_rule_update(What) && !ops::is_norm_update(What)) {

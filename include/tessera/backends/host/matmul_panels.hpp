@@ -140,11 +140,11 @@ void multiply_panels(const T* a, const T* b, T* y, const matmul_sizes& n, i32 co
       const i64 k = i64{piece} * panel_tile::depth;
       const i32 depth =
           n.inner - k < panel_tile::depth ? static_cast<i32>(n.inner - k) : panel_tile::depth;
-      const i64 tile_floats = i64{depth} * panel_tile::columns * lanes;
+      const i64 b_tile = i64{depth} * panel_tile::columns * lanes;
       for (i32 c = 0; c < columns; c += panel_tile::columns) {
         pack_samples<panel_tile::columns>(b + k * n.b[2] + c * i64{n.b[3]}, columns - c, n.b[3],
                                           depth, n.b[2],
-                                          b_panel + c / panel_tile::columns * tile_floats);
+                                          b_panel + c / panel_tile::columns * b_tile);
       }
       for (i32 row = block; row < end; row += panel_tile::rows) {
         pack_samples<panel_tile::rows>(a + row * i64{n.a[2]} + k * n.a[3], n.rows - row, n.a[2],
@@ -161,7 +161,7 @@ void multiply_panels(const T* a, const T* b, T* y, const matmul_sizes& n, i32 co
           to.sums = sums + (row - block) * to.sums_row + c * lanes;
           to.y = y + row * to.y_row + c * to.y_column;
           to.columns = columns - c < panel_tile::columns ? columns - c : panel_tile::columns;
-          panel_sums(a_panel, b_panel + c / panel_tile::columns * tile_floats, depth, to);
+          panel_sums(a_panel, b_panel + c / panel_tile::columns * b_tile, depth, to);
         }
       }
     }
@@ -177,15 +177,15 @@ inline bool panels_pay(const matmul_sizes& n) {
 
 /// All samples and heads.
 template <class T>
-void matmul_panels(i32 threads, const T* a, const T* b, T* y, const matmul_sizes& n, float scale) {
+void matmul_panels(threads workers, const T* a, const T* b, T* y, const matmul_sizes& n,
+                   float scale) {
   const i32 depth = n.inner < panel_tile::depth ? n.inner : panel_tile::depth;
   i32 width = static_cast<i32>(panel_tile::b_vectors / depth) / panel_tile::columns *
               panel_tile::columns;  // columns at a time
   if (width > panel_tile::most_columns) width = panel_tile::most_columns;
   const i32 blocks = (n.columns + width - 1) / width;
   const i32 vectors = n.samples / simd::lanes;
-  if (n.macs() < 65536) threads = 1;
-  parallel_for(threads, vectors * n.heads * blocks, [&](i32 task) {
+  parallel_for(workers.when(n.macs() >= 65536), vectors * n.heads * blocks, [&](i32 task) {
     const i64 sample = i64{task / (n.heads * blocks)} * simd::lanes;
     const i64 head = task / blocks % n.heads;
     const i32 column = task % blocks * width;

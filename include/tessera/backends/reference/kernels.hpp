@@ -8,12 +8,12 @@
 
 #include <tessera/backends/reference/activation.hpp>
 #include <tessera/backends/reference/axes.hpp>
-#include <tessera/backends/reference/attention.hpp>
 #include <tessera/backends/reference/channel.hpp>
 #include <tessera/backends/reference/ctc.hpp>
 #include <tessera/backends/reference/elementwise.hpp>
 #include <tessera/backends/reference/embedding_bag.hpp>
 #include <tessera/backends/reference/experts.hpp>
+#include <tessera/backends/reference/fused_attention.hpp>
 #include <tessera/backends/reference/loss_elements.hpp>
 #include <tessera/backends/reference/loss_rows.hpp>
 #include <tessera/backends/reference/move.hpp>
@@ -150,6 +150,8 @@ void run_in(const call& c) {
     case kind::log_softmax_gradient: return softmax_gradient<Real, true>(c);
     case kind::additive_scores: return additive_scores<Real>(c);
     case kind::additive_scores_gradient: return additive_scores_gradient<Real>(c);
+    case kind::attention: return attention<Real>(c);
+    case kind::attention_gradient: return attention_gradient<Real>(c);
     case kind::user:
     case kind::user_gradient: return run_user_kernel(c, std::is_same_v<Real, double>);
     default: return;
