@@ -2,13 +2,14 @@
 
 // One step in time of an LSTM or a GRU for one sample: products and gates in registers.
 //
-// The state waits for itself: h to the products, the gates, c, tanh and back through memory. So
-// what is wanted first is computed first (g and i, r), the rest runs in the shadow, and where a
-// state is less than a vector several gates are computed in one.
+// The state waits for itself: h through memory to the products, the gates, c, tanh. Where a state
+// is less than a vector several gates are computed in one. All products come before the gates, and
+// gates of a vector of units in step: more than 64 instructions that wait keep others from running.
 //
-// Least latency of an LSTM of 8 units on Zen 4, in cycles: h through memory 11, products 14, gates
-// 29, a gate moved 5, c 7, tanh 26, h 3: 95. Of 32 units: 256 vectors of weights at one a cycle,
-// and what runs before and after them, about 330 (Zen 5 reads two a cycle).
+// Floors on Zen 4, in cycles. Latency, any size: h through memory 11, products 15, gates 45, c 7,
+// tanh 30, h 3: 111. Work: a vector of weights each, a broadcast for each number (a cycle to load
+// each), 11 and 20 for a vector of gates and of tanh: LSTM of 8 units 80, of 16 170, of 32 430.
+// Reached: 155, 215, 470; GRU of 8, 16, 32: 138, 174, 340. Zen 5 loads and multiplies twice that.
 
 #include <tessera/backends/host/stream_product.hpp>
 
@@ -39,36 +40,32 @@ TESSERA_STREAM_INLINE void stream_lstm(const float* w, const float* x, float* h,
     read_row(z, w);
     add_products<In>(z, w, x);
     add_products<Hidden>(z, w, h);
-    const vec first = Math::mixed(z[0], lanes_from<width>());
     if constexpr (vectors == 2) {
-      const vec last = Math::sigmoid(z[1]);
+      const auto gates = Math::mixed_first(vec_group<2>{{z[0], z[1]}}, lanes_from<width>());
+      const vec first = gates.of[0];
+      const vec last = gates.of[1];
       store(h, finish(first, rotate_lanes<width>(first), last, rotate_lanes<width>(last), c));
     } else {
-      store(h, finish(first, rotate_lanes<width>(first), rotate_lanes<2 * width>(first),
-                      rotate_lanes<3 * width>(first), c));
+      const vec gates = Math::mixed(z[0], lanes_from<width>());
+      store(h, finish(gates, rotate_lanes<width>(gates), rotate_lanes<2 * width>(gates),
+                      rotate_lanes<3 * width>(gates), c));
     }
   } else {
-    constexpr i32 most = cell_layout::block(2);
+    constexpr i32 most = cell_layout::block;
     constexpr i32 units = width / lanes;
     alignas(64) float made[width];
     const auto block = [&]<i32 Units>(std::integral_constant<i32, Units>, i32 at, float* to) {
-      vec gi[2 * Units];
-      read_row(gi, w);
-      add_products<In>(gi, w, x);
-      add_products<Hidden>(gi, w, h);
+      vec z[4 * Units];
+      read_row(z, w);
+      add_products<In>(z, w, x);
+      add_products<Hidden>(z, w, h);
       TESSERA_UNROLL
       for (i32 u = 0; u < Units; ++u) {
-        gi[u] = Math::tanh(gi[u]);
-        gi[Units + u] = Math::sigmoid(gi[Units + u]);
-      }
-      vec fo[2 * Units];
-      read_row(fo, w);
-      add_products<In>(fo, w, x);
-      add_products<Hidden>(fo, w, h);
-      TESSERA_UNROLL
-      for (i32 u = 0; u < Units; ++u) {
-        store(to + (at + u) * lanes, finish(gi[u], gi[Units + u], Math::sigmoid(fo[u]),
-                                            Math::sigmoid(fo[Units + u]), c + (at + u) * lanes));
+        const vec g = Math::tanh(z[u]);
+        const auto gates =
+            Math::sigmoid(vec_group<3>{{z[Units + u], z[2 * Units + u], z[3 * Units + u]}});
+        store(to + (at + u) * lanes,
+              finish(g, gates.of[0], gates.of[1], gates.of[2], c + (at + u) * lanes));
       }
     };
     if constexpr (units <= most) {  // all products are done before the first state is written
@@ -113,28 +110,23 @@ TESSERA_STREAM_INLINE void stream_gru(const float* w, const float* x, float* h) 
                       before));
     }
   } else {
-    constexpr i32 most = cell_layout::block(4);
+    constexpr i32 most = cell_layout::block;
     constexpr i32 units = width / lanes;
     alignas(64) float made[width];
     const auto block = [&]<i32 Units>(std::integral_constant<i32, Units>, i32 at, float* to) {
-      vec r_input[2 * Units];
-      read_row(r_input, w);
-      add_products<In>(r_input, w, x);
-      vec r_state[2 * Units];
-      read_row(r_state, w);
+      vec input[3 * Units];  // r, z, n'
+      read_row(input, w);
+      add_products<In>(input, w, x);
+      vec sum[3 * Units];  // r, z, n
+      read_row(sum, w);
       TESSERA_UNROLL
-      for (i32 u = 0; u < Units; ++u) r_state[u] = r_input[u];
-      add_products<Hidden>(r_state, w, h);
-      TESSERA_UNROLL
-      for (i32 u = 0; u < Units; ++u) r_state[u] = Math::sigmoid(r_state[u]);
-      vec z[Units];
-      read_row(z, w);
-      add_products<In>(z, w, x);
-      add_products<Hidden>(z, w, h);
+      for (i32 u = 0; u < 2 * Units; ++u) sum[u] = input[u];
+      add_products<Hidden>(sum, w, h);
       TESSERA_UNROLL
       for (i32 u = 0; u < Units; ++u) {
-        store(to + (at + u) * lanes, finish(r_state[u], Math::sigmoid(z[u]), r_state[Units + u],
-                                            r_input[Units + u], load(h + (at + u) * lanes)));
+        const auto gates = Math::sigmoid(vec_group<2>{{sum[u], sum[Units + u]}});
+        store(to + (at + u) * lanes, finish(gates.of[0], gates.of[1], sum[2 * Units + u],
+                                            input[2 * Units + u], load(h + (at + u) * lanes)));
       }
     };
     if constexpr (units <= most) {

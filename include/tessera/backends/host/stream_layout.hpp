@@ -6,13 +6,12 @@
 //   product     for each block of outputs: row of biases, then a row for each number of each
 //               operand; a row holds the outputs of the block, padded to whole vectors
 //   few outputs (dot)   biases, then for each output its weights along each operand
-//   lstm        rows of all gates in the order g i f o, because g and i are wanted first;
-//               state of less than a vector: several gates in one vector
+//   lstm        rows of all gates in the order g i f o; state of less than a vector: several gates
+//               in one vector
 //               |  g   |  i   | |  f   |  o   |      8 units, vectors of 16
-//               else blocks of units, in each rows of g and i, then rows of f and o
-//   gru         r z n n': n of the state, which r multiplies, and n' of the input, alike;
-//               else blocks of units: bias and input rows of r and n', bias and state rows of r
-//               and n, then rows of z
+//               else for each block of units, as a product
+//   gru         r z n n' alike: n of the state, which r multiplies, and n' of the input; else for
+//               each block of units biases and input rows of r z n', biases and state rows of r z n
 //
 // Rows of sigmoids are multiplied by what the functions want (stream_math.hpp). Only this file
 // knows the order; kernels walk along it.
@@ -77,53 +76,46 @@ struct cell_layout {
   constexpr bool shares() const { return width() < simd::lanes; }
   /// Floats of a row of all four gates where they share vectors.
   constexpr i32 row() const { return to_lanes(4 * width()); }
-  /// Vectors of units of a block, at most, with two gates at once.
-  static constexpr i32 block(i32 gates) { return stream_block / gates; }
+  /// Vectors of units of a block, at most: four gates' sums are in registers.
+  static constexpr i32 block = stream_block / 2;
+
+ protected:
+  /// Place in row `r` of `rows` with so many gates, in the block of a unit.
+  constexpr i64 place_in(i32 gates, i32 gate, i32 unit, i32 r, i32 rows) const {
+    if (shares()) return i64{r} * row() + gate * width() + unit;
+    constexpr i32 most = block * simd::lanes;
+    const i32 before = unit / most * most;
+    const i32 here = width() - before < most ? width() - before : most;
+    return i64{gates} * (i64{before} * rows + i64{r} * here) + gate * here + unit - before;
+  }
 };
 
 struct lstm_layout : cell_layout {
   constexpr i32 rows() const { return 1 + in + hidden; }
-  constexpr i64 floats() const {
-    return shares() ? i64{rows()} * row() : i64{rows()} * 4 * width();
-  }
+  constexpr i64 floats() const { return i64{rows()} * (shares() ? row() : 4 * width()); }
   /// Place of unit `unit` of gate 0 g, 1 i, 2 f, 3 o in row `r`: the bias, inputs, states.
   constexpr i64 place(i32 gate, i32 unit, i32 r) const {
-    if (shares()) return i64{r} * row() + gate * width() + unit;
-    constexpr i32 most = block(2) * simd::lanes;
-    const i32 before = unit / most * most;
-    const i32 here = width() - before < most ? width() - before : most;
-    return i64{4} * before * rows() + i64{gate / 2} * 2 * here * rows() + i64{r} * 2 * here +
-           gate % 2 * here + unit - before;
+    return place_in(4, gate, unit, r, rows());
   }
 };
 
+/// Gates 0 r, 1 z, 2 n of the state, 3 n' of the input.
 struct gru_layout : cell_layout {
-  constexpr i32 first_rows() const { return 2 + in + hidden; }
-  constexpr i32 last_rows() const { return 1 + in + hidden; }
-  constexpr i64 floats() const {
-    return shares() ? i64{last_rows()} * row() : i64{width()} * (2 * first_rows() + last_rows());
-  }
-  /// Place of unit `unit` of gate 0 r, 1 z, 2 n (of the state), 3 n' (of the input); `r` counts
-  /// the bias of the input's part, inputs, the bias of the state's part (-1: with the input's),
-  /// states.
+  constexpr i32 rows() const { return (shares() ? 1 : 2) + in + hidden; }
+  constexpr i64 floats() const { return i64{rows()} * (shares() ? row() : 3 * width()); }
   constexpr i64 bias(i32 gate, i32 unit) const {
-    if (shares()) return gate * width() + unit;
-    return gate == 2 ? place(gate, unit, 1 + in) : place(gate, unit, 0);
+    return place(gate, unit, gate == 2 && !shares() ? 1 + in : 0);
   }
   constexpr i64 input(i32 gate, i32 unit, i32 k) const { return place(gate, unit, 1 + k); }
   constexpr i64 state(i32 gate, i32 unit, i32 k) const {
-    return place(gate, unit, 1 + in + (shares() || gate == 1 ? 0 : 1) + k);
+    return place(gate, unit, (shares() ? 1 : 2) + in + k);
   }
 
  private:
+  /// Where gates share vectors n and n' have places of their own.
   constexpr i64 place(i32 gate, i32 unit, i32 r) const {
-    if (shares()) return i64{r} * row() + gate * width() + unit;
-    constexpr i32 most = block(4) * simd::lanes;
-    const i32 before = unit / most * most;
-    const i32 here = width() - before < most ? width() - before : most;
-    const i64 start = i64{before} * (2 * first_rows() + last_rows());
-    if (gate == 1) return start + i64{2} * here * first_rows() + i64{r} * here + unit - before;
-    return start + i64{r} * 2 * here + (gate == 0 ? 0 : here) + unit - before;
+    return shares() ? place_in(4, gate, unit, r, rows())
+                    : place_in(3, gate < 2 ? gate : 2, unit, r, rows());
   }
 };
 

@@ -14,7 +14,8 @@
 // What a sigmoid is of comes in halved: kernels halve the weights. On Zen 4 a vector of 16 takes,
 // in cycles one after another (overlapped): tanh 38 (16), sigmoid 50 (20), mixed 50 (27);
 // host::tanh takes 68 (23), host::sigmoid 79 (30).
-// Look-ups and multiply-adds share a pipe there, one of either a cycle.
+// Look-ups and multiply-adds share a pipe there, one of either a cycle. Several vectors go in step
+// (vec_group), so that what waits stands beside what need not: a scheduler holds 64 instructions.
 //
 // Largest errors over all floats (tests/backends/host_math.cpp states and checks them): tanh 1.55,
 // sigmoid 1.81 units of the last place; quick_math: 1.55 and 4.5, tanh in mixed 6.7.
@@ -25,119 +26,205 @@
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/simd_table.hpp>
 #include <tessera/backends/host/stream_tables.hpp>
+#include <type_traits>
 
 namespace tessera::host {
 
+/// `N` vectors on which the same is done.
+template <i32 N>
+struct vec_group {
+  simd::vec of[N];
+};
+
+/// f of the first vectors of all, f of the second, ...
+template <i32 N, class Function, class... Groups>
+[[gnu::always_inline]] inline vec_group<N> in_step(const Function& f, const vec_group<N>& first,
+                                                   const Groups&... more) {
+  vec_group<N> y;
+  TESSERA_UNROLL
+  for (i32 i = 0; i < N; ++i) y.of[i] = f(first.of[i], more.of[i]...);
+  return y;
+}
+
+template <i32 N>
+[[gnu::always_inline]] inline vec_group<N> magnitudes(const vec_group<N>& x) {
+  return in_step([](simd::vec v) { return simd::absolute(v); }, x);
+}
+
 /// tanh(a) for a >= 0.
-inline simd::vec tanh_of_magnitude(simd::vec a) {
+template <i32 N>
+[[gnu::always_inline]] inline vec_group<N> tanh_of_magnitude(const vec_group<N>& a) {
   using simd::fma;
+  using simd::vec;
   using table = tanh_segments;
-  const simd::vec bounded = simd::smaller(simd::set(table::end), a);  // NaN stays
-  const simd::entry_numbers n = simd::bits_from<21>(bounded + simd::set(table::shift));
-  const simd::vec r = bounded - simd::look_up_16(table::center, n);
+  // NaN stays.
+  const auto bounded = in_step([](vec v) { return simd::smaller(simd::set(table::end), v); }, a);
+  simd::entry_numbers n[N];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < N; ++i) {
+    n[i] = simd::bits_from<21>(bounded.of[i] + simd::set(table::shift));
+  }
+  const auto look_up = [&](const float* entries) {
+    vec_group<N> found;
+    TESSERA_UNROLL
+    for (i32 i = 0; i < N; ++i) found.of[i] = simd::look_up_16(entries, n[i]);
+    return found;
+  };
+  const auto multiply_add = [](vec x, vec y, vec z) { return fma(x, y, z); };
+  const auto r =
+      in_step([](vec v, vec center) { return v - center; }, bounded, look_up(table::center));
+  const auto square = in_step([](vec v) { return v * v; }, r);
   // One look-up a cycle: those that are wanted first come first.
-  const simd::vec square = r * r;
-  const simd::vec c5 = simd::look_up_16(table::c5, n);
-  const simd::vec high = fma(c5, r, simd::look_up_16(table::c4, n));
-  const simd::vec highest = fma(simd::look_up_16(table::c6, n), square, high);
-  const simd::vec c3 = simd::look_up_16(table::c3, n);
-  const simd::vec middle = fma(c3, r, simd::look_up_16(table::c2, n));
-  const simd::vec c1 = simd::look_up_16(table::c1, n);
-  const simd::vec low = fma(c1, r, simd::look_up_16(table::c0, n));
-  return fma(fma(highest, square, middle), square, low);
+  const auto c5 = look_up(table::c5);
+  const auto high = in_step(multiply_add, c5, r, look_up(table::c4));
+  const auto highest = in_step(multiply_add, look_up(table::c6), square, high);
+  const auto c3 = look_up(table::c3);
+  const auto middle = in_step(multiply_add, c3, r, look_up(table::c2));
+  const auto c1 = look_up(table::c1);
+  const auto low = in_step(multiply_add, c1, r, look_up(table::c0));
+  return in_step(multiply_add, in_step(multiply_add, highest, square, middle), square, low);
 }
 
 /// exp(-2 a) = power (1 + p).
+template <i32 N>
 struct falling_exp {
-  simd::vec power;
-  simd::vec p;
+  vec_group<N> power;
+  vec_group<N> p;
+
+  /// exp(-2 a)
+  vec_group<N> value() const {
+    return in_step([](simd::vec w, simd::vec v) { return simd::fma(w, v, w); }, power, p);
+  }
 };
 
 /// For a >= 0; stays at 2.4e-38 from a = 43.3 on.
 ///
 /// a = r - n ln 2 / 32 with |r| <= ln 2 / 64; not `Exact`: without what the table lacks.
-template <bool Exact>
-inline falling_exp exp_of_minus_twice(simd::vec a) {
+template <bool Exact, i32 N>
+[[gnu::always_inline]] inline falling_exp<N> exp_of_minus_twice(const vec_group<N>& a) {
   using simd::fma;
   using simd::set;
-  const simd::vec bounded = simd::smaller(set(43.3f), a);
-  const simd::vec shift = set(simd::whole_number_shift);
-  const simd::vec shifted = fma(bounded, set(-46.1662413f), shift);
-  const simd::vec n = shifted - shift;
-  const simd::vec r = fma(n, set(0.0216608495f), bounded);  // ln 2 / 32 in two parts
-  const simd::vec power = simd::power_of_sixteenths(sixteenth_roots::nearest, shifted);
-  const simd::vec square = r * r;
-  const simd::vec q = fma(set(-4.0f / 3), r, set(2.0f + 3.9e-5f));
-  if constexpr (Exact) {
-    const simd::vec lack =
-        simd::fnma(n, set(-1.19040894e-10f), simd::look_up_16(sixteenth_roots::lack, shifted));
-    return {power, fma(q, square, fma(set(-2.0f), r, lack))};
-  } else {
-    return {power, fma(q, square, set(-2.0f) * r)};
-  }
+  using simd::vec;
+  const vec shift = set(simd::whole_number_shift);
+  const auto bounded = in_step([](vec v) { return simd::smaller(set(43.3f), v); }, a);
+  const auto shifted = in_step([&](vec v) { return fma(v, set(-46.1662413f), shift); }, bounded);
+  const auto n = in_step([&](vec v) { return v - shift; }, shifted);
+  // ln 2 / 32 in two parts
+  const auto r = in_step([](vec m, vec v) { return fma(m, set(0.0216608495f), v); }, n, bounded);
+  const auto power = in_step(
+      [](vec v) { return simd::power_of_sixteenths(sixteenth_roots::nearest, v); }, shifted);
+  const auto square = in_step([](vec v) { return v * v; }, r);
+  const auto q = in_step([](vec v) { return fma(set(-4.0f / 3), v, set(2.0f + 3.9e-5f)); }, r);
+  const auto first = in_step(
+      [](vec v, vec m, vec s) {
+        if constexpr (!Exact) return set(-2.0f) * v;
+        const vec lack = simd::look_up_16(sixteenth_roots::lack, s);
+        return fma(set(-2.0f), v, simd::fnma(m, set(-1.19040894e-10f), lack));
+      },
+      r, n, shifted);
+  return {power, in_step([](vec x, vec y, vec z) { return fma(x, y, z); }, q, square, first)};
 }
 
-/// Functions of a stream. What is a sigmoid's comes in times `before_sigmoid`; `mixed` takes
-/// sigmoids where `gates` is true and tanh elsewhere.
+/// Functions of a stream, of one vector or of several in step. What is a sigmoid's comes in times
+/// `before_sigmoid`; `mixed` takes sigmoids where `gates` is true and tanh elsewhere.
 template <bool Exact>
 struct stream_math {
   static constexpr float before_sigmoid = simd::tables_are_registers ? 0.5f : 1.0f;
 
-  static simd::vec tanh(simd::vec x) {
+  template <i32 N>
+  [[gnu::always_inline]] static vec_group<N> tanh(const vec_group<N>& x) {
     if constexpr (simd::tables_are_registers) {
-      return simd::copy_sign(tanh_of_magnitude(simd::absolute(x)), x);
-    } else if constexpr (Exact) {
-      return host::tanh(x);
+      return in_step([](simd::vec y, simd::vec v) { return simd::copy_sign(y, v); },
+                     tanh_of_magnitude(magnitudes(x)), x);
     } else {
-      const simd::vec bounded = simd::smaller(simd::set(10.0f), simd::absolute(x));
-      const exp_parts parts = split_exp(bounded + bounded);
-      const simd::vec scale = simd::power_of_shifted(parts.shifted);
-      const simd::vec e = simd::fma(parts.minus_1, scale, scale - simd::set(1.0f));
-      return simd::copy_sign(e / (e + simd::set(2.0f)), x);
+      return in_step([](simd::vec v) { return Exact ? host::tanh(v) : quick_tanh(v); }, x);
     }
   }
 
-  static simd::vec sigmoid(simd::vec x) {
-    const simd::vec one = simd::set(1.0f);
+  template <i32 N>
+  [[gnu::always_inline]] static vec_group<N> sigmoid(const vec_group<N>& x) {
     if constexpr (simd::tables_are_registers) {
-      const falling_exp parts = exp_of_minus_twice<Exact>(simd::absolute(x));
-      const simd::vec e = simd::fma(parts.power, parts.p, parts.power);
-      const simd::vec sum = one + e;
-      const simd::vec y = simd::select(x < simd::zero(), e, one) / sum;
-      if constexpr (!Exact) return y;
-      return simd::fnma(y, e - (sum - one), y);  // what rounding the sum lost
-    } else if constexpr (Exact) {
-      return host::sigmoid(x);
+      return sigmoid_of_exp(x, exp_of_minus_twice<Exact>(magnitudes(x)).value());
     } else {
-      const simd::vec bounded =
-          simd::larger(simd::set(-87.0f), simd::smaller(simd::set(87.0f), simd::zero() - x));
-      const exp_parts parts = split_exp(bounded);
-      const simd::vec scale = simd::power_of_shifted(parts.shifted);
-      return one / (one + simd::fma(parts.minus_1, scale, scale));
+      return in_step([](simd::vec v) { return Exact ? host::sigmoid(v) : quick_sigmoid(v); }, x);
     }
   }
 
-  static simd::vec mixed(simd::vec x, simd::mask gates) {
+  [[gnu::always_inline]] static simd::vec tanh(simd::vec x) {
+    return tanh(vec_group<1>{{x}}).of[0];
+  }
+  [[gnu::always_inline]] static simd::vec sigmoid(simd::vec x) {
+    return sigmoid(vec_group<1>{{x}}).of[0];
+  }
+
+  [[gnu::always_inline]] static simd::vec mixed(simd::vec x, simd::mask gates) {
+    return mixed_first(vec_group<1>{{x}}, gates).of[0];
+  }
+
+  /// `mixed` of the first vector, sigmoids of the others.
+  template <i32 N>
+  [[gnu::always_inline]] static vec_group<N> mixed_first(const vec_group<N>& x, simd::mask gates) {
+    using simd::vec;
+    vec_group<N> y;
     if constexpr (simd::tables_are_registers) {
-      const simd::vec one = simd::set(1.0f);
-      const simd::vec a = simd::absolute(x);
-      const falling_exp parts = exp_of_minus_twice<Exact>(a);
-      const simd::vec e = simd::fma(parts.power, parts.p, parts.power);
+      const vec one = simd::set(1.0f);
+      const auto a = magnitudes(x);
+      const falling_exp<N> parts = exp_of_minus_twice<Exact>(a);
+      const auto e = parts.value();
+      y = sigmoid_of_exp(x, e);
       if constexpr (Exact) {  // both are factor T + rest: 1 - e below loses digits
-        const simd::mask below = gates & (x < simd::zero());
-        const simd::vec half = simd::set(0.5f);
-        const simd::vec half_e = e * half;
-        const simd::vec factor = simd::select(gates, half, simd::copy_sign(one, x));
-        const simd::vec rest = simd::select(gates, half, simd::zero());
-        return simd::fma(simd::select(below, half_e, factor), tanh_of_magnitude(a),
-                         simd::select(below, half_e, rest));
+        const simd::mask below = gates & (x.of[0] < simd::zero());
+        const vec half = simd::set(0.5f);
+        const vec half_e = e.of[0] * half;
+        const vec factor =
+            simd::select(below, half_e, simd::select(gates, half, simd::copy_sign(one, x.of[0])));
+        const vec rest = simd::select(below, half_e, simd::select(gates, half, simd::zero()));
+        y.of[0] = simd::fma(factor, tanh_of_magnitude(vec_group<1>{{a.of[0]}}).of[0], rest);
+      } else {
+        const vec power = parts.power.of[0];
+        const vec rest = simd::fnma(power, parts.p.of[0], one - power);  // 1 - e
+        const vec tangent = simd::copy_sign(rest, x.of[0]) / (one + e.of[0]);
+        y.of[0] = simd::select(gates, y.of[0], tangent);
       }
-      const simd::vec rest = simd::fnma(parts.power, parts.p, one - parts.power);  // 1 - e
-      const simd::vec gate = simd::select(x < simd::zero(), e, one);
-      return simd::select(gates, gate, simd::copy_sign(rest, x)) / (one + e);
     } else {
-      return simd::select(gates, sigmoid(x), tanh(x));
+      y = sigmoid(x);
+      y.of[0] = simd::select(gates, y.of[0], tanh(x.of[0]));
     }
+    return y;
+  }
+
+ private:
+  /// Sigmoids of 2 x with e = exp(-2 |x|).
+  template <i32 N>
+  [[gnu::always_inline]] static vec_group<N> sigmoid_of_exp(const vec_group<N>& x,
+                                                            const vec_group<N>& e) {
+    using simd::vec;
+    const vec one = simd::set(1.0f);
+    const auto sum = in_step([&](vec v) { return one + v; }, e);
+    const auto above =
+        in_step([&](vec v, vec ev) { return simd::select(v < simd::zero(), ev, one); }, x, e);
+    const auto y = in_step([](vec v, vec s) { return v / s; }, above, sum);
+    if constexpr (!Exact) return y;
+    const auto lost =
+        in_step([&](vec ev, vec s) { return ev - (s - one); }, e, sum);  // by rounding
+    return in_step([](vec v, vec l) { return simd::fnma(v, l, v); }, y, lost);
+  }
+
+  static simd::vec quick_tanh(simd::vec x) {
+    const simd::vec bounded = simd::smaller(simd::set(10.0f), simd::absolute(x));
+    const exp_parts parts = split_exp(bounded + bounded);
+    const simd::vec scale = simd::power_of_shifted(parts.shifted);
+    const simd::vec e = simd::fma(parts.minus_1, scale, scale - simd::set(1.0f));
+    return simd::copy_sign(e / (e + simd::set(2.0f)), x);
+  }
+
+  static simd::vec quick_sigmoid(simd::vec x) {
+    const simd::vec one = simd::set(1.0f);
+    const simd::vec bounded =
+        simd::larger(simd::set(-87.0f), simd::smaller(simd::set(87.0f), simd::zero() - x));
+    const exp_parts parts = split_exp(bounded);
+    const simd::vec scale = simd::power_of_shifted(parts.shifted);
+    return one / (one + simd::fma(parts.minus_1, scale, scale));
   }
 };
 

@@ -17,6 +17,14 @@
 
 #define TESSERA_STREAM_INLINE [[gnu::always_inline]] inline
 
+// Loops over many numbers: with 32 short turns their ends are guessed wrong in every step (LSTM of
+// 32 units on Zen 4: 586 cycles, with 8 long ones 478).
+#if defined(__clang__)
+#define TESSERA_STREAM_UNROLL _Pragma("clang loop unroll_count(4)")
+#else
+#define TESSERA_STREAM_UNROLL _Pragma("GCC unroll 4")
+#endif
+
 namespace tessera::host {
 
 /// Chains of sums for blocks of so many vectors over `numbers`: 8 sums hide the latency of a
@@ -53,6 +61,7 @@ TESSERA_STREAM_INLINE void add_products(simd::vec (&sum)[Vectors], const float*&
     TESSERA_UNROLL
     for (i32 k = 0; k < Numbers; ++k) add(k, more[k % chains]);
   } else {
+    TESSERA_STREAM_UNROLL
     for (i32 k = 0; k < whole; k += chains) {
       TESSERA_UNROLL
       for (i32 c = 0; c < chains; ++c) add(k + c, more[c]);
