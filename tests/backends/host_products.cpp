@@ -1,4 +1,4 @@
-#include <tessera/ops/sizes.hpp>
+#include <tessera/backends/host/dense_fixed.hpp>
 
 #include "host_support.hpp"
 
@@ -267,6 +267,61 @@ TEST_CASE("dense and its gradients are the sums they stand for", "[backends][hos
     check_dense({1, 230, 310}, type);
     check_dense({3, 250, 100}, type);
   }
+}
+
+namespace {
+
+template <kind What, i32 In, i32 Out>
+constexpr signature one_sample() {
+  signature s;
+  s.what = What;
+  s.fixed = true;
+  dense_sizes{1, In, Out}.write(s);
+  return s;
+}
+
+/// Kernels of constant sizes against those of run-time sizes, bit by bit.
+template <class T, i32 In, i32 Out>
+void check_fixed() {
+  CAPTURE(In, Out);
+  constexpr element type = host::stored_as<T>;
+  constexpr signature forward = one_sample<kind::dense, In, Out>();
+  constexpr signature back = one_sample<kind::dense_data_gradient, In, Out>();
+  STATIC_REQUIRE(host::fixes_dense(forward));
+  const numbers x = random_numbers(In, 1);
+  const numbers w = random_numbers(In * Out, 2);
+  const numbers b = random_numbers(Out, 3);
+  std::vector<std::byte> bits[2];
+  for (const bool fixed : {false, true}) {
+    host_call y(kind::dense, false);
+    dense_sizes{1, In, Out}.write(y.s);
+    y.in(0, x, type);
+    y.in(1, w, type);
+    y.in(2, b, type);
+    y.out(0, Out, type);
+    fixed ? y.run(host::fixed_dense_kernel<forward, T>()) : y.run();
+    if (fixed) CHECK(y.bytes(0) == bits[0]);
+    bits[0] = y.bytes(0);
+    host_call dx(kind::dense_data_gradient, false);
+    dense_sizes{1, In, Out}.write(dx.s);
+    dx.in(0, b, type);
+    dx.in(1, w, type);
+    dx.out(0, In, type);
+    fixed ? dx.run(host::fixed_dense_kernel<back, T>()) : dx.run();
+    if (fixed) CHECK(dx.bytes(0) == bits[1]);
+    bits[1] = dx.bytes(0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("dense of one sample gives the same bits with constant sizes", "[backends][host]") {
+  check_fixed<float, 64, 10>();
+  check_fixed<float, 13, 7>();
+  check_fixed<float, 128, 33>();
+  check_fixed<half, 33, 100>();
+  check_fixed<half, 1, 1>();
+  check_fixed<bfloat16, 20, 64>();
 }
 
 TEST_CASE("matmul multiplies matrices that lie in rows or in columns", "[backends][host]") {

@@ -53,8 +53,28 @@ void dense_weight(const call& c, const dense_sizes& n, gradient_sink& sink) {
   multiply(c.step->threads, p);
 }
 
+/// dw of one sample, stored: 0 + dy x, as a sum of one product is.
+template <class T>
+void store_outer(const T* dy, i64 outs, const T* x, i32 in, T* dw) {
+  using namespace simd;
+  for (i64 o = 0; o < outs; ++o, dw += in) {
+    const vec factor = set(as_float(dy[o]));
+    i32 i = 0;
+    for (; i + lanes <= in; i += lanes) store(dw + i, fma(factor, load(x + i), zero()));
+    if (i < in) {
+      store_partial(dw + i, fma(factor, load_partial(x + i, in - i), zero()), in - i);
+    }
+  }
+}
+
 template <class T, bool BatchLast>
 void dense_weight_gradient(const call& c) {
+  if constexpr (!BatchLast) {
+    const dense_sizes n = dense_sizes::of(*c.sizes);
+    if (n.batch == 1 && n.stack == 1) {
+      return store_outer(c.input<T>(1), n.out, c.input<T>(0), n.in, c.output<T>(0));
+    }
+  }
   gradient_sink sink = gradient_sink::storing(c.output<T>(0));
   dense_weight<T, BatchLast>(c, dense_sizes::of(*c.sizes), sink);
 }

@@ -141,7 +141,7 @@ template <i32 Rows, class T>
 
 /// Outputs [first, last) of one sample.
 template <class T>
-[[gnu::noinline]] void run_dots_of_one(const dot_operands<T>& p, i32 first, i32 last) {
+[[gnu::always_inline]] inline void dots_of_one(const dot_operands<T>& p, i32 first, i32 last) {
   i32 o = first;
   for (; o + simd::lanes <= last; o += simd::lanes) store_dots<simd::lanes>(p, o, simd::lanes);
   if constexpr (simd::lanes >= 16) {
@@ -152,6 +152,11 @@ template <class T>
   }
   if (o + 2 <= last) store_dots<2>(p, o, 2), o += 2;
   if (o < last) store_dots<1>(p, o, 1);
+}
+
+template <class T>
+[[gnu::noinline]] void run_dots_of_one(const dot_operands<T>& p, i32 first, i32 last) {
+  dots_of_one(p, first, last);
 }
 
 /// Outputs [first, last) of samples [top, bottom) of `outs` and `samples`.

@@ -25,8 +25,8 @@ struct row_operands {
 };
 
 /// Columns [c, c + Vectors * lanes); `last` lanes of the last vector.
-template <class T, i32 Vectors, i32 Chains, bool Partial>
-[[gnu::noinline]] void row_tile(const row_operands<T>& p, i32 c, i32 last) {
+template <i32 Vectors, i32 Chains, bool Partial, class T>
+[[gnu::always_inline]] inline void row_tile_of(const row_operands<T>& p, i32 c, i32 last) {
   using namespace simd;
   const auto read = [&](const T* from) { return Partial ? load_partial(from, last) : load(from); };
   vec sum[Chains][Vectors];
@@ -68,17 +68,34 @@ template <class T, i32 Vectors, i32 Chains, bool Partial>
   }
 }
 
-/// Columns [first, last); `first` is a multiple of 8 vectors.
+template <class T, i32 Vectors, i32 Chains, bool Partial>
+[[gnu::noinline]] void row_tile(const row_operands<T>& p, i32 c, i32 last) {
+  row_tile_of<Vectors, Chains, Partial>(p, c, last);
+}
+
+/// Columns [first, last); `first` is a multiple of 8 vectors. Inlined: where sizes are constants.
+template <bool Inlined, class T>
+[[gnu::always_inline]] inline void row_of_columns(const row_operands<T>& p, i32 first, i32 last) {
+  constexpr i32 lanes = simd::lanes;
+  const auto run = [&]<i32 Vectors, i32 Chains, bool Partial>(i32 c, i32 rest) {
+    if constexpr (Inlined) {
+      row_tile_of<Vectors, Chains, Partial>(p, c, rest);
+    } else {
+      row_tile<T, Vectors, Chains, Partial>(p, c, rest);
+    }
+  };
+  i32 c = first;
+  for (; c + 8 * lanes <= last; c += 8 * lanes) run.template operator()<8, 1, false>(c, 0);
+  if (c + 4 * lanes <= last) run.template operator()<4, 2, false>(c, 0), c += 4 * lanes;
+  if (c + 2 * lanes <= last) run.template operator()<2, 4, false>(c, 0), c += 2 * lanes;
+  for (; c < last; c += lanes) {
+    run.template operator()<1, 4, true>(c, last - c < lanes ? last - c : lanes);
+  }
+}
+
 template <class T>
 void run_row(const row_operands<T>& p, i32 first, i32 last) {
-  constexpr i32 lanes = simd::lanes;
-  i32 c = first;
-  for (; c + 8 * lanes <= last; c += 8 * lanes) row_tile<T, 8, 1, false>(p, c, 0);
-  if (c + 4 * lanes <= last) row_tile<T, 4, 2, false>(p, c, 0), c += 4 * lanes;
-  if (c + 2 * lanes <= last) row_tile<T, 2, 4, false>(p, c, 0), c += 2 * lanes;
-  for (; c < last; c += lanes) {
-    row_tile<T, 1, 4, true>(p, c, last - c < lanes ? last - c : lanes);
-  }
+  row_of_columns<false>(p, first, last);
 }
 
 }  // namespace tessera::host

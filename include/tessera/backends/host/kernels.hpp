@@ -14,6 +14,7 @@
 #include <tessera/backends/host/broadcast.hpp>
 #include <tessera/backends/host/channel.hpp>
 #include <tessera/backends/host/conv_weight.hpp>
+#include <tessera/backends/host/dense_fixed.hpp>
 #include <tessera/backends/host/elementwise.hpp>
 #include <tessera/backends/host/embedding.hpp>
 #include <tessera/backends/host/embedding_bag.hpp>
@@ -414,6 +415,8 @@ constexpr kernel choose_kernel() {
     return nullptr;
   } else if constexpr (S.what == kind::cast) {
     return &cast<storage_type<name.storage>, storage_type<S.output_type(0)>>;
+  } else if constexpr (fixes_dense(S)) {
+    return fixed_dense_kernel<S, storage_type<name.storage>>();
   } else {
     return kernel_for<S.what, storage_type<name.storage>, S.batch_last>();
   }

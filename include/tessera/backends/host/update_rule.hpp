@@ -207,14 +207,17 @@ struct adam_step {
 
 /// The gradient of an update, row by row and vector by vector: from memory, or the outer product of
 /// dy and x, rounded as they are stored.
+template <class T>
 struct gradient_in_memory {
-  const float* g;
+  const T* g;
 
   static constexpr i64 rows() { return 1; }
   gradient_in_memory row(i64) const { return *this; }
   simd::vec all(i64 i) const { return simd::load(g + i); }
   simd::vec some(i64 i, i32 n) const { return simd::load_partial(g + i, n); }
 };
+template <class T>
+gradient_in_memory(const T*) -> gradient_in_memory<T>;
 
 template <class T>
 struct outer_row {
@@ -319,7 +322,7 @@ void choose_update(const update_constants& k, const parameter_block& p, const Gr
 /// where `k.divides`.
 [[gnu::noinline]] inline void apply_divided(const update_constants& k, const parameter_block& p,
                                             const float* g, i64 at, i64 n) {
-  detail::choose_update(k, p, detail::gradient_in_memory{g}, at, n);
+  detail::choose_update(k, p, detail::gradient_in_memory<float>{g}, at, n);
 }
 
 /// The same with a gradient as it is, which it may change.
@@ -331,19 +334,27 @@ inline void apply_update(const update_constants& k, const parameter_block& p, fl
   apply_divided(k, p, g, at, n);
 }
 
-/// True where all n are finite.
-inline bool all_finite(const float* p, i64 n) {
+/// True where all n are finite, of any storage type.
+template <class T>
+bool all_finite(const T* p, i64 n) {
   using namespace simd;
-  // x - x is 0 where x is finite, and NaN otherwise: NaN stays in a sum.
-  vec sum_of_differences = zero();
+  // x - x is 0 where x is finite, and NaN otherwise: NaN stays in a sum. Four of them, since each
+  // waits for the addition before.
+  vec differences[4] = {zero(), zero(), zero(), zero()};
   i64 i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const vec x = load(p + i);
-    sum_of_differences = sum_of_differences + (x - x);
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    TESSERA_UNROLL
+    for (i32 k = 0; k < 4; ++k) {
+      const vec x = load(p + i + k * lanes);
+      differences[k] = differences[k] + (x - x);
+    }
   }
-  float rest = sum(sum_of_differences);
-  for (; i < n; ++i) rest += p[i] - p[i];
-  return rest == 0;
+  for (; i < n; i += lanes) {
+    const i32 rest = n - i < lanes ? static_cast<i32>(n - i) : lanes;
+    const vec x = load_partial(p + i, rest);
+    differences[0] = differences[0] + (x - x);
+  }
+  return sum((differences[0] + differences[1]) + (differences[2] + differences[3])) == 0;
 }
 
 /// Where a kernel delivers the pieces of a gradient.
@@ -392,6 +403,10 @@ class gradient_sink {
   /// Elements [at, at + n) of a gradient that stays as it is; only where `applies`.
   void take_stored(const float* g, i64 at, i64 n) {
     apply_divided(*constants_, parameter_, g, at, n);
+  }
+  template <class T>
+  void take_stored(const T* g, i64 at, i64 n) {
+    detail::choose_update(*constants_, parameter_, detail::gradient_in_memory<T>{g}, at, n);
   }
 
   /// The whole gradient as the outer product of dy and x; only where `applies`.
