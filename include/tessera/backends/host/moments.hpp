@@ -172,8 +172,26 @@ struct lane_moments {
   }
 };
 
-/// Moments of the first n lanes of a column of `count` vectors; in blocks of 256, each summed in
-/// order. The other lanes are those of zeros.
+/// The sum of what `add` adds for each vector of a column: vector k goes to running sum k mod 4,
+/// since one alone would wait for every addition.
+template <class T, class Add>
+simd::vec sum_down(const T* p, i64 step, i64 count, i32 n, const Add& add) {
+  using namespace simd;
+  vec sum[4] = {zero(), zero(), zero(), zero()};
+  i64 i = 0;
+  for (; i + 4 <= count; i += 4) {
+    TESSERA_UNROLL
+    for (i32 k = 0; k < 4; ++k) sum[k] = add(sum[k], load_first(p + (i + k) * step, n));
+  }
+  TESSERA_UNROLL
+  for (i32 k = 0; k < 3; ++k) {
+    if (i + k < count) sum[k] = add(sum[k], load_first(p + (i + k) * step, n));
+  }
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/// Moments of the first n lanes of a column of `count` vectors; in blocks of 256, each summed as
+/// sum_down does. The other lanes are those of zeros.
 template <bool Centred, class T>
 lane_moments moments_down(const T* p, i64 step, i64 count, i32 n) {
   using namespace simd;
@@ -184,14 +202,14 @@ lane_moments moments_down(const T* p, i64 step, i64 count, i32 n) {
     const float here = static_cast<float>(last - first);
     vec mean = zero();
     if constexpr (Centred) {
-      for (i64 i = first; i < last; ++i) mean = mean + load_first(p + i * step, n);
+      mean =
+          sum_down(p + first * step, step, last - first, n, [](vec sum, vec x) { return sum + x; });
       mean = mean / set(here);
     }
-    vec squares = zero();
-    for (i64 i = first; i < last; ++i) {
-      const vec off = load_first(p + i * step, n) - mean;
-      squares = fma(off, off, squares);
-    }
+    const vec squares = sum_down(p + first * step, step, last - first, n, [mean](vec sum, vec x) {
+      const vec off = x - mean;
+      return fma(off, off, sum);
+    });
     const float both = all.count + here;
     const vec share = set(here / both);
     const vec apart = mean - all.mean;

@@ -260,6 +260,10 @@ void norm_gradient_along(const call& c) {
   });
 }
 
+/// Scales whose gradients are summed side by side. (Outside the function: g++ 12 fails on local
+/// constants as array bounds in a lambda.)
+inline constexpr i32 scale_block = simd::registers == 32 ? 8 : 4;
+
 template <class T, row_norm How>
 void norm_gradient_down(const call& c) {
   using simd::vec;
@@ -271,29 +275,50 @@ void norm_gradient_down(const call& c) {
     return p.means == nullptr ? simd::zero() : simd::load(p.means + statistic);
   };
   if (p.scales()) {  // before dx, which may take over the bytes of dy
-    parallel_for(c.step->threads, at.n.features * (at.groups ? at.n.rows : 1), [&](i32 scale) {
-      vec sum = simd::zero();
-      vec sum_h = simd::zero();
-      const i64 first_row = at.groups ? scale / at.n.features : 0;
+    // Some scales at a time: what they read lies side by side, where one alone would meet a line
+    // here and there. More than the last are the last again.
+    constexpr i32 block = scale_block;
+    const i32 blocks = (at.n.features + block - 1) / block;
+    parallel_for(c.step->threads, blocks * (at.groups ? at.n.rows : 1), [&](i32 item) {
+      const i32 feature = item % blocks * block;
+      const i64 first_row = at.groups ? item / blocks : 0;
       const i64 last_row = at.groups ? first_row + 1 : at.n.rows;
+      const i32 here = at.n.features - feature < block ? at.n.features - feature : block;
+      i64 place[scale_block];
+      vec sum[scale_block];
+      vec sum_h[scale_block];
+      TESSERA_UNROLL
+      for (i32 f = 0; f < block; ++f) {
+        place[f] = (feature + (f < here ? f : here - 1)) * plane;
+        sum[f] = sum_h[f] = simd::zero();
+      }
       for (i64 row = first_row; row < last_row; ++row) {
         for (i64 sample = 0; sample < batch; sample += simd::lanes) {
           const vec mean = mean_at(row * batch + sample);
           const vec inverse = simd::load(p.inverses + row * batch + sample);
-          const i64 first = (row * at.n.features + scale % at.n.features) * plane + sample;
-          vec part = simd::zero();
-          vec part_off = simd::zero();
-          for (i64 i = first; i < first + plane; i += batch) {
-            const vec g = simd::load(p.dy + i);
-            part = part + g;
-            part_off = simd::fma(g, simd::load(p.x + i) - mean, part_off);
+          const i64 start = row * at.n.features * plane + sample;
+          TESSERA_UNROLL
+          for (i32 f = 0; f < block; ++f) {
+            const i64 first = start + place[f];
+            vec part = simd::zero();
+            vec part_off = simd::zero();
+            for (i64 i = first; i < first + plane; i += batch) {
+              const vec g = simd::load(p.dy + i);
+              part = part + g;
+              part_off = simd::fma(g, simd::load(p.x + i) - mean, part_off);
+            }
+            sum[f] = sum[f] + part;
+            sum_h[f] = simd::fma(part_off, inverse, sum_h[f]);
           }
-          sum = sum + part;
-          sum_h = simd::fma(part_off, inverse, sum_h);
         }
       }
-      if (p.dgamma != nullptr) p.dgamma[scale] = simd::sum(sum_h);
-      if (p.dbeta != nullptr) p.dbeta[scale] = simd::sum(sum);
+      const i64 scale = first_row * at.n.features + feature;
+      TESSERA_UNROLL
+      for (i32 f = 0; f < block; ++f) {
+        if (f >= here) break;
+        if (p.dgamma != nullptr) p.dgamma[scale + f] = simd::sum(sum_h[f]);
+        if (p.dbeta != nullptr) p.dbeta[scale + f] = simd::sum(sum[f]);
+      }
     });
   }
   if (p.dx == nullptr) return;
