@@ -1,11 +1,12 @@
 #pragma once
 
-// The time of something short, and the most arithmetic that this machine does.
+// The time of something short, and the most arithmetic and memory traffic that this machine does.
 
 #include <tessera/backends/host/simd.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <vector>
 
 namespace bench {
 
@@ -59,6 +60,29 @@ inline double peak_flops() {
     asm volatile("" : : "r"(result), "r"(start) : "memory");
   });
   return 2.0 * 12 * simd::lanes * repeats / time;
+}
+
+/// Bytes a second of one thread that adds two arrays up in a third, `bytes` of all three together:
+/// what arithmetic at memory's pace reaches at this size.
+inline double triad_bandwidth(tessera::i64 bytes) {
+  const tessera::i64 count = bytes / 12 / (4 * simd::lanes) * (4 * simd::lanes);
+  std::vector<float> a(static_cast<std::size_t>(count), 1.0f);
+  std::vector<float> b(a), c(a);
+  const double time = time_of([&] {
+    const simd::vec by = simd::set(0.5f);
+    const float* const from_a = a.data();
+    const float* const from_b = b.data();
+    float* const to = c.data();
+    for (tessera::i64 i = 0; i < count; i += 4 * simd::lanes) {
+      TESSERA_UNROLL
+      for (i32 k = 0; k < 4 * simd::lanes; k += simd::lanes) {
+        const simd::vec x = simd::load(from_a + i + k);
+        simd::store(to + i + k, simd::fma(simd::load(from_b + i + k), by, x));
+      }
+    }
+    asm volatile("" : : "r"(to) : "memory");
+  });
+  return 12.0 * static_cast<double>(count) / time;
 }
 
 }  // namespace bench
