@@ -15,6 +15,7 @@
 
 #include <tessera/backends/host/conv_places.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/host/simd_strided.hpp>
 
 namespace tessera::host {
 
@@ -93,7 +94,12 @@ template <class T>
     if (cells.low > 0) fill_zeros(to, cells.low);
     if (cells.high < cells.count) fill_zeros(to + cells.high, cells.count - cells.high);
     if (cells.step != 1) {
-      for (i32 j = 0; j < inside; ++j) first[j] = as_float(from[i64{j} * cells.step]);
+      for (i32 j = 0; j < inside; j += lanes) {
+        const i32 n = inside - j < lanes ? inside - j : lanes;
+        const T* const at = from + i64{j} * cells.step;
+        store(first + j,
+              cells.step == 2 ? load_apart<2>(at, 2, n) : load_apart<0>(at, cells.step, n));
+      }
       continue;
     }
     for (i32 j = 0; j < whole; j += lanes) store(first + j, load(from + j));

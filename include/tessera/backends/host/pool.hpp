@@ -3,7 +3,8 @@
 // Max and average pooling and their gradients (ops/pool.hpp states what they mean).
 //
 // One code for both layouts: with the batch last, a cell is a row of samples that fill vectors;
-// with the batch first, a cell is a single number and every sample a plane of its own. Gradients
+// with the batch first, a cell is a single number and every sample a plane of its own, but windows
+// whose taps are all inside fill vectors (pool_first.hpp). Gradients
 // gather: a cell of dx sums over the windows that hold it, from the first on, so overlapping
 // windows need no buffer and 16-bit results are rounded once.
 
@@ -13,7 +14,10 @@
 #include <type_traits>
 
 #include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/host/pool_first.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/host/workspace.hpp>
+#include <tessera/core/convert.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 
@@ -95,6 +99,11 @@ inline tap_span columns_of(const pool_sizes& n, i32 q) {
   return tap_span(q, n.in_width, n.kernel_width, n.stride_width, n.pad_left, n.dilation_width);
 }
 
+inline whole_windows whole_columns(const pool_sizes& n) {
+  return whole_windows(n.in_width, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
+                       n.dilation_width);
+}
+
 /// What an average over window (p, q) divides by.
 inline float divisor_of(const pool_sizes& n, i32 p, i32 q) {
   tap_span rows = rows_of(n, p);
@@ -151,10 +160,26 @@ void max_pool_whole(const window_offsets& window, const T* first, T* y, Index* i
 /// Index may be null: then only the largest values are wanted.
 template <class Lanes, class T, class Index>
 void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x, T* y,
-                  Index* index, i32 p) {
+                  Index* index, i32 p, const whole_windows& whole) {
   const pool_sizes& n = v.n;
   const tap_span rows = rows_of(n, p);
+  whole_windows done{};
+  if constexpr (Lanes::width == 1) {
+    if (rows.last - rows.first == n.kernel_height) {
+      done = whole;
+      with_step(n.stride_width, [&](auto step) {
+        for_vectors(done.first, done.last, [&](i32 q, i32 count) {
+          const T* const first = x + i64{rows.start} * n.in_width + q * n.stride_width - n.pad_left;
+          const i64 out = i64{p} * n.out_width + q;
+          const window_winners largest = largest_of_windows<step>(n, first, count);
+          store_windows(y + out, largest.best, count);
+          if (index != nullptr) store_places(index + out, largest.place, count);
+        });
+      });
+    }
+  }
   for (i32 q = 0; q < n.out_width; ++q) {
+    if (done.has(q)) continue;
     const tap_span columns = columns_of(n, q);
     const i64 out = (i64{p} * n.out_width + q) * v.inner;
     if (window.count > 0 &&
@@ -199,10 +224,11 @@ void max_pool_planes(const call& c) {
   T* const y = c.output<T>(0);
   Index* const index = c.output<Index>(1);
   const window_offsets window(v);
+  const whole_windows whole = whole_columns(v.n);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
     for (i32 p = 0; p < v.n.out_height; ++p) {
       max_pool_row<Lanes>(window, v, x + plane * v.x_plane(), y + plane * v.y_plane(),
-                          index == nullptr ? nullptr : index + plane * v.y_plane(), p);
+                          index == nullptr ? nullptr : index + plane * v.y_plane(), p, whole);
     }
   });
 }
@@ -316,9 +342,41 @@ void pool_gradient_apart(const call& c, const Part& part) {
   });
 }
 
+/// The gradient of max pooling with the batch first: from the winners' places, plane by plane. Sums
+/// of 16-bit cells wait in floats.
+template <class T, class Index>
+void max_pool_gradient_first(const call& c, bool apart) {
+  const pool_planes v(*c.sizes, false);
+  parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    const T* const dy = c.input<T>(0) + plane * v.y_plane();
+    const Index* const places = c.input<Index>(1) + plane * v.y_plane();
+    T* const dx = c.output<T>(0) + plane * v.x_plane();
+    if (apart) {
+      std::fill_n(dx, v.x_plane(), T{});
+      return scatter_gradient<true>(v.n, dy, places, dx);
+    }
+    float* sums = nullptr;
+    if constexpr (sizeof(T) == 4) {
+      sums = dx;
+    } else {
+      sums = workspace::floats();
+    }
+    std::fill_n(sums, v.x_plane(), 0.0f);
+    scatter_gradient<false>(v.n, dy, places, sums);
+    if constexpr (sizeof(T) == 2) narrow(sums, dx, v.x_plane());
+  });
+}
+
 template <class Lanes, class T, class Index>
 void max_pool_gradient_planes(const call& c) {
   const T* const dy = c.input<T>(0);
+  if constexpr (Lanes::width == 1) {
+    const pool_sizes n = pool_sizes::of(*c.sizes);
+    const bool apart = windows_apart(n);
+    if (sizeof(T) == 4 || apart || i64{n.in_height} * n.in_width <= workspace::capacity) {
+      return max_pool_gradient_first<T, Index>(c, apart);
+    }
+  }
   if (windows_apart(pool_sizes::of(*c.sizes))) {
     const Index* const places = c.input<Index>(1);
     return pool_gradient_apart<Lanes, T>(c, [&](i64 at, i32, i32) {
@@ -351,12 +409,29 @@ void avg_pool2d(const call& c) {
   using Lanes = pool_lanes<BatchLast>;
   const pool_planes v(*c.sizes, BatchLast);
   const pool_sizes& n = v.n;
+  const whole_windows whole = whole_columns(n);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
     const T* const x = c.input<T>(0) + plane * v.x_plane();
     T* const y = c.output<T>(0) + plane * v.y_plane();
     for (i32 p = 0; p < n.out_height; ++p) {
       const tap_span rows = rows_of(n, p);
+      whole_windows done{};
+      if constexpr (!BatchLast) {
+        if (rows.last - rows.first == n.kernel_height) {
+          done = whole;
+          const float cells = static_cast<float>(n.kernel_height * n.kernel_width);
+          with_step(n.stride_width, [&](auto step) {
+            for_vectors(done.first, done.last, [&](i32 q, i32 count) {
+              const T* const first =
+                  x + i64{rows.start} * n.in_width + q * n.stride_width - n.pad_left;
+              store_windows(y + i64{p} * n.out_width + q,
+                            sum_of_windows<step>(n, first, count) / simd::set(cells), count);
+            });
+          });
+        }
+      }
       for (i32 q = 0; q < n.out_width; ++q) {
+        if (done.has(q)) continue;
         const tap_span columns = columns_of(n, q);
         const auto divisor = Lanes::set(divisor_of(n, p, q));
         for (i64 i = 0; i < v.inner; i += Lanes::width) {
