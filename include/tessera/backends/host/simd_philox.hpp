@@ -43,16 +43,33 @@ inline void philox_uniform(const philox& generator, u64 first, float* to) {
     k0 += 0x9e3779b9;
     k1 += 0xbb67ae85;
   }
-  alignas(64) float words[4][16];
   const __m512i* const c[4] = {&c0, &c1, &c2, &c3};
+  __m512 words[4];  // lane: block
   for (i32 word = 0; word < 4; ++word) {
     const __m512i bits = _mm512_maskz_srli_epi32(0xffff, *c[word], 8);
     const __m512 number = _mm512_maskz_cvtepi32_ps(0xffff, bits);
-    _mm512_store_ps(words[word], _mm512_mul_ps(number, _mm512_set1_ps(0x1p-24f)));
+    words[word] = _mm512_mul_ps(number, _mm512_set1_ps(0x1p-24f));
   }
-  for (i32 block = 0; block < 16; ++block) {
-    for (i32 word = 0; word < 4; ++word) to[4 * block + word] = words[word][block];
+  // Blocks one after the other: pairs of words, then fours of a block, then fours in order.
+  const auto pairs = [](__m512 x, __m512 y, bool high) {
+    return _mm512_castps_pd(high ? _mm512_maskz_unpackhi_ps(0xffff, x, y)
+                                 : _mm512_maskz_unpacklo_ps(0xffff, x, y));
+  };
+  __m512 four[4];  // quarter q: block 4 q + number
+  for (i32 k = 0; k < 2; ++k) {
+    const __m512d first_pair = pairs(words[0], words[1], k == 1);
+    const __m512d last_pair = pairs(words[2], words[3], k == 1);
+    four[2 * k] = _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(0xff, first_pair, last_pair));
+    four[2 * k + 1] = _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(0xff, first_pair, last_pair));
   }
+  const __m512 even[2] = {_mm512_maskz_shuffle_f32x4(0xffff, four[0], four[1], 0x88),
+                          _mm512_maskz_shuffle_f32x4(0xffff, four[2], four[3], 0x88)};
+  const __m512 odd[2] = {_mm512_maskz_shuffle_f32x4(0xffff, four[0], four[1], 0xdd),
+                         _mm512_maskz_shuffle_f32x4(0xffff, four[2], four[3], 0xdd)};
+  _mm512_storeu_ps(to, _mm512_maskz_shuffle_f32x4(0xffff, even[0], even[1], 0x88));
+  _mm512_storeu_ps(to + 16, _mm512_maskz_shuffle_f32x4(0xffff, odd[0], odd[1], 0x88));
+  _mm512_storeu_ps(to + 32, _mm512_maskz_shuffle_f32x4(0xffff, even[0], even[1], 0xdd));
+  _mm512_storeu_ps(to + 48, _mm512_maskz_shuffle_f32x4(0xffff, odd[0], odd[1], 0xdd));
 }
 
 #elif defined(TESSERA_SIMD_AVX2)
