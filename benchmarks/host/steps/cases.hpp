@@ -54,6 +54,7 @@ inline bool is_ours(const entry& e) { return e.who.name.starts_with("tessera"); 
 // f32 sums in another order, and 16-bit storage: what that changes in a loss after 20 steps.
 inline constexpr double f32_tolerance = 1e-3;
 inline constexpr double f16_tolerance = 1e-2;
+inline constexpr double bf16_tolerance = 4e-2;
 
 // libtorch's contestant, or none where it is not installed. Its headers cost many seconds, so they
 // have a translation unit of their own as well.

@@ -21,6 +21,7 @@ using job = ts::training<Network, Loss, ts::momentum_sgd, ts::batch<Batch>, Prec
 
 // From a scale at which no gradient of these networks overflows, so that all take the same steps.
 using mixed = ts::mixed<ts::fp16, ts::dynamic_scale<1024>>;
+using mixed_bf16 = ts::mixed<ts::bf16, ts::static_scale<1>>;  // has f32's range
 using mixed_by_tensor = ts::mixed<ts::fp16, ts::skip_tensor, ts::dynamic_scale<1024>>;
 
 inline constexpr auto tanh_act = peers::activation::tanh;

@@ -12,6 +12,7 @@ entries resnet20_b32() {
   entries all = torch_resnet20(first_weights<resnet20, 32>(), 32, data.x(), data.labels());
   all.push_back(ours<resnet20, 32, ts::fp32>("tessera fp32", data, f32_tolerance));
   all.push_back(ours<resnet20, 32, mixed>("tessera mixed", data, f16_tolerance));
+  all.push_back(ours<resnet20, 32, mixed_bf16>("tessera mixed bf16", data, bf16_tolerance));
   return all;
 }
 

@@ -143,9 +143,11 @@ struct winograd_axis {
 /// 60 for each channel and tile, and 10 for each transform of the weights of a pair. The numbers
 /// fit times measured on a Zen 4 for 3 to 256 channels, 2x2 to 32x32 outputs, 16 and 32 samples:
 /// what they choose takes 6 % longer than the faster form on average. Large images break even at
-/// about 3 channels; 3x3 outputs, whose tiles hang over, hardly ever pay.
+/// about 3 channels; 3x3 outputs, whose tiles hang over, hardly ever pay. Nor do products in pairs:
+/// 18 of them stand against 16 and the transforms (ResNet-20's step 43 ms direct, 48 ms with it).
 template <class T>
 bool winograd_pays(const conv_view<T>& v) {
+  if constexpr (in_pairs<T>) return false;
   if (!winograd_axis::fits(v.height) || !winograd_axis::fits(v.width)) return false;
   if (v.batch % 16 != 0) return false;
   const i64 pairs = i64{v.rows} * v.depth;
@@ -154,8 +156,8 @@ bool winograd_pays(const conv_view<T>& v) {
   const bool stay =
       winograd_cut::all_weights(v.rows, v.depth, v.groups) <= winograd_cut::most_weights;
   const i64 transforms = stay ? 1 : (columns + 7) / 8;
-  const i64 direct = winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) *
-                     pairs / terms_of_step<T>;
+  const i64 direct =
+      winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.batch / 16) * pairs;
   return 3 * direct > 2 * (even * (16 * pairs + 60 * (v.rows + v.depth)) + transforms * 10 * pairs);
 }
 

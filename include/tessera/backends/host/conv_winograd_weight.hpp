@@ -75,14 +75,15 @@ template <i32 Rows, i32 Vectors>
 /// of 16. The direct form reaches 4/7 of the machine's rate, since its blocks are single rows.
 template <class T>
 bool winograd_pays(const conv_weight_view<T>& v) {
+  if constexpr (in_pairs<T>) return false;  // see conv_winograd.hpp
   if (!winograd_axis::fits(v.height) || !winograd_axis::fits(v.width)) return false;
   if (v.n.batch % 16 != 0) return false;
   const i64 in = v.n.group_in();
   const i64 out = v.n.group_out();
   const i64 lanes_in = (in + 15) / 16 * 16;
   const i64 columns = i64{(v.n.out_height + 1) / 2} * ((v.n.out_width + 1) / 2) * (v.n.batch / 16);
-  const i64 direct = winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.n.batch / 16) *
-                     in * out / terms_of_step<T>;
+  const i64 direct =
+      winograd_axis(v.height).taps * winograd_axis(v.width).taps * (v.n.batch / 16) * in * out;
   const i64 transforms = 50 * (lanes_in * ((out + 63) / 64) + out * ((in + 31) / 32));
   return 7 * direct > 4 * (columns * (18 * lanes_in * out + transforms) + 8 * in * out);
 }

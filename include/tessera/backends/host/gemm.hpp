@@ -51,7 +51,7 @@ i64 gemm_cost(const matmul_sizes& n) {
   constexpr i32 low = gemm_tile_size::low_rows;
   const i64 rows = (n.rows + low - 1) / low * low;
   const i64 vectors = (n.columns + simd::lanes - 1) / simd::lanes;
-  i64 cost = 16 * rows * vectors * n.inner;
+  i64 cost = 16 * rows * vectors * steps_of<T>(n.inner);
   if (!reads_columns_in_place<T>(n, n.rows)) {
     cost += i64{n.inner} * n.columns * (n.b[3] == 1 ? 2 : n.b[2] == 1 ? 6 : 24);
   }

@@ -11,6 +11,8 @@
 // floats that is narrowed, transposed or handed to whoever takes it (the update of a weight) block
 // by block. Where few rows meet b, or it is small, it is read in place. Panels live in `workspace`.
 //
+// Panels of bfloat16 hold pairs of terms where the machine multiplies them (simd_pairs.hpp).
+//
 // Source of the blocking: Goto, van de Geijn 2008.
 
 #include <tessera/backends/host/gemm_pack.hpp>
@@ -72,6 +74,8 @@ class gemm_part {
     const i32 cuts = (n_.inner + gemm_block::depth - 1) / gemm_block::depth;
     cuts_ = cuts;
     depth_ = cuts > 0 ? (n_.inner + cuts - 1) / cuts : 0;
+    steps_ = steps_of<T>(depth_);
+    depth_ = steps_ * terms_of_step<T>;
     pieces_ = cuts * n_.summed_samples() * n_.summed_heads();
     buffered_ = sizeof(T) != sizeof(float) || p_.taker.take != nullptr || n_.y[3] != 1 ||
                 (p_.slice_by_slice && cuts_ > 1);
@@ -88,7 +92,7 @@ class gemm_part {
     // all of its terms fit.
     const bool deep = buffered_ && pieces_ > 1;  // else sums of a block are whole at once
     constexpr i32 tile = gemm_tile_size::columns;
-    i64 wide = gemm_block::b_floats / (i64{depth_} * (deep ? pieces_ : 1)) / tile * tile;
+    i64 wide = gemm_block::b_floats / (i64{steps_} * (deep ? pieces_ : 1)) / tile * tile;
     if (wide > 4 * tile) wide = wide / (4 * tile) * (4 * tile);
     const bool keeps = !deep || wide >= 2 * tile;
     if (!keeps) wide = 4 * tile;
@@ -97,7 +101,7 @@ class gemm_part {
     if (wide > padded) wide = padded;
     i64 high = gemm_block::rows;
     constexpr i32 step = gemm_tile_size::rows;
-    if (!a_in_place_ && gemm_block::a_floats / depth_ < high) high = gemm_block::a_floats / depth_;
+    if (!a_in_place_ && gemm_block::a_floats / steps_ < high) high = gemm_block::a_floats / steps_;
     const i64 room = adds_slices_ ? gemm_block::sums_floats / 2 : gemm_block::sums_floats;
     if (buffered_ && room / wide < high) high = room / wide;
     high = high / step * step;
@@ -122,7 +126,7 @@ class gemm_part {
         const i32 depth = n_.inner - k < depth_ ? static_cast<i32>(n_.inner - k) : depth_;
         const T* const a = p_.a + s * n_.a[0] + h * n_.a[1] + k * n_.a[3];
         const T* const b = p_.b + s * n_.b[0] + h * n_.b[1] + k * n_.b[2] + column * i64{n_.b[3]};
-        float* const panel = panels() + (deep && keeps ? piece * i64{depth_} * padded(columns) : 0);
+        float* const panel = panels() + (deep && keeps ? piece * i64{steps_} * padded(columns) : 0);
         if (top == 0 || !keeps) pack_columns(b, depth, columns, panel);
         for (i32 r = top; r < bottom; r += high) {
           const i32 here = bottom - r < high ? bottom - r : high;
@@ -149,6 +153,15 @@ class gemm_part {
   void pack_columns(const T* b, i32 depth, i32 columns, float* panel) const {
     constexpr i32 wide = gemm_tile_size::columns;
     i32 c = 0;
+    if constexpr (in_pairs<T>) {
+      for (; c < columns; c += wide) {
+        const i32 here = columns - c < wide ? columns - c : wide;
+        const i32 width = here > simd::lanes ? wide : simd::lanes;
+        pack_pairs(b + c * i64{n_.b[3]}, depth, n_.b[2], here, n_.b[3],
+                   panel + i64{c} * steps_of<T>(depth), width, width);
+      }
+      return;
+    }
     if (n_.b[3] == 1 && !b_in_place_) {  // four tiles at a time: rows are read in longer runs
       for (; c + 4 * wide <= columns; c += 4 * wide) {
         const T* from = b + c;
@@ -180,7 +193,20 @@ class gemm_part {
     constexpr i32 wide = gemm_tile_size::columns;
     gemm_tile t;
     const T* const from = a + row * i64{n_.a[2]};
-    if (a_in_place_) {
+    const i32 steps = steps_of<T>(depth);
+    if constexpr (in_pairs<T>) {
+      t.a = rows_panel();
+      if (n_.a[3] == 1) {
+        for (i32 r = 0; r < rows; ++r) {
+          copy_pairs(from + r * i64{n_.a[2]}, depth, rows_panel() + r * i64{steps});
+        }
+        t.a_row = steps;
+      } else {
+        pack_pairs(from, depth, n_.a[3], rows, n_.a[2], rows_panel(), rows, rows);
+        t.a_row = 1;
+        t.a_step = rows;
+      }
+    } else if (a_in_place_) {
       if constexpr (sizeof(T) == sizeof(float)) t.a = from;
       t.a_row = n_.a[2];
     } else if (n_.a[3] == 1) {
@@ -193,7 +219,7 @@ class gemm_part {
       t.a_row = 1;
       t.a_step = rows;
     }
-    t.depth = depth;
+    t.depth = steps;
     t.add = (p_.slice_by_slice ? piece % cuts_ : piece) > 0;
     t.add_after = p_.slice_by_slice && !adds_slices_ && piece > 0;
     t.finish = piece + 1 == pieces_ || (piece == 0 && p_.slice_by_slice);  // 0 + the first
@@ -214,7 +240,7 @@ class gemm_part {
     for (i32 c = 0; c < columns; c += wide) {
       const i32 here = columns - c < wide ? columns - c : wide;
       t.b_step = here > simd::lanes ? wide : simd::lanes;
-      t.b = panel + i64{c} * depth;
+      t.b = panel + i64{c} * steps;
       if constexpr (sizeof(T) == sizeof(float)) {
         if (b_in_place_ && here == t.b_step) {
           t.b = b + c;
@@ -224,7 +250,7 @@ class gemm_part {
       t.sums = sums + c;
       t.asks_ahead = !buffered_;
       t.column_bias = column_bias == nullptr ? nullptr : column_bias + c;
-      run_tiles(t, rows, here);
+      run_tiles<in_pairs<T>>(t, rows, here);
     }
   }
 
@@ -288,7 +314,8 @@ class gemm_part {
   const gemm_operands<T>& p_;
   const matmul_sizes& n_;
   i32 cuts_ = 0;    // of one inner sum
-  i32 depth_ = 0;   // of a cut
+  i32 depth_ = 0;   // of a cut, in terms
+  i32 steps_ = 0;   // and in steps of a tile: pairs of bfloat16
   i32 pieces_ = 0;  // of all that is summed
   bool buffered_ = false;
   bool adds_slices_ = false;  // in a pass of its own

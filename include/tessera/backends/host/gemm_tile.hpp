@@ -15,6 +15,8 @@
 // height, columns left over one vector. Rows past the end are the last one again, not stored.
 // A sum is one chain of fused multiply-adds in the order of k, which goes on where the piece of
 // terms before has left it in memory: the same bits for every cut of the terms, width and height.
+// Pairs: a number of a, and of a row of b, is two terms of bfloat16 (simd_pairs.hpp), the second of
+// which is added first; `depth` and steps count such pairs.
 //
 // Source of the blocking: Goto, van de Geijn 2008; Van Zee, van de Geijn 2015 (BLIS).
 
@@ -49,7 +51,7 @@ struct gemm_tile {
 };
 
 /// `rows` <= Rows rows; `last` lanes of the last vector are stored.
-template <i32 Rows, i32 Vectors>
+template <bool Pairs, i32 Rows, i32 Vectors>
 [[gnu::noinline]] void run_tile(const gemm_tile& t, i32 rows, i32 last) {
   using namespace simd;
   const float* a[Rows];
@@ -86,7 +88,7 @@ template <i32 Rows, i32 Vectors>
     for (i32 r = 0; r < Rows; ++r) {
       const vec w = set(a[r][at]);
       TESSERA_UNROLL
-      for (i32 v = 0; v < Vectors; ++v) sum[r][v] = fma(w, values[v], sum[r][v]);
+      for (i32 v = 0; v < Vectors; ++v) sum[r][v] = add_product<Pairs>(w, values[v], sum[r][v]);
     }
   }
   if (t.finish) {
@@ -132,7 +134,8 @@ template <i32 Rows, i32 Vectors>
 
 /// All `rows` rows over one tile's columns, of which `columns` are stored. Rows of a packed a lie
 /// `a_row` apart like any others.
-inline void run_tiles(gemm_tile t, i32 rows, i32 columns) {
+template <bool Pairs>
+void run_tiles(gemm_tile t, i32 rows, i32 columns) {
   using size = gemm_tile_size;
   const bool wide = columns > simd::lanes;
   const i32 last = wide ? columns - simd::lanes : columns;
@@ -145,11 +148,12 @@ inline void run_tiles(gemm_tile t, i32 rows, i32 columns) {
   };
   for (; rows - r > size::low_rows; advance(size::rows)) {
     const i32 here = rows - r < size::rows ? rows - r : size::rows;
-    wide ? run_tile<size::rows, 2>(t, here, last) : run_tile<size::rows, 1>(t, here, last);
+    wide ? run_tile<Pairs, size::rows, 2>(t, here, last)
+         : run_tile<Pairs, size::rows, 1>(t, here, last);
   }
   if (r >= rows) return;
-  wide ? run_tile<size::low_rows, 2>(t, rows - r, last)
-       : run_tile<size::low_rows, 1>(t, rows - r, last);
+  wide ? run_tile<Pairs, size::low_rows, 2>(t, rows - r, last)
+       : run_tile<Pairs, size::low_rows, 1>(t, rows - r, last);
 }
 
 }  // namespace tessera::host
