@@ -86,8 +86,10 @@ std::vector<results::line> results::lines_of(const comparison& c, const std::vec
                                              double peak) const {
   std::vector<line> lines;
   for (const timing& t : all) {
-    line l{c.name, t.name, median(t.seconds), quantile(t.seconds, 0), quantile(t.seconds, 1), 0,
-           0,      {}};
+    line l{.name = c.name, .who = t.name};
+    l.median = median(t.seconds);
+    l.best = quantile(t.seconds, 0);
+    l.worst = quantile(t.seconds, 1);
     if (c.flops > 0) {
       l.flops_per_second = c.flops / l.median;
       l.share_of_peak = l.flops_per_second / peak;
@@ -135,6 +137,20 @@ void results::add(const comparison& c) {
   lines_.insert(lines_.end(), lines.begin(), lines.end());
 }
 
+void results::add_figures(const std::string& name, const std::string& who, const figures& numbers) {
+  std::vector<std::string> heads;
+  std::vector<std::string> cells;
+  for (const auto& [key, value] : numbers) {
+    heads.push_back(key);
+    cells.push_back(value != 0 ? number(value, 1) : "");
+  }
+  if (lines_.empty()) print_facts();
+  if (lines_.empty() || lines_.back().name != name) print_row(name, heads, heads);
+  print_row("  " + who, cells, heads);
+  std::fflush(stdout);
+  lines_.push_back({.name = name, .who = who, .numbers = numbers});
+}
+
 void results::finish() const {
   if (lines_.empty() && listed_ == 0) {
     throw tessera::error("--case: no case has \"" + options_.only +
@@ -145,14 +161,19 @@ void results::finish() const {
   file["program"] = program_;
   for (const auto& [key, value] : about_) file[key] = value;
   for (const line& l : lines_) {
-    tessera::io::json row = {
-        {"case", l.name},       {"who", l.who},           {"microseconds", l.median * 1e6},
-        {"best", l.best * 1e6}, {"worst", l.worst * 1e6}, {"per_second", 1 / l.median}};
+    tessera::io::json row = {{"case", l.name}, {"who", l.who}};
+    if (l.median > 0) {
+      row["microseconds"] = l.median * 1e6;
+      row["best"] = l.best * 1e6;
+      row["worst"] = l.worst * 1e6;
+      row["per_second"] = 1 / l.median;
+    }
     if (l.flops_per_second > 0) {
       row["gflops"] = l.flops_per_second * 1e-9;
       row["share_of_peak"] = l.share_of_peak;
     }
     for (const auto& [name, times] : l.times) row["times"][name] = times;
+    for (const auto& [key, value] : l.numbers) row[key] = value;
     file["results"].push_back(std::move(row));
   }
   tessera::io::write_json(options_.json, file);

@@ -36,6 +36,8 @@ struct comparison {
   std::vector<double> expected{};     // what all compute; empty: what the first one does
 };
 
+using figures = std::vector<std::pair<std::string, double>>;
+
 class results {
  public:
   results(std::string program, const options& o) : program_(std::move(program)), options_(o) {}
@@ -51,6 +53,9 @@ class results {
   /// Checks, times and prints a case. Throws where a contestant computes something else.
   void add(const comparison& c);
 
+  /// A case whose figures are no times: a row of numbers by name, the same names in every row.
+  void add_figures(const std::string& name, const std::string& who, const figures& numbers);
+
   /// Writes the JSON file. Throws where no case was run.
   void finish() const;
 
@@ -58,9 +63,10 @@ class results {
   struct line {
     std::string name;
     std::string who;
-    double median, best, worst;
-    double flops_per_second, share_of_peak;
-    std::vector<std::pair<std::string, double>> times;
+    double median = 0, best = 0, worst = 0;
+    double flops_per_second = 0, share_of_peak = 0;
+    figures times{};  // as fast as others
+    figures numbers{};
   };
 
   void print_facts();
