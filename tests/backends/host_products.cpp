@@ -409,6 +409,27 @@ TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[b
   }
 }
 
+TEST_CASE("convolutions of single samples in strips and pieces are the same sums",
+          "[backends][host]") {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
+    const auto check = [&](const conv_sizes& n) { check_conv(n, type); };
+    // Samples first; the workspace holds 106,496 floats of cells.
+    check(sized({1, 12, 30, 120, 7, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1));  // rows
+    check(sized({1, 1, 1, 9000, 2, 0, 0, 1, 9, 1, 1, 0, 4, 1, 1, 1}, 0, 4));   // columns
+    check(sized({2, 700, 3, 10, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1));   // channels
+    check(sized({1, 2, 60, 40, 2, 0, 0, 60, 3, 1, 1, 0, 0, 1, 1, 1}, 0, 0));   // taps
+    check(sized({1, 3, 70, 70, 2, 0, 0, 3, 3, 1, 1, 2, 2, 33, 33, 1}, 2, 2));
+    check(sized({1, 2, 40, 30, 3, 0, 0, 40, 3, 2, 2, 0, 1, 1, 1, 1}, 1, 0));  // over 16 slots
+    check(sized({2, 3, 32, 48, 20, 0, 0, 16, 16, 16, 16, 0, 0, 1, 1, 1}, 0, 0));
+    check(sized({2, 40, 5, 7, 50, 0, 0, 1, 1, 1, 2, 0, 0, 1, 1, 1}, 0, 0));
+    // Channels that fill vectors of the weight gradient, and do not fill the last one.
+    check(sized({5, 20, 9, 11, 13, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 1, 1));
+    check(sized({3, 52, 5, 6, 6, 0, 0, 2, 3, 1, 2, 0, 1, 2, 1, 2}, 1, 1));
+    check(sized({1, 66, 3, 40, 9, 0, 0, 2, 2, 1, 1, 0, 1, 1, 1, 1}, 1, 0));
+    check(sized({3, 20, 6, 7, 20, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 20}, 1, 1));
+  }
+}
+
 TEST_CASE("batch sizes of a thousand samples work", "[backends][host]") {
   for (const element type : {element::f32, element::f16, element::bf16}) {
     check_conv(sized({1024, 1, 3, 3, 2, 0, 0, 2, 2, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);

@@ -1,4 +1,5 @@
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/host/simd_strided.hpp>
 
 #include "host_support.hpp"
 
@@ -287,4 +288,29 @@ TEST_CASE("pairs are packed from every stride", "[backends][host]") {
       }
     }
   }
+}
+
+TEST_CASE("loads with a step touch nothing behind the last number", "[backends][host]") {
+  const auto check = [](auto type) {
+    using T = decltype(type);
+    for (i32 n = 1; n <= lanes; ++n) {
+      for (const i32 step : {1, 2, 3, 5}) {
+        // Exactly what is asked for, so that a sanitizer sees more.
+        std::vector<T> from(static_cast<std::size_t>((n - 1) * step + 1));
+        for (std::size_t i = 0; i < from.size(); ++i) {
+          simd::store_number(&from[i], static_cast<float>(i) * 1.25f - 3);
+        }
+        const T* const p = from.data();
+        const lane_values x(step == 1   ? simd::load_apart<1>(p, 1, n)
+                            : step == 2 ? simd::load_apart<2>(p, 2, n)
+                                        : simd::load_apart<0>(p, step, n));
+        CAPTURE(n, step);
+        for (i32 i = 0; i < n; ++i) CHECK(x[i] == static_cast<float>(i * step) * 1.25f - 3);
+        for (i32 i = n; i < lanes; ++i) CHECK(x[i] == 0);
+      }
+    }
+  };
+  check(float{});
+  check(half{});
+  check(bfloat16{});
 }
