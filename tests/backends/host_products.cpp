@@ -385,18 +385,19 @@ TEST_CASE("convolutions too deep for a panel of 16-bit weights are the same sums
 
 TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[backends][host]") {
   for (const element type : {element::f32, element::f16, element::bf16}) {
-    // Samples last; the workspace holds 57,344 floats of rows and 65,536 of weights.
+    // Samples last; the workspace holds 131,072 floats, 32 samples at a time.
     const auto check = [&](i32 batch, const conv_sizes& n) {
       conv_sizes one = n;
       one.batch = batch;
       check_conv(one, type);
     };
-    const conv_sizes wide = sized({0, 26, 5, 40, 4, 0, 0, 3, 4, 1, 1, 1, 1, 1, 1, 1}, 1, 2);
+    const conv_sizes wide = sized({0, 44, 3, 40, 4, 0, 0, 3, 4, 1, 1, 1, 1, 1, 1, 1}, 1, 2);
     check(16, wide);  // positions
     check(48, wide);
-    const conv_sizes deep = sized({0, 90, 5, 9, 20, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 1}, 1, 1);
-    check(16, deep);  // channels of the sum
+    const conv_sizes deep = sized({0, 170, 7, 5, 5, 0, 0, 5, 5, 2, 1, 1, 1, 1, 1, 1}, 1, 1);
+    check(16, deep);  // channels of the sum: not even one position fits
     check(48, deep);
+    check(16, sized({0, 170, 7, 5, 18, 0, 0, 5, 5, 1, 2, 1, 1, 1, 1, 1}, 1, 1));
     check(16, sized({0, 20, 4, 4, 370, 0, 0, 2, 5, 1, 1, 1, 2, 1, 1, 1}, 1, 2));  // of the output
     check(16, sized({0, 150, 4, 40, 17, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1}, 0, 0));
     check(32, sized({0, 6, 20, 9, 8, 0, 0, 5, 3, 1, 1, 8, 2, 4, 2, 2}, 8, 2));  // many ring rows
