@@ -403,6 +403,8 @@ TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[b
     check(32, sized({0, 6, 20, 9, 8, 0, 0, 5, 3, 1, 1, 8, 2, 4, 2, 2}, 8, 2));  // many ring rows
     check(16, sized({0, 3, 70, 70, 2, 0, 0, 3, 3, 1, 1, 2, 2, 33, 33, 1}, 0, 0));
     check(16, sized({0, 1, 3, 140, 6, 0, 0, 1, 5, 1, 2, 0, 5, 1, 3, 1}, 0, 5));  // many runs
+    check(48, sized({0, 20, 7, 9, 18, 0, 0, 1, 1, 2, 3, 0, 0, 1, 1, 1}, 0, 0));  // columns skipped
+    check(16, sized({0, 20, 7, 8, 18, 0, 0, 1, 1, 3, 2, 0, 1, 1, 1, 2}, 1, 0));
     // Channels that fill vectors of the weight gradient, and do not fill the last one.
     check(16, sized({0, 14, 6, 9, 5, 0, 0, 3, 2, 2, 1, 1, 1, 1, 3, 1}, 1, 2));
     check(48, sized({0, 26, 5, 6, 6, 0, 0, 2, 3, 1, 2, 0, 1, 2, 1, 2}, 1, 1));

@@ -97,8 +97,10 @@ struct conv_last_plan {
 template <class T>
 class conv_last_share {
  public:
-  conv_last_share(const conv_view<T>& view, const conv_last_plan& plan, i32 share, i32 shares)
+  conv_last_share(const conv_view<T>& view, const image_steps& source, const conv_last_plan& plan,
+                  i32 share, i32 shares)
       : v(view),
+        from_(source),
         plan_(plan),
         blocks_(view.rows),
         share_(share),
@@ -287,28 +289,25 @@ class conv_last_share {
     held_[slot] = row;
     const i32 cells = cells_.last - cells_.first;
     const i64 step = i64{steps_} * samples_;
-    const i64 plane = v.from_plane() * v.batch;
+    const i64 plane = from_.plane;
     // What is packed next: the next row, or more of this one.
-    const i64 ahead = v.batch * i64{v.height.from > 1 ? v.width.from : cells};
-    const T* const from = v.from +
-                          ((i64{group_} * v.depth + depth0_) * v.from_plane() +
-                           i64{row} * v.width.from + cells_.first) *
-                              v.batch +
-                          sample_;
+    const i64 ahead = v.height.from > 1 ? from_.row * v.height.skips() : cells * from_.cell;
+    const T* const from = v.from + (i64{group_} * v.depth + depth0_) * plane + row * from_.row +
+                          cells_.first * from_.cell + sample_;
     float* const to = ring_ + slot * cells * step;
     for (i32 d = 0; d < steps_; ++d) {
       const T* x = from + i64{d} * terms_of_step<T> * plane;
       float* y = to + i64{d} * samples_;
       if constexpr (in_pairs<T>) {
         const i64 odd = 2 * d + 1 < depth_ ? plane : 0;  // a lonely channel meets weights of 0
-        for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
+        for (i32 cell = 0; cell < cells; ++cell, x += from_.cell, y += step) {
           for (i32 n = 0; n < samples_; n += simd::lanes) {
             simd::store(y + n, simd::load_pairs(x + n, odd == 0 ? nullptr : x + n + odd));
           }
         }
         continue;
       }
-      for (i32 cell = 0; cell < cells; ++cell, x += v.batch, y += step) {
+      for (i32 cell = 0; cell < cells; ++cell, x += from_.cell, y += step) {
         simd::prefetch(x + ahead);
         simd::store(y, simd::load(x));
         if (samples_ > simd::lanes) simd::store(y + simd::lanes, simd::load(x + simd::lanes));
@@ -328,6 +327,16 @@ class conv_last_share {
       }
       const T* const from = v.weight + group_ * v.weight_group +
                             blocks_.first(block) * v.weight_row + depth0_ * v.weight_depth;
+      if constexpr (!in_pairs<T>) {
+        if (taps == 1) {
+          for (i32 d = 0; d < depth_; ++d) {
+            const T* const weight = from + d * v.weight_depth;
+            for (i32 r = 0; r < rows; ++r) *to++ = simd::as_float(weight[r * v.weight_row]);
+            to += height - rows;
+          }
+          continue;
+        }
+      }
       // Taps lie side by side, and so do those of the next channel or of the next row.
       const bool channels_next = v.weight_depth == taps;
       const i32 outer = channels_next ? rows : depth_;
@@ -403,6 +412,7 @@ class conv_last_share {
   }
 
   const conv_view<T>& v;
+  const image_steps& from_;
   const conv_last_plan& plan_;
   panel_row_blocks blocks_;
   i32 share_, shares_;
@@ -424,13 +434,16 @@ class conv_last_share {
 };
 
 template <class T>
-void conv_batch_last(const call& c, conv_view<T> v) {
-  join_rows(v.height, v.width);
-  const conv_last_plan plan(v);
+void conv_batch_last(const call& c, const conv_view<T>& v) {
+  conv_view<T> packed = v;
+  join_rows(packed.height, packed.width);
+  image_steps from(packed.height, packed.width, v.batch);
+  from.skip_columns(packed.width);
+  const conv_last_plan plan(packed);
   if (!plan.fits) return conv_in_place(c, v);
   const i32 threads = c.step->threads;
   parallel_for(threads, threads,
-               [&](i32 share) { conv_last_share<T>(v, plan, share, threads).run(); });
+               [&](i32 share) { conv_last_share<T>(packed, from, plan, share, threads).run(); });
 }
 
 }  // namespace tessera::host

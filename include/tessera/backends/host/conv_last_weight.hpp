@@ -115,11 +115,12 @@ class conv_last_weight_share {
 
  public:
   conv_last_weight_share(const conv_weight_view<T>& view, const conv_axis& height,
-                         const conv_axis& width, const conv_last_weight_plan& plan,
-                         gradient_sink& sink)
+                         const conv_axis& width, const image_steps& source,
+                         const conv_last_weight_plan& plan, gradient_sink& sink)
       : v(view),
         height_(height),
         width_(width),
+        from_(source),
         plan_(plan),
         sink_(sink),
         x_(reinterpret_cast<const word*>(view.x)),
@@ -244,13 +245,14 @@ class conv_last_weight_share {
         (positions_ - 1) * width_.stride + (width_.kernel - 1) * width_.dilation + 1;
     const i32 first = base < 0 ? 0 : base;
     const i32 last = base + columns < width_.from ? base + columns : width_.from;
-    const i64 plane = i64{height_.from} * width_.from * batch_;
-    const word* const from = x_ + (i64{group_} * v.n.group_in() + depth0_) * plane +
-                             i64{row} * width_.from * batch_ + sample_;
+    const i64 plane = from_.plane;
+    const word* const from =
+        x_ + (i64{group_} * v.n.group_in() + depth0_) * plane + row * from_.row + sample_;
     float* const to = ring_ + i64{slot} * samples_ * pitch_;
-    const i64 ahead = batch_ * i64{height_.from > 1 ? width_.from : positions_ * width_.stride};
+    const i64 ahead =
+        height_.from > 1 ? from_.row * height_.skips() : positions_ * width_.stride * from_.cell;
     for (i32 column = first; column < last; ++column) {
-      transpose_channels(from + i64{column} * batch_, plane, depth_, ahead,
+      transpose_channels(from + column * from_.cell, plane, depth_, ahead,
                          to + i64{column - base} * depth_, pitch_);
     }
     // Eight channels at a time: past the last one, into what is padding.
@@ -331,6 +333,7 @@ class conv_last_weight_share {
   const conv_weight_view<T>& v;
   const conv_axis& height_;
   const conv_axis& width_;
+  const image_steps& from_;  // of x
   const conv_last_weight_plan& plan_;
   gradient_sink& sink_;
   const word* x_;
@@ -354,13 +357,15 @@ bool conv_weight_transposed(const call& c, const conv_weight_view<T>& v, gradien
   conv_axis height = v.height;
   conv_axis width = v.width;
   join_rows(height, width);
+  image_steps from(height, width, v.n.batch / terms_of_step<T>);
+  from.skip_columns(width);
   const conv_last_weight_plan plan(height, width, v.n.group_in(), v.n.group_out());
   if (!plan.fits) return false;
   const i32 pairs = (v.n.group_out() + 1) / 2;
   const i64 units = i64{v.n.groups} * pairs;
   const i32 threads = c.step->threads;
   parallel_for(c.step->threads, threads, [&](i32 share) {
-    conv_last_weight_share<T> own(v, height, width, plan, sink);
+    conv_last_weight_share<T> own(v, height, width, from, plan, sink);
     const i64 last = units * (share + 1) / threads;
     for (i64 unit = units * share / threads; unit < last;) {
       const i32 group = static_cast<i32>(unit / pairs);

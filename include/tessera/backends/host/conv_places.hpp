@@ -95,6 +95,9 @@ struct conv_axis {
     return {low, high < low ? low : high + 1};
   }
 
+  /// From a cell that is met to the next one.
+  i32 skips() const { return kernel == 1 && !backward ? stride : 1; }
+
   /// The most cells in a range of so many positions.
   i32 most_cells(i32 positions) const {
     const i32 span = (kernel - 1) * dilation;
@@ -116,6 +119,22 @@ struct conv_axis {
         cell_step(back ? -dilation_of / std::gcd(stride_of, dilation_of) : dilation_of),
         run_step(back ? stride_of : 1),
         run_cell(back ? 1 : stride_of) {}
+};
+
+/// Floats, or other numbers, between neighbours of an image whose samples lie innermost.
+struct image_steps {
+  i64 cell, row, plane;
+
+  image_steps(const conv_axis& height, const conv_axis& width, i64 batch)
+      : cell(batch), row(width.from * batch), plane(height.from * width.from * batch) {}
+
+  /// Sees only the columns that a 1x1 kernel with a stride meets.
+  void skip_columns(conv_axis& width) {
+    if (width.backward || width.kernel != 1 || width.pad != 0 || width.stride == 1) return;
+    cell *= width.stride;
+    width.from = width.to;
+    width.stride = width.run_cell = 1;
+  }
 };
 
 /// Sees an image as one row where nothing tells its rows apart: no kernel, stride or padding.
