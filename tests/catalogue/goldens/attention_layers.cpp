@@ -46,6 +46,7 @@ void check_multi_head_attention(const golden_case& c, findings& f) {
     attrs.get<i32>("embed");
     attention_options o;
     o.causal = attrs.get<bool>("causal");
+    o.weights = true;  // layers of an encoder attend without
     o.cross = !attrs.get<bool>("self_attention");
     o.bias = c.has("weights", "in_proj_bias");
     bundle x = value{net.input("q")};
