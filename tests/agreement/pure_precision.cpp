@@ -16,14 +16,14 @@ using namespace tessera::testing;
 
 using values = std::vector<double>;
 
-/// One update of a parameter of halves by a stored gradient of halves.
+/// One update of a parameter of 16 bits by a stored gradient of the same type.
 struct half_update {
   graph g;
   i32 weight;
   i32 gradient;
 
-  half_update(i32 count, const update_rule& rule) {
-    weight = add_weight(g, shape(count), element::f16);
+  half_update(i32 count, const update_rule& rule, element type = element::f16) {
+    weight = add_weight(g, shape(count), type);
     tensor t = g.tensors[weight];
     t.what = role::input;
     t.parameter = weight;
@@ -80,6 +80,31 @@ TEST_CASE("an update of halves goes to one of the two halves around the exact re
       CHECK(up > count / 4);
       CHECK(up < count * 3 / 4);
       CHECK(found.back() == found[0]);  // products with a power of two are exact everywhere
+    }
+  }
+}
+
+TEST_CASE("updates of bfloat16 are rounded by the same chance on the host", "[agreement]") {
+  constexpr i32 count = 1037;
+  random_stream random(3);
+  values w(count), g(count);
+  for (double& v : w) v = to_float(to_bfloat16(random.next_normal()));
+  for (double& v : g) v = to_float(to_bfloat16(random.next_normal()));
+  const half_update u(count, rule_called(optimizer_kind::sgd, 0), element::bf16);
+  values want;
+  for (const graph_backend& backend : {reference_backend, bfloat16_backends().front()}) {
+    for (const i32 threads : {1, 3}) {
+      INFO(backend.name << ", " << threads << " threads");
+      interpreter net(u.g, backend.find);
+      net.write(u.weight, w);
+      net.write(u.gradient, g);
+      net.run({.learning_rate = 0.0078125f, .seed = 5, .step = 9, .threads = threads});
+      const values found = net.read(u.weight);
+      if (want.empty()) want = found;
+      CHECK(found == want);
+      i32 changed = 0;
+      for (std::size_t i = 0; i < w.size(); ++i) changed += found[i] != w[i] ? 1 : 0;
+      CHECK(changed > count / 4);
     }
   }
 }

@@ -28,7 +28,8 @@ struct update_graph {
   i32 gradient = -1;
   i32 rest = -1;
 
-  update_graph(i32 count, element type, update_rule rule, bool splits) {
+  update_graph(i32 count, element type, update_rule rule, bool splits,
+               element gradient_type = element::f16) {
     rule.splits = splits;
     tensor t;
     t.what = role::parameter;
@@ -37,7 +38,7 @@ struct update_graph {
     t.name = {"w", 0, "weight"};
     weight = g.add(t);
     t.what = role::input;
-    t.type = element::f16;
+    t.type = gradient_type;
     t.name = {"g", 0, ""};
     t.parameter = weight;
     gradient = g.add(t);
@@ -91,6 +92,48 @@ TEST_CASE("every rule updates a split parameter as it does one of 32 bits", "[ag
       }
       CHECK(worst < 5e-12);
       CHECK(rounded == count);
+    }
+  }
+}
+
+TEST_CASE("a bfloat16 and 16 bits are a float to every rule", "[agreement]") {
+  constexpr i32 count = 777;
+  random_stream random(3);
+  values w(count), g(count);
+  for (double& v : w) v = to_float(to_bfloat16(random.next_normal()));
+  for (i32 what = 1; what <= static_cast<i32>(optimizer_kind::lars); ++what) {
+    update_rule rule;
+    rule.what = static_cast<optimizer_kind>(what);
+    rule.momentum = rule.what == optimizer_kind::sgd ? 0.9f : 0.0f;
+    rule.weight_decay = 0.01f;
+    const update_graph plain(count, element::f32, rule, false, element::bf16);
+    const update_graph split(count, element::bf16, rule, true, element::bf16);
+    for (const graph_backend& backend : {reference_backend, bfloat16_backends().front()}) {
+      INFO(backend.name << ", rule " << what);
+      interpreter a(plain.g, backend.find);
+      interpreter b(split.g, backend.find);
+      a.write(plain.weight, w);
+      b.write(split.weight, w);
+      random_stream noise(8);
+      for (u64 step = 0; step < 5; ++step) {
+        for (double& v : g) v = to_float(to_bfloat16(noise.next_normal()));
+        a.write(plain.gradient, g);
+        b.write(split.gradient, g);
+        const step_values now{.learning_rate = 0.003f, .seed = 5, .step = step, .threads = 2};
+        a.run(now);
+        b.run(now);
+      }
+      const values want = a.read(plain.weight);
+      const values top = b.read(split.weight);
+      const values rest = b.read(split.rest);
+      double worst = 0;  // relative; ties lose one unit in the last place
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        const float whole =
+            join_float(to_bfloat16(static_cast<float>(top[i])), static_cast<u16>(rest[i]));
+        worst = std::max(
+            worst, std::abs(static_cast<double>(whole) - want[i]) / (std::abs(want[i]) + 1e-3));
+      }
+      CHECK(worst < 1e-6);
     }
   }
 }
