@@ -5,8 +5,8 @@
 // One step of LSTMs and GRUs (1 number in; 8, 16 and 32 units), of a dense network 32-32-32-1 and
 // of a convolution along time 1-8-8-8-1, each frame after the other through the same object. The
 // peer is the same in Eigen's matrices of fixed size. "fast" is ts::fast_math. What RTNeural's best
-// backend needs (g++ 12, AVX-512, a Zen 5 at 3.54 GHz; its tanh and sigmoid are less
-// exact) stands beside, measured once and not in this run.
+// backend needs (g++ 12, AVX-512, a Zen 5 at 3.54 GHz) stands beside, measured once and not in this
+// run; how exact its tanh and sigmoid are was not compared.
 //
 // A cycle is what one addition of a chain takes, measured in every round. Figures are medians of
 // the rounds, in which contestants take turns (support/rounds.hpp).
