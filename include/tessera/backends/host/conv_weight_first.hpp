@@ -495,6 +495,10 @@ class first_weight_gradient {
     for (i32 o = 0; o < out; ++o) {
       float* row = sums + o * sums_row;
       const i64 at = ((i64{group} * v_.n.group_out() + o0 + o) * v_.n.group_in() + c0) * taps();
+      if (float* const stored = sink_.stored_floats(); stored != nullptr && box == taps()) {
+        turn(row, part.padded, box, part.channels, stored + at, box);
+        continue;
+      }
       if (box > 1) {
         turn(row, part.padded, box, part.channels, turned, box);
         row = turned;
