@@ -4,7 +4,8 @@
 // too few times to be worth a copy (depthwise), and for kernels that no panel holds.
 //
 // Runs of positions with the same taps go to product.hpp in one call, columns are samples: per row
-// of 28 with a padding of 2, those are 2 + 1 + 2.
+// of 28 with a padding of 2, those are 2 + 1 + 2. Floor of a channel: a load a multiply-add, one a
+// cycle (Zen 4), or x and y once from where they lie.
 
 #include <tessera/backends/host/conv_places.hpp>
 #include <tessera/backends/host/conv_view.hpp>
@@ -62,7 +63,6 @@ void conv_rows_in_place(const conv_view<T>& v, i32 group, i32 first, i32 rows, i
   product<T, T> p;
   p.start = start_of(v.bias, group * i64{v.rows} + first, rows, start);
   p.y_row = v.to_plane() * batch;
-  p.columns = v.batch;
   p.x_step = v.width.run_cell * batch;
   p.y_step = v.width.run_step * batch;
   const T* const from = v.from + group * i64{v.depth} * v.from_plane() * batch;
@@ -74,13 +74,16 @@ void conv_rows_in_place(const conv_view<T>& v, i32 group, i32 first, i32 rows, i
   p.sum.x[2] = v.width.cell_step * batch;
   p.weight_row = panel.row;
   p.sum.weight[0] = panel.depth_step;
+  // Without a stride the positions of a run are one long row of samples: eight chains, not two.
+  const bool neighbours = v.width.run_cell == 1 && v.width.run_step == 1;
   column_runs runs(v.width);
   while (runs.next()) {
     for (i32 row = first_row; row < last_row; ++row) {
       const tap_range down = v.height.taps(row);
       for (i32 i = 0; i < runs.count; ++i) {
         const column_run& run = runs.all[i];
-        p.positions = run.positions;
+        p.positions = neighbours ? 1 : run.positions;
+        p.columns = neighbours ? run.positions * v.batch : v.batch;
         p.sum.count[0] = v.depth;
         p.sum.count[1] = down.count;
         p.sum.count[2] = run.taps.count;
