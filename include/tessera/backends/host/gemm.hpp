@@ -48,14 +48,13 @@ void swap_operands(gemm_operands<T>& p) {
 /// delivering y.
 template <class T>
 i64 gemm_cost(const matmul_sizes& n) {
-  constexpr i32 low = gemm_tile_size::low_rows;
-  const i64 rows = (n.rows + low - 1) / low * low;
+  const i64 rows = (n.rows + 1) / 2 * 2;
   const i64 vectors = (n.columns + simd::lanes - 1) / simd::lanes;
   i64 cost = 16 * rows * vectors * steps_of<T>(n.inner);
   if (!reads_columns_in_place<T>(n, n.rows)) {
     cost += i64{n.inner} * n.columns * (n.b[3] == 1 ? 2 : n.b[2] == 1 ? 6 : 24);
   }
-  if (sizeof(T) != sizeof(float) || n.a[3] != 1) {
+  if (!reads_rows_in_place<T>(n, n.columns)) {
     cost +=
         i64{n.inner} * n.rows * (n.a[3] == 1 || n.a[2] == 1 ? 2 : 24) * ((n.columns + 255) / 256);
   }

@@ -66,6 +66,13 @@ bool reads_columns_in_place(const matmul_sizes& n, i32 rows) {
          n.b[2] <= gemm_tile_size::columns;
 }
 
+/// Whether a is read where it lies: along its rows, or along its columns for a tile or two of y.
+template <class T>
+bool reads_rows_in_place(const matmul_sizes& n, i32 columns) {
+  if (sizeof(T) != sizeof(float)) return false;
+  return n.a[3] == 1 || (n.a[2] == 1 && columns <= 2 * gemm_tile_size::columns);
+}
+
 /// One thread's part: rows and columns of some matrices.
 template <class T>
 class gemm_part {
@@ -80,7 +87,6 @@ class gemm_part {
     buffered_ = sizeof(T) != sizeof(float) || p_.taker.take != nullptr || n_.y[3] != 1 ||
                 (p_.slice_by_slice && cuts_ > 1);
     adds_slices_ = buffered_ && p_.slice_by_slice && (cuts_ > 1 || sizeof(T) != sizeof(float));
-    a_in_place_ = sizeof(T) == sizeof(float) && n_.a[3] == 1;
   }
 
   void operator()(i64 sample, i64 head, i32 row, i32 rows, i32 column, i32 columns) {
@@ -88,6 +94,7 @@ class gemm_part {
     sample_ = sample;
     head_ = head;
     b_in_place_ = reads_columns_in_place<T>(n_, rows);
+    a_in_place_ = reads_rows_in_place<T>(n_, columns);
     // Where the buffer holds sums of all terms, b is packed anew for every block of rows, unless
     // all of its terms fit.
     const bool deep = buffered_ && pieces_ > 1;  // else sums of a block are whole at once
@@ -133,7 +140,7 @@ class gemm_part {
           add_piece(a, b, panel, row + r, here, column, columns, depth, piece,
                     p_.bias == nullptr || p_.bias_of_rows ? nullptr : bias);
           if (adds_slices_ && cut + 1 == cuts_) {
-            add_slice(piece + 1 == cuts_, i64{here} * padded(columns));
+            add_slice(piece + 1 == cuts_, here * buffer_row(columns));
           }
           if (buffered_ && piece + 1 == pieces_) deliver(row + r, here, column, columns);
         }
@@ -143,6 +150,10 @@ class gemm_part {
 
   static constexpr i32 padded(i32 columns) {
     return (columns + simd::lanes - 1) / simd::lanes * simd::lanes;
+  }
+  /// From row to row in the buffer: whole rows of y lie one after the other, for one update of all.
+  i64 buffer_row(i32 columns) const {
+    return p_.taker.take != nullptr && columns == n_.columns ? columns : padded(columns);
   }
   static float* panels() { return workspace::floats(); }
   static float* rows_panel() { return workspace::floats() + gemm_block::b_floats; }
@@ -209,6 +220,7 @@ class gemm_part {
     } else if (a_in_place_) {
       if constexpr (sizeof(T) == sizeof(float)) t.a = from;
       t.a_row = n_.a[2];
+      t.a_step = n_.a[3];
     } else if (n_.a[3] == 1) {
       pack(from, rows, n_.a[2], depth, 1, rows_panel(), depth, depth);
       t.a = rows_panel();
@@ -230,7 +242,7 @@ class gemm_part {
       t.row_bias = row_bias;
     }
     float* sums = buffer();
-    t.sums_row = padded(columns);
+    t.sums_row = buffer_row(columns);
     if constexpr (sizeof(T) == sizeof(float)) {
       if (!buffered_) {
         sums = p_.y + sample_ * n_.y[0] + head_ * n_.y[1] + row * i64{n_.y[2]} + column;
@@ -269,7 +281,7 @@ class gemm_part {
   }
 
   void deliver(i32 row, i32 rows, i32 column, i32 columns) {
-    const i64 step = padded(columns);
+    const i64 step = buffer_row(columns);
     float* const sums = adds_slices_ ? totals() : buffer();
     if (p_.taker.take != nullptr) {
       return p_.taker.take(p_.taker.context, sums, step, row, rows, column, columns);

@@ -12,9 +12,10 @@
 //   16           6 x 2      12        8 for 12
 //
 // Two multiply-adds of 4 cycles a cycle need 8 chains. Rows left over take a tile of half the
-// height, columns left over one vector. Rows past the end are the last one again, not stored.
-// A sum is one chain of fused multiply-adds in the order of k, which goes on where the piece of
-// terms before has left it in memory: the same bits for every cut of the terms, width and height.
+// height or of 2, columns left over one vector. Rows past the end are the last one again, not
+// stored. A sum is one chain of fused multiply-adds in the order of k, which goes on where the
+// piece of terms before has left it in memory: the same bits for every cut of the terms, width and
+// height.
 // Pairs: a number of a, and of a row of b, is two terms of bfloat16 (simd_pairs.hpp), the second of
 // which is added first; `depth` and steps count such pairs.
 //
@@ -152,6 +153,10 @@ void run_tiles(gemm_tile t, i32 rows, i32 columns) {
          : run_tile<Pairs, size::rows, 1>(t, here, last);
   }
   if (r >= rows) return;
+  if (rows - r <= 2) {
+    return wide ? run_tile<Pairs, 2, 2>(t, rows - r, last)
+                : run_tile<Pairs, 2, 1>(t, rows - r, last);
+  }
   wide ? run_tile<Pairs, size::low_rows, 2>(t, rows - r, last)
        : run_tile<Pairs, size::low_rows, 1>(t, rows - r, last);
 }
