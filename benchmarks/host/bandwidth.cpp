@@ -64,10 +64,6 @@ void pools(i64 n, signature& s) {
   const i32 channels = static_cast<i32>(n / batch / 64);
   pool_sizes{batch, channels, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 1}.write(s);
 }
-void elements(i64 n, signature& s) {
-  const i32 count = static_cast<i32>(n);
-  element_loss_sizes{count, count, 1, 1, 1, 1}.write(s);
-}
 
 template <class T>
 constexpr element type_of = sizeof(T) == 4            ? element::f32
