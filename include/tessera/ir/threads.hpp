@@ -24,9 +24,9 @@ struct threads {
   i32 count = 1;
   const executor* on = nullptr;
 
-  constexpr threads(i32 how_many = 1, const executor* runs = nullptr) : count(how_many), on(runs) {}
+  constexpr threads(i32 how_many = 1, const executor* runs = nullptr)
+      : count(how_many < 1 ? 1 : how_many), on(runs) {}
 
-  constexpr operator i32() const { return count; }
   /// One thread where the work is not worth more.
   constexpr threads when(bool worth) const { return worth ? *this : threads(); }
 };

@@ -251,11 +251,10 @@ class execution {
   void run(i64 count, const Work& work) {
     tally all;
     const threads workers = c_.step->threads.when(count > 1);
-    const i32 ranges = workers.count > 1 ? workers.count : 1;
     std::mutex merging;
-    parallel_for(workers, ranges, [&](i32 t) {
+    parallel_for(workers, workers.count, [&](i32 t) {
       recorder r(on, c_, cut);
-      work(count * t / ranges, count * (t + 1) / ranges, r);
+      work(count * t / workers.count, count * (t + 1) / workers.count, r);
       const std::lock_guard one_at_a_time(merging);
       all.merge(r.counts);
     });

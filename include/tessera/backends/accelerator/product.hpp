@@ -105,7 +105,7 @@ class product {
     }
     cut.row_pieces = ceil_div(cut.rows, panels::max_rows);
     // Where there are too few rows for all threads, columns give each its share.
-    const i64 threads = c_.step->threads.count < 1 ? 1 : c_.step->threads.count;
+    const i64 threads = c_.step->threads.count;
     const i64 share = ceil_div(cut.cols, ceil_div(threads, cut.row_pieces * cut.groups));
     cut.cols_per_piece = smaller(most, (share + 3) / 4 * 4);
     cut.col_pieces = ceil_div(cut.cols, cut.cols_per_piece);

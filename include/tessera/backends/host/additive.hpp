@@ -12,7 +12,7 @@
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/moments.hpp>  // load_first
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 

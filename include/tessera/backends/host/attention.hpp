@@ -25,8 +25,8 @@
 
 #include <tessera/backends/host/attention_panels.hpp>
 #include <tessera/backends/host/math.hpp>
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/workspace.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 

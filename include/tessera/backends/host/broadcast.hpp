@@ -12,8 +12,8 @@
 // sum of two values of one shape 129): 64 channels of 196 positions 100, rows of 128 features 240,
 // rows of 10 features 800.
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/vector_math.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/broadcast.hpp>
 

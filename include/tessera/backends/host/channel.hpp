@@ -8,8 +8,8 @@
 // multiply-adds, row after row, then across lanes.
 // Cost: the speed of memory.
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 

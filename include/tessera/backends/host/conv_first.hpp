@@ -23,10 +23,10 @@
 #include <tessera/backends/host/conv_view.hpp>
 #include <tessera/backends/host/gathered_product.hpp>
 #include <tessera/backends/host/image_panel.hpp>
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/product.hpp>  // row_blocks
 #include <tessera/backends/host/strip_plan.hpp>
 #include <tessera/backends/host/workspace.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/convert.hpp>
 
 namespace tessera::host {
@@ -48,15 +48,15 @@ class first_convolution {
                              : gathered_product::most_rows * (taps_ < 8 ? 8 / taps_ : 1)),
         plan_(height, width, v.depth, packs() ? i64{panel_rows_} * taps_ : i64{0}) {}
 
-  void run(i32 threads) const {
+  void run(threads workers) const {
     const row_blocks strip_rows(height_.to, plan_.part.rows);
     const row_blocks strip_columns(width_.to, plan_.part.columns);
     const i32 strips = strip_rows.count * strip_columns.count;
     const i32 tasks = v_.batch * v_.groups * strips;
     const i32 blocks = (v_.rows + gathered_product::most_rows - 1) / gathered_product::most_rows;
-    i32 pieces = threads > tasks ? (threads + tasks - 1) / tasks : 1;
+    i32 pieces = workers.count > tasks ? (workers.count + tasks - 1) / tasks : 1;
     if (pieces > blocks) pieces = blocks;
-    parallel_for(threads, tasks * pieces, [&](i32 item) {
+    parallel_for(workers, tasks * pieces, [&](i32 item) {
       const i32 piece = item % pieces;
       const i32 strip = item / pieces % strips;
       const i32 image = item / pieces / strips;

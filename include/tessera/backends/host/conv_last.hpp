@@ -441,9 +441,10 @@ void conv_batch_last(const call& c, const conv_view<T>& v) {
   from.skip_columns(packed.width);
   const conv_last_plan plan(packed);
   if (!plan.fits) return conv_in_place(c, v);
-  const i32 threads = c.step->threads;
-  parallel_for(threads, threads,
-               [&](i32 share) { conv_last_share<T>(packed, from, plan, share, threads).run(); });
+  const threads workers = c.step->threads;
+  parallel_for(workers, workers.count, [&](i32 share) {
+    conv_last_share<T>(packed, from, plan, share, workers.count).run();
+  });
 }
 
 }  // namespace tessera::host

@@ -107,9 +107,9 @@ template <class T>
 void conv_in_place(const call& c, const conv_view<T>& v) {
   // Half weights of one channel must fit the panel, so large kernels make lower blocks.
   const row_blocks blocks(v.rows, sizeof(T) == 4 ? max_rows : weight_panel::highest(v.kernel()));
-  const i32 threads = c.step->threads;
-  const i32 pieces = threads > 1 && threads < v.height.to ? threads : 1;
-  parallel_for(threads, v.groups * blocks.count * pieces, [&](i32 item) {
+  const threads workers = c.step->threads;
+  const i32 pieces = workers.count < v.height.to ? workers.count : 1;
+  parallel_for(workers, v.groups * blocks.count * pieces, [&](i32 item) {
     const i32 piece = item % pieces;
     const i32 block = item / pieces % blocks.count;
     const i32 group = item / pieces / blocks.count;

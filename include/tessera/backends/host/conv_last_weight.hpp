@@ -363,11 +363,11 @@ bool conv_weight_transposed(const call& c, const conv_weight_view<T>& v, gradien
   if (!plan.fits) return false;
   const i32 pairs = (v.n.group_out() + 1) / 2;
   const i64 units = i64{v.n.groups} * pairs;
-  const i32 threads = c.step->threads;
-  parallel_for(c.step->threads, threads, [&](i32 share) {
+  const i32 shares = c.step->threads.count;
+  parallel_for(c.step->threads, shares, [&](i32 share) {
     conv_last_weight_share<T> own(v, height, width, from, plan, sink);
-    const i64 last = units * (share + 1) / threads;
-    for (i64 unit = units * share / threads; unit < last;) {
+    const i64 last = units * (share + 1) / shares;
+    for (i64 unit = units * share / shares; unit < last;) {
       const i32 group = static_cast<i32>(unit / pairs);
       const i32 first = static_cast<i32>(unit % pairs);
       const i64 room = last - unit;

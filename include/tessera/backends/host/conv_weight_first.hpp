@@ -24,10 +24,10 @@
 #include <tessera/backends/host/dense_weight.hpp>  // gradient_sink
 #include <tessera/backends/host/gathered_product.hpp>
 #include <tessera/backends/host/image_panel.hpp>
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/product.hpp>  // row_blocks
 #include <tessera/backends/host/strip_plan.hpp>
 #include <tessera/backends/host/workspace.hpp>
+#include <tessera/backends/parallel.hpp>
 
 namespace tessera::host {
 
@@ -139,8 +139,8 @@ class first_weight_gradient {
         height_(gather_axis::of(v.height, 0)),
         width_(gather_axis::of(v.width, 0)) {}
 
-  void run(i32 threads) const {
-    v_.n.group_in() >= few_channels ? run_channels(threads) : run_positions(threads);
+  void run(threads workers) const {
+    v_.n.group_in() >= few_channels ? run_channels(workers) : run_positions(workers);
   }
 
  private:
@@ -158,11 +158,11 @@ class first_weight_gradient {
            (i64{sample} * v_.n.out_channels + group * v_.n.group_out() + channel) * y_plane();
   }
   /// How many output channels at a time: as many as the sums hold, but a piece for each thread.
-  row_blocks row_pieces(i64 weights, i32 threads, i32 others) const {
+  row_blocks row_pieces(i64 weights, threads workers, i32 others) const {
     const i32 out = v_.n.group_out();
     i32 most = static_cast<i32>(strip_plan::sum_floats / weights);
-    if (others < threads) {
-      const i32 wanted = (threads + others - 1) / others;
+    if (others < workers.count) {
+      const i32 wanted = (workers.count + others - 1) / others;
       const i32 share = (out + wanted - 1) / wanted;
       if (share < most) most = share;
     }
@@ -171,14 +171,14 @@ class first_weight_gradient {
 
   // Vectors of positions.
 
-  void run_positions(i32 threads) const {
+  void run_positions(threads workers) const {
     // A block of rows of dy lies in front of the cells.
     strip_plan plan(height_, width_, v_.n.group_in(), 0, strip_plan::sum_floats);
     panel_part& part = plan.part;
     const i32 box = part.tap_rows * part.tap_columns;
     if (part.channels > most_weights / box) part.channels = most_weights / box;
-    const row_blocks rows = row_pieces(i64{part.channels} * box, threads, v_.n.groups);
-    parallel_for(threads, v_.n.groups * rows.count, [&](i32 item) {
+    const row_blocks rows = row_pieces(i64{part.channels} * box, workers, v_.n.groups);
+    parallel_for(workers, v_.n.groups * rows.count, [&](i32 item) {
       const i32 block = item % rows.count;
       sum_positions(plan.part, item / rows.count, rows.first(block), rows.rows(block));
     });
@@ -311,7 +311,7 @@ class first_weight_gradient {
     return (columns - 1) * width_.step + (p.tap_columns - 1) * width_.base_step + 1;
   }
 
-  void run_channels(i32 threads) const {
+  void run_channels(threads workers) const {
     constexpr i64 room = workspace::capacity - 2 * strip_plan::sum_floats;
     constexpr i32 most_channels = 64;
     const i32 all = v_.n.group_in();
@@ -349,8 +349,8 @@ class first_weight_gradient {
     const i32 sixteens = (all + 15) / 16;
     const row_blocks pieces(sixteens, widest / 16);
     const row_blocks rows = row_pieces(i64{most.tap_rows} * most.tap_columns * pieces.rows(0) * 16,
-                                       threads, v_.n.groups * pieces.count);
-    parallel_for(threads, v_.n.groups * pieces.count * rows.count, [&](i32 item) {
+                                       workers, v_.n.groups * pieces.count);
+    parallel_for(workers, v_.n.groups * pieces.count * rows.count, [&](i32 item) {
       const i32 block = item % rows.count;
       const i32 piece = item / rows.count % pieces.count;
       const i32 group = item / rows.count / pieces.count;

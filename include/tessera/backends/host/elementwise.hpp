@@ -7,15 +7,15 @@
 // read before it is written.
 // Cost: relu and add run at the speed of memory, tanh takes about 2 cycles a float of AVX2. Of
 // 16,384 floats in the second-level cache with AVX-512, in ps an element, forward and backward
-// (benchmarks/host/activations.cpp; in brackets PyTorch 1.13 forward, called from Python in a run of
-// its own, so a guide and no comparison):
+// (benchmarks/host/activations.cpp; in brackets PyTorch 1.13 forward, called from Python in a run
+// of its own, so a guide and no comparison):
 //   relu 73 106 (138)   silu 336 464 (451)        gelu_erf 790 841 (936)    elu 268 113 (585)
 //   exp 281 120 (358)   softplus 613 325 (1507)   gelu_tanh 440 590 (1756)  mish 402 528 (3928)
 
 #include <tessera/backends/activation_formulas.hpp>
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/random.hpp>
 #include <tessera/backends/host/vector_math.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/elementwise.hpp>  // dropout_words
 #include <tessera/ops/sizes.hpp>

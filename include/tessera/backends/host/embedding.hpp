@@ -12,8 +12,8 @@
 // into 50,000 rows of 128 take 0.85 ns an element of the table (g++ 12 -O2,
 // AVX-512, EPYC, one thread); into 65 rows 0.15 to 0.45 ns an element of dy.
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>

@@ -17,7 +17,7 @@
 // rows each). With a slot for every token 13, 55 and 207 forward.
 
 #include <tessera/backends/host/math.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/experts.hpp>
 #include <cmath>

@@ -4,7 +4,7 @@
 // each element that a branch a vector costs nothing, and one kernel serves all types.
 
 #include <tessera/backends/host/math.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/loss_kinds.hpp>
 #include <tessera/ops/sizes.hpp>

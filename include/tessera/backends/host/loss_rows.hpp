@@ -168,9 +168,10 @@ void run_row_gradient(const call& c, const row_view& view, double divisor, const
     }
   };
   const i64 groups = view.groups();
-  if (c.step->threads <= 1 || groups * view.n.classes < 64 * 64) return run(0, groups);
+  const threads workers = c.step->threads.when(groups * view.n.classes >= 64 * 64);
+  if (workers.count <= 1) return run(0, groups);
   constexpr i32 pieces = 64;
-  parallel_for(c.step->threads, pieces,
+  parallel_for(workers, pieces,
                [&](i32 i) { run(groups * i / pieces, groups * (i + 1) / pieces); });
 }
 

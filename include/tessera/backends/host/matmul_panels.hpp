@@ -17,9 +17,9 @@
 // x 64, 58 % of 128 x 64 x 128 (Zen 4, 512 bits, one core that others disturb); without panels 25
 // and 31 %.
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/backends/host/workspace.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {

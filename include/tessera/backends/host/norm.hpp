@@ -20,7 +20,7 @@
 #include <algorithm>
 
 #include <tessera/backends/host/moments.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 

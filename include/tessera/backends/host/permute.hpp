@@ -12,7 +12,7 @@
 // element, rows of 392 elements 98; a copy 71.
 
 #include <tessera/backends/host/broadcast.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 

@@ -13,10 +13,10 @@
 #include <numeric>
 #include <type_traits>
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/pool_first.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/backends/host/workspace.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>

@@ -18,8 +18,8 @@
 // channels do not pay for a panel: 3x3 of 3x32x32 to 16 is 10 (30). quantize 0.3 ns an element,
 // requantize 1.0, dequantize 0.4.
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd_integer.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>

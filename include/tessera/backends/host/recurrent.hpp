@@ -22,7 +22,7 @@
 // samples innermost, where the gates of 32 x 128 lie 16 KiB apart; at 32 x 100 they take 0.5.
 
 #include <tessera/backends/host/math.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/sizes.hpp>
 #include <cstring>

@@ -10,7 +10,7 @@
 
 #include <tessera/backends/host/math.hpp>
 #include <tessera/backends/host/moments.hpp>
-#include <tessera/backends/host/parallel.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ir/call.hpp>
 #include <tessera/ops/response_norm.hpp>
 

@@ -7,8 +7,8 @@
 // is left, at most an eighth of a turn to either side.
 
 #include <tessera/backends/host/math.hpp>
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/random.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/ops/sampling.hpp>
 
 namespace tessera::host {

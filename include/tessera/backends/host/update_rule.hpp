@@ -15,8 +15,8 @@
 #include <cmath>
 #include <limits>
 
-#include <tessera/backends/host/parallel.hpp>
 #include <tessera/backends/host/simd.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/convert.hpp>
 #include <tessera/core/convert_by_chance.hpp>
 #include <tessera/core/split_float.hpp>
