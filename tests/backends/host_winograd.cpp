@@ -232,9 +232,9 @@ TEST_CASE("Winograd's convolutions are the sums they stand for", "[backends][hos
 
 TEST_CASE("Winograd's convolutions are about as exact as direct ones", "[backends][host]") {
   for (const bool backward : {false, true}) {
-    for (const i32 channels : {16, 64, 256}) {
+    for (const i32 channels : {16, 128}) {
       CAPTURE(channels, backward);
-      winograd_run<float> one(sized(16, channels, 6, 6, channels), backward);
+      winograd_run<float> one(sized(16, channels, 4, 4, channels), backward);
       one.fill(true);
       const std::vector<bounded_sum> wanted = one.sums();
       double largest[2] = {};

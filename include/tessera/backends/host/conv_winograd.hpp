@@ -19,8 +19,8 @@
 //           vector width nor on the number of threads, which share out strips of tiles and blocks
 //           of output channels.
 // Errors    against sums in double, beside those of the direct form, which adds 9 products of each
-//           channel one by one: the largest error is 0.54 of it at 16 channels, 0.25 at 64, 0.13 at
-//           256, the root mean square 0.83, 0.56, 0.26 (tests/backends/host_winograd.cpp).
+//           channel one by one: the largest error is 0.4 to 0.8 of it at 16 channels, 0.2 to 0.3 at
+//           128, the root mean square 0.9 and 0.5 (tests/backends/host_winograd.cpp).
 // Infinity  and NaN of an input reach all outputs that depend on it, and as NaN the other outputs
 //           of the 2x2 tiles it is an input of; no other tile and no other sample. Numbers in
 //           between are at most 81 times the largest product times the channels: of halves they
