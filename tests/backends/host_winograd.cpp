@@ -66,7 +66,7 @@ struct winograd_run {
     const call c{in, out, &s, &attr, &step};
     const auto v =
         backward ? host::conv_view<T>::backward(c, n) : host::conv_view<T>::forward(c, n);
-    winograd ? host::conv_winograd(c, v) : host::conv_batch_last(c, v);
+    winograd ? host::conv_winograd(c, v) : host::conv_in_place(c, v);
   }
 
   /// In double, in the order of `to`.
@@ -140,7 +140,7 @@ struct winograd_weight_run {
     const call c{in, nullptr, &s, nullptr, &step};
     host::gradient_sink sink = host::gradient_sink::storing(to.data());
     const host::conv_weight_view<T> v(c, n);
-    winograd ? host::conv_weight_winograd(c, v, sink) : host::conv_weight_batch_last(c, v, sink);
+    winograd ? host::conv_weight_winograd(c, v, sink) : host::conv_weight_in_place(c, v, sink);
   }
 
   std::vector<bounded_sum> sums() const {

@@ -16,20 +16,42 @@
 
 namespace tessera::host {
 
-template <class T, bool BatchLast>
+/// Which of its forms a convolution takes, batch last: `any` asks its sizes when it runs, the
+/// others are what they said of a signature known while compiling, so that one form is compiled.
+enum class conv_form : u8 { any, winograd, packed, in_place };
+
+template <class T>
+constexpr conv_form form_of(const conv_view<T>& v) {
+  if (winograd_pays(v)) return conv_form::winograd;
+  return conv_last_plan(packed_rows<T>(v).view).fits ? conv_form::packed : conv_form::in_place;
+}
+
+template <class T, bool BatchLast, conv_form Form>
 void conv_gather(const call& c, const conv_view<T>& v) {
-  if constexpr (!BatchLast) return conv_batch_first(c, v);
-  winograd_pays(v) ? conv_winograd(c, v) : conv_batch_last(c, v);
+  if constexpr (!BatchLast) {
+    conv_batch_first(c, v);
+  } else if constexpr (Form == conv_form::winograd) {
+    conv_winograd(c, v);
+  } else if constexpr (Form == conv_form::packed) {
+    conv_packed(c, v);
+  } else if constexpr (Form == conv_form::in_place) {
+    conv_in_place(c, v);
+  } else {
+    if constexpr (!in_pairs<T>) {
+      if (winograd_pays(v)) return conv_winograd(c, v);
+    }
+    if (!conv_packed(c, v)) conv_in_place(c, v);
+  }
 }
 
-template <class T, bool BatchLast>
+template <class T, bool BatchLast, conv_form Form = conv_form::any>
 void conv2d(const call& c) {
-  conv_gather<T, BatchLast>(c, conv_view<T>::forward(c, conv_sizes::of(*c.sizes)));
+  conv_gather<T, BatchLast, Form>(c, conv_view<T>::forward(c, conv_sizes::of(*c.sizes)));
 }
 
-template <class T, bool BatchLast>
+template <class T, bool BatchLast, conv_form Form = conv_form::any>
 void conv2d_data_gradient(const call& c) {
-  conv_gather<T, BatchLast>(c, conv_view<T>::backward(c, conv_sizes::of(*c.sizes)));
+  conv_gather<T, BatchLast, Form>(c, conv_view<T>::backward(c, conv_sizes::of(*c.sizes)));
 }
 
 }  // namespace tessera::host

@@ -53,7 +53,7 @@ struct conv_last_plan {
   i64 ring_floats = 0;  // the tile lies behind the ring, the weights behind the tile
 
   template <class T>
-  explicit conv_last_plan(const conv_view<T>& v) {
+  constexpr explicit conv_last_plan(const conv_view<T>& v) {
     const conv_axis& height = v.height;
     const i32 taps = static_cast<i32>(v.kernel());
     slots = height.most_cells(1);
@@ -433,18 +433,30 @@ class conv_last_share {
   i32 packed_part_ = -1;
 };
 
+/// A convolution as its packed rows see it: without borders one row, of the columns that it meets.
 template <class T>
-void conv_batch_last(const call& c, const conv_view<T>& v) {
-  conv_view<T> packed = v;
-  join_rows(packed.height, packed.width);
-  image_steps from(packed.height, packed.width, v.batch);
-  from.skip_columns(packed.width);
-  const conv_last_plan plan(packed);
-  if (!plan.fits) return conv_in_place(c, v);
+struct packed_rows {
+  conv_view<T> view;
+  image_steps from;
+
+  constexpr explicit packed_rows(const conv_view<T>& v) : view(v) {
+    join_rows(view.height, view.width);
+    from = image_steps(view.height, view.width, v.batch);
+    from.skip_columns(view.width);
+  }
+};
+
+/// False where no cut fits: nothing is done then.
+template <class T>
+bool conv_packed(const call& c, const conv_view<T>& v) {
+  const packed_rows<T> rows(v);
+  const conv_last_plan plan(rows.view);
+  if (!plan.fits) return false;
   const threads workers = c.step->threads;
   parallel_for(workers, workers.count, [&](i32 share) {
-    conv_last_share<T>(packed, from, plan, share, workers.count).run();
+    conv_last_share<T>(rows.view, rows.from, plan, share, workers.count).run();
   });
+  return true;
 }
 
 }  // namespace tessera::host

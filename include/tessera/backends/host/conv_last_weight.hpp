@@ -52,7 +52,9 @@ struct conv_last_weight_plan {
   i64 ring_floats = 0;  // dy of a block lies behind the ring, the sums behind dy
   i64 dy_floats = 0;
 
-  conv_last_weight_plan(const conv_axis& height, const conv_axis& across, i32 in, i32 out) {
+  constexpr conv_last_weight_plan() = default;
+  constexpr conv_last_weight_plan(const conv_axis& height, const conv_axis& across, i32 in,
+                                  i32 out) {
     joined = across.dilation == 1;
     const i32 window = joined ? across.kernel * in : in;
     slots = height.most_cells(1);
@@ -98,10 +100,10 @@ struct conv_last_weight_plan {
     }
   }
 
-  static i32 vectors_of(i32 floats) { return (floats + simd::lanes - 1) / simd::lanes; }
+  static constexpr i32 vectors_of(i32 floats) { return (floats + simd::lanes - 1) / simd::lanes; }
 
   /// Floats from sample to sample: not a multiple of 4 KiB.
-  static i64 pitch(i32 columns, i32 depth) {
+  static constexpr i64 pitch(i32 columns, i32 depth) {
     const i64 floats = (i64{columns} * depth + spare + 15) / 16 * 16;
     return floats % 1024 == 0 ? floats + 16 : floats;
   }
@@ -351,21 +353,33 @@ class conv_last_weight_share {
   i64 pitch_ = 0;                   // from sample to sample in the ring
 };
 
+/// A weight gradient as its transposed rows see it: as in `packed_rows`, in words.
+template <class T>
+struct transposed_rows {
+  conv_axis height, width;
+  image_steps from;
+  conv_last_weight_plan plan;
+
+  constexpr explicit transposed_rows(const conv_weight_view<T>& v)
+      : height(v.height), width(v.width) {
+    join_rows(height, width);
+    from = image_steps(height, width, v.n.batch / terms_of_step<T>);
+    from.skip_columns(width);
+    plan = conv_last_weight_plan(height, width, v.n.group_in(), v.n.group_out());
+  }
+};
+
 /// False where channels fill no vectors: nothing is done then.
 template <class T>
 bool conv_weight_transposed(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
-  conv_axis height = v.height;
-  conv_axis width = v.width;
-  join_rows(height, width);
-  image_steps from(height, width, v.n.batch / terms_of_step<T>);
-  from.skip_columns(width);
-  const conv_last_weight_plan plan(height, width, v.n.group_in(), v.n.group_out());
+  const transposed_rows<T> rows(v);
+  const conv_last_weight_plan& plan = rows.plan;
   if (!plan.fits) return false;
   const i32 pairs = (v.n.group_out() + 1) / 2;
   const i64 units = i64{v.n.groups} * pairs;
   const i32 shares = c.step->threads.count;
   parallel_for(c.step->threads, shares, [&](i32 share) {
-    conv_last_weight_share<T> own(v, height, width, from, plan, sink);
+    conv_last_weight_share<T> own(v, rows.height, rows.width, rows.from, plan, sink);
     const i64 last = units * (share + 1) / shares;
     for (i64 unit = units * share / shares; unit < last;) {
       const i32 group = static_cast<i32>(unit / pairs);

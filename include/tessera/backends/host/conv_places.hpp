@@ -34,11 +34,11 @@ struct conv_axis {
   i32 tap_step, cell_step;  // between taps of one position
   i32 run_step, run_cell;   // between positions with the same taps, and what they meet
 
-  static conv_axis height(const conv_sizes& n, bool backward) {
+  static constexpr conv_axis height(const conv_sizes& n, bool backward) {
     return conv_axis(n.in_height, n.out_height, n.kernel_height, n.stride_height, n.pad_top,
                      n.dilation_height, backward);
   }
-  static conv_axis width(const conv_sizes& n, bool backward) {
+  static constexpr conv_axis width(const conv_sizes& n, bool backward) {
     return conv_axis(n.in_width, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
                      n.dilation_width, backward);
   }
@@ -99,7 +99,7 @@ struct conv_axis {
   i32 skips() const { return kernel == 1 && !backward ? stride : 1; }
 
   /// The most cells in a range of so many positions.
-  i32 most_cells(i32 positions) const {
+  constexpr i32 most_cells(i32 positions) const {
     const i32 span = (kernel - 1) * dilation;
     const i32 cells =
         backward ? (positions - 1 + span) / stride + 1 : (positions - 1) * stride + span + 1;
@@ -107,7 +107,8 @@ struct conv_axis {
   }
 
  private:
-  conv_axis(i32 in, i32 out, i32 kernel_of, i32 stride_of, i32 pad_of, i32 dilation_of, bool back)
+  constexpr conv_axis(i32 in, i32 out, i32 kernel_of, i32 stride_of, i32 pad_of, i32 dilation_of,
+                      bool back)
       : from(back ? out : in),
         to(back ? in : out),
         kernel(kernel_of),
@@ -123,13 +124,14 @@ struct conv_axis {
 
 /// Floats, or other numbers, between neighbours of an image whose samples lie innermost.
 struct image_steps {
-  i64 cell, row, plane;
+  i64 cell = 0, row = 0, plane = 0;
 
-  image_steps(const conv_axis& height, const conv_axis& width, i64 batch)
+  constexpr image_steps() = default;
+  constexpr image_steps(const conv_axis& height, const conv_axis& width, i64 batch)
       : cell(batch), row(width.from * batch), plane(height.from * width.from * batch) {}
 
   /// Sees only the columns that a 1x1 kernel with a stride meets.
-  void skip_columns(conv_axis& width) {
+  constexpr void skip_columns(conv_axis& width) {
     if (width.backward || width.kernel != 1 || width.pad != 0 || width.stride == 1) return;
     cell *= width.stride;
     width.from = width.to;
@@ -138,7 +140,7 @@ struct image_steps {
 };
 
 /// Sees an image as one row where nothing tells its rows apart: no kernel, stride or padding.
-inline void join_rows(conv_axis& height, conv_axis& width) {
+constexpr void join_rows(conv_axis& height, conv_axis& width) {
   const auto plain = [](const conv_axis& a) {
     return a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.from == a.to;
   };

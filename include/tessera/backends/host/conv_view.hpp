@@ -20,7 +20,8 @@ struct conv_view {
   const T* bias;
   i64 weight_row, weight_depth, weight_group;
 
-  static conv_view forward(const call& c, const conv_sizes& n) {
+  /// What sizes say: without operands.
+  static constexpr conv_view forward(const conv_sizes& n) {
     const i64 kernel = i64{n.kernel_height} * n.kernel_width;
     return {n.batch,
             n.groups,
@@ -28,15 +29,15 @@ struct conv_view {
             n.group_in(),
             conv_axis::height(n, false),
             conv_axis::width(n, false),
-            c.input<T>(0),
-            c.output<T>(0),
-            c.input<T>(1),
-            c.input<T>(2),
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr,
             n.group_in() * kernel,
             kernel,
             i64{n.group_out()} * n.group_in() * kernel};
   }
-  static conv_view backward(const call& c, const conv_sizes& n) {
+  static constexpr conv_view backward(const conv_sizes& n) {
     const i64 kernel = i64{n.kernel_height} * n.kernel_width;
     return {n.batch,
             n.groups,
@@ -44,18 +45,36 @@ struct conv_view {
             n.group_out(),
             conv_axis::height(n, true),
             conv_axis::width(n, true),
-            c.input<T>(0),
-            c.output<T>(0),
-            c.input<T>(1),
+            nullptr,
+            nullptr,
+            nullptr,
             nullptr,
             kernel,
             n.group_in() * kernel,
             i64{n.group_out()} * n.group_in() * kernel};
   }
+  static conv_view forward(const call& c, const conv_sizes& n) {
+    conv_view v = forward(n);
+    v.take(c);
+    v.bias = c.input<T>(2);
+    return v;
+  }
+  static conv_view backward(const call& c, const conv_sizes& n) {
+    conv_view v = backward(n);
+    v.take(c);
+    return v;
+  }
 
-  i64 kernel() const { return i64{height.kernel} * width.kernel; }
+  constexpr i64 kernel() const { return i64{height.kernel} * width.kernel; }
   i64 from_plane() const { return i64{height.from} * width.from; }
   i64 to_plane() const { return i64{height.to} * width.to; }
+
+ private:
+  void take(const call& c) {
+    from = c.input<T>(0);
+    to = c.output<T>(0);
+    weight = c.input<T>(1);
+  }
 };
 
 /// What the weight gradient reads.
@@ -63,15 +82,16 @@ template <class T>
 struct conv_weight_view {
   conv_sizes n;
   conv_axis height, width;
-  const T* x;
-  const T* dy;
+  const T* x = nullptr;
+  const T* dy = nullptr;
 
-  conv_weight_view(const call& c, const conv_sizes& sizes)
-      : n(sizes),
-        height(conv_axis::height(sizes, false)),
-        width(conv_axis::width(sizes, false)),
-        x(c.input<T>(0)),
-        dy(c.input<T>(1)) {}
+  /// What sizes say: without operands.
+  constexpr explicit conv_weight_view(const conv_sizes& sizes)
+      : n(sizes), height(conv_axis::height(sizes, false)), width(conv_axis::width(sizes, false)) {}
+  conv_weight_view(const call& c, const conv_sizes& sizes) : conv_weight_view(sizes) {
+    x = c.input<T>(0);
+    dy = c.input<T>(1);
+  }
 
   i64 kernel() const { return i64{n.kernel_height} * n.kernel_width; }
 };

@@ -240,8 +240,7 @@ void conv_weight_block(const conv_weight_view<T>& v, i32 group, i32 o0, i32 chan
 }
 
 template <class T>
-void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
-  if (conv_weight_transposed(c, v, sink)) return;
+void conv_weight_in_place(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
   const i32 out = v.n.group_out();
   const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
   // 4 x 3 or 2 x 6 sums, whichever leaves fewer of 12 registers unused.
@@ -258,25 +257,44 @@ void conv_weight_batch_last(const call& c, const conv_weight_view<T>& v, gradien
   });
 }
 
-template <class T, bool BatchLast>
+template <class T>
+constexpr conv_form form_of(const conv_weight_view<T>& v) {
+  if (winograd_pays(v)) return conv_form::winograd;
+  return transposed_rows<T>(v).plan.fits ? conv_form::packed : conv_form::in_place;
+}
+
+template <class T, bool BatchLast, conv_form Form>
 void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
   const conv_weight_view<T> v(c, n);
-  if constexpr (!BatchLast) return conv_weight_batch_first(c, v, sink);
-  winograd_pays(v) ? conv_weight_winograd(c, v, sink) : conv_weight_batch_last(c, v, sink);
+  if constexpr (!BatchLast) {
+    conv_weight_batch_first(c, v, sink);
+  } else if constexpr (Form == conv_form::winograd) {
+    conv_weight_winograd(c, v, sink);
+  } else if constexpr (Form == conv_form::packed) {
+    conv_weight_transposed(c, v, sink);
+  } else if constexpr (Form == conv_form::in_place) {
+    conv_weight_in_place(c, v, sink);
+  } else {
+    if constexpr (!in_pairs<T>) {
+      if (winograd_pays(v)) return conv_weight_winograd(c, v, sink);
+    }
+    if (!conv_weight_transposed(c, v, sink)) conv_weight_in_place(c, v, sink);
+  }
 }
 
-template <class T, bool BatchLast>
+template <class T, bool BatchLast, conv_form Form = conv_form::any>
 void conv2d_weight_gradient(const call& c) {
   gradient_sink sink = gradient_sink::storing(c.output<T>(0));
-  conv_weight<T, BatchLast>(c, conv_sizes::of(*c.sizes), sink);
+  conv_weight<T, BatchLast, Form>(c, conv_sizes::of(*c.sizes), sink);
 }
 
-template <class T, bool BatchLast>
+template <class T, bool BatchLast, conv_form Form = conv_form::any>
 void conv2d_weight_update(const call& c) {
   const conv_sizes n = conv_sizes::of(*c.sizes);
   const i64 count = i64{n.out_channels} * n.group_in() * n.kernel_height * n.kernel_width;
   update_with(
-      c, count, stored_as<T>, [&](gradient_sink& sink) { conv_weight<T, BatchLast>(c, n, sink); },
+      c, count, stored_as<T>,
+      [&](gradient_sink& sink) { conv_weight<T, BatchLast, Form>(c, n, sink); },
       [] { return false; });
 }
 

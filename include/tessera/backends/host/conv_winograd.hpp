@@ -107,7 +107,7 @@ struct winograd_cut {
   }
   constexpr i64 z_and_v() const { return (i64{8} * most_rows + i64{16} * chunk) * strip; }
 
-  static i64 all_weights(i32 rows, i32 depth, i32 groups) {
+  static constexpr i64 all_weights(i32 rows, i32 depth, i32 groups) {
     const i64 lines = (depth + winograd_block::line - 1) / winograd_block::line;
     return 16 * lines * winograd_block::line * rows * groups;
   }
@@ -122,7 +122,8 @@ struct winograd_axis {
   i32 first;
   i64 taps = 0;
 
-  explicit winograd_axis(const conv_axis& axis) : first(axis.backward ? axis.pad - 2 : -axis.pad) {
+  constexpr explicit winograd_axis(const conv_axis& axis)
+      : first(axis.backward ? axis.pad - 2 : -axis.pad) {
     for (i32 s = 0; s < 3; ++s) {
       const i32 low = first + s < 0 ? -(first + s) : 0;
       const i32 room = axis.from - (first + s);
@@ -131,7 +132,7 @@ struct winograd_axis {
     }
   }
 
-  static bool fits(const conv_axis& axis) {
+  static constexpr bool fits(const conv_axis& axis) {
     return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1;
   }
 };
@@ -146,7 +147,7 @@ struct winograd_axis {
 /// about 3 channels; 3x3 outputs, whose tiles hang over, hardly ever pay. Nor do products in pairs:
 /// 18 of them stand against 16 and the transforms (ResNet-20's step 43 ms direct, 48 ms with it).
 template <class T>
-bool winograd_pays(const conv_view<T>& v) {
+constexpr bool winograd_pays(const conv_view<T>& v) {
   if constexpr (in_pairs<T>) return false;
   if (!winograd_axis::fits(v.height) || !winograd_axis::fits(v.width)) return false;
   if (v.batch % 16 != 0) return false;

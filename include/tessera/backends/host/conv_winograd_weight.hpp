@@ -74,7 +74,7 @@ template <i32 Rows, i32 Vectors>
 /// and 32 input channels transform their inputs and gradients anew, and input channels fill vectors
 /// of 16. The direct form reaches 4/7 of the machine's rate, since its blocks are single rows.
 template <class T>
-bool winograd_pays(const conv_weight_view<T>& v) {
+constexpr bool winograd_pays(const conv_weight_view<T>& v) {
   if constexpr (in_pairs<T>) return false;  // see conv_winograd.hpp
   if (!winograd_axis::fits(v.height) || !winograd_axis::fits(v.width)) return false;
   if (v.n.batch % 16 != 0) return false;
