@@ -2,7 +2,7 @@
 // and libtorch.
 //
 // Everybody gets one sample as row-major f32 and hands out ten scores. Ours is a predictor, with
-// weights and activations in f32, f16 and bf16 (sums in f32). oneDNN has its weights laid out ahead
+// weights and activations in f32 and f16 (sums in f32). oneDNN has its weights laid out ahead
 // of time, relu fused with the layer before it, and reorders where its layouts change. libtorch
 // runs without keeping anything for a backward pass. GFLOP/s count products and convolutions; the
 // perceptron is bound by reading its weights, 2.08 MB in f32.

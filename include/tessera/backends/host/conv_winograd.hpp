@@ -143,7 +143,7 @@ struct winograd_axis {
 /// the machine's rate or more. Winograd's takes 16 for each pair of channels and tile, as long as
 /// 60 for each channel and tile, and 10 for each transform of the weights of a pair. The numbers
 /// fit times measured on a Zen 4 for 3 to 256 channels, 2x2 to 32x32 outputs, 16 and 32 samples:
-/// what they choose takes 6 % longer than the faster form on average. Large images break even at
+/// what they choose takes 7 % longer than the faster form on average. Large images break even at
 /// about 3 channels; 3x3 outputs, whose tiles hang over, hardly ever pay. Nor do products in pairs:
 /// 18 of them stand against 16 and the transforms (ResNet-20's step 43 ms direct, 48 ms with it).
 template <class T>
