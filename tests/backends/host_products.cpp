@@ -35,8 +35,8 @@ void check_dense(const dense_sizes& n, element type) {
       }
     }
   }
-  std::vector<std::byte> single[4];  // what one thread computes: two must agree bit by bit
-  for (const i32 threads : {1, 2}) {
+  std::vector<std::byte> single[4];  // what one thread computes: others must agree bit by bit
+  for (const i32 threads : {1, 2, 3}) {
     CAPTURE(threads);
     host_call forward(kind::dense, last);
     forward.step.threads = threads;
@@ -192,8 +192,8 @@ void check_conv(const conv_sizes& n, element type) {
     }
   }
   const i64 taps = i64{n.kernel_height} * n.kernel_width;
-  std::vector<std::byte> single[4];  // what one thread computes: two must agree bit by bit
-  for (const i32 threads : {1, 2}) {
+  std::vector<std::byte> single[4];  // what one thread computes: others must agree bit by bit
+  for (const i32 threads : {1, 2, 3}) {
     CAPTURE(threads);
     host_call forward(kind::conv2d, last);
     forward.step.threads = threads;

@@ -214,7 +214,10 @@ TEST_CASE("lanes are summed and compared across", "[backends][host]") {
   }
   float sums[8];
   simd::sums(eight, sums);
-  for (i32 k = 0; k < 8; ++k) CHECK(sums[k] == Approx(wanted[k]).margin(1e-5));
+  for (i32 k = 0; k < 8; ++k) {
+    CHECK(sums[k] == Approx(wanted[k]).margin(1e-5));
+    CHECK(sums[k] == simd::sum(eight[k]));  // the same bits
+  }
 }
 
 TEST_CASE("a block of 8 x 8 is transposed", "[backends][host]") {

@@ -43,15 +43,26 @@ inline float largest_lane(vec x) {
 }
 
 #if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
-/// Lane j of the result: the sum of the lanes of x[j].
+/// Lane j of the result: the sum of the lanes of x[j], added up as `sum` does.
 inline __m256 sums_of_eight(const __m256 (&x)[8]) {
-  const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
-  const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(x[4], x[5]), _mm256_hadd_ps(x[6], x[7]));
-  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x21), _mm256_blend_ps(a, b, 0xf0));
+  __m256 four[4];  // of x[i] and x[i + 4]
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 4; ++i) {
+    four[i] = _mm256_add_ps(_mm256_permute2f128_ps(x[i], x[i + 4], 0x20),
+                            _mm256_permute2f128_ps(x[i], x[i + 4], 0x31));
+  }
+  __m256 two[2];  // of four[2 i] and four[2 i + 1]
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 2; ++i) {
+    two[i] = _mm256_add_ps(_mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44),
+                           _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xee));
+  }
+  return _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88),
+                       _mm256_shuffle_ps(two[0], two[1], 0xdd));
 }
 #endif
 
-/// Eight sums at once: to[j] = the sum of the lanes of x[j].
+/// Eight sums at once: to[j] = the sum of the lanes of x[j], the same bits as sum(x[j]).
 inline void sums(const vec (&x)[8], float* to) {
 #if defined(TESSERA_SIMD_AVX512)
   __m256 folded[8];
@@ -95,17 +106,10 @@ inline vec sums_of_lanes(const vec (&x)[lanes]) {
   return _mm512_add_ps(_mm512_maskz_shuffle_ps(0xffff, first, second, 0x88),
                        _mm512_maskz_shuffle_ps(0xffff, first, second, 0xdd));
 #elif defined(TESSERA_SIMD_AVX2)
-  const auto halves = [&](i32 j) {  // 4 lanes of x[j] and of x[j + 4]
-    return _mm256_add_ps(_mm256_permute2f128_ps(x[j], x[j + 4], 0x20),
-                         _mm256_permute2f128_ps(x[j], x[j + 4], 0x31));
-  };
-  const auto pairs = [](__m256 a, __m256 b) {
-    return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
-  };
-  const __m256 first = pairs(halves(0), halves(1));
-  const __m256 second = pairs(halves(2), halves(3));
-  return _mm256_add_ps(_mm256_shuffle_ps(first, second, 0x88),
-                       _mm256_shuffle_ps(first, second, 0xdd));
+  __m256 all[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) all[i] = x[i];
+  return sums_of_eight(all);
 #else
   float all[lanes];
   for (i32 j = 0; j < lanes; ++j) all[j] = sum(x[j]);
