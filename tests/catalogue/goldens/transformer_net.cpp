@@ -64,7 +64,8 @@ class language_writer {
     const value q = weighted(x, name + ".q");
     const value k = weighted(x, name + ".k");
     const value v = weighted(x, name + ".v");
-    return weighted({detail::attend(b_, q, k, v, n_.heads, masks, 0, layer()).y}, name + ".o");
+    return weighted({detail::attend(b_, q, k, v, n_.heads, masks, attention_options{}, layer()).y},
+                    name + ".o");
   }
   value feed_forward(value x, const std::string& name) {
     const value h = b_.gelu(weighted(x, name + ".ff1"));
