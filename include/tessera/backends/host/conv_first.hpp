@@ -23,7 +23,7 @@
 #include <tessera/backends/host/conv_view.hpp>
 #include <tessera/backends/host/gathered_product.hpp>
 #include <tessera/backends/host/image_panel.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
+#include <tessera/backends/host/row_blocks.hpp>
 #include <tessera/backends/host/strip_plan.hpp>
 #include <tessera/backends/host/workspace.hpp>
 #include <tessera/backends/parallel.hpp>

@@ -9,9 +9,19 @@
 
 #include <tessera/backends/host/conv_places.hpp>
 #include <tessera/backends/host/conv_view.hpp>
-#include <tessera/backends/host/dense.hpp>
+#include <tessera/backends/host/product.hpp>
+#include <tessera/backends/host/row_blocks.hpp>
+#include <tessera/backends/parallel.hpp>
 
 namespace tessera::host {
+
+/// Bias of rows [first, first + rows) as floats, null without one.
+template <class T>
+const float* start_of(const T* bias, i64 first, i32 rows, float (&to)[max_rows]) {
+  if (bias == nullptr) return nullptr;
+  for (i32 r = 0; r < rows; ++r) to[r] = simd::as_float(bias[first + r]);
+  return to;
+}
 
 /// A run of positions over 16-bit weights that do not fit the panel: some channels of the sum at a
 /// time, kept in floats.

@@ -8,7 +8,7 @@
 #include <tessera/backends/host/conv_view.hpp>
 #include <tessera/backends/host/dense_weight.hpp>  // gradient_sink
 #include <tessera/backends/host/image_panel.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
+#include <tessera/backends/host/row_blocks.hpp>
 #include <tessera/backends/host/strip_plan.hpp>
 #include <tessera/backends/host/workspace.hpp>
 #include <tessera/backends/parallel.hpp>

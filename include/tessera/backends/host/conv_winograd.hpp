@@ -35,7 +35,7 @@
 // Source: Lavin, Gray 2015.
 
 #include <tessera/backends/host/conv_view.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
+#include <tessera/backends/host/row_blocks.hpp>
 #include <tessera/backends/host/winograd_transforms.hpp>
 #include <tessera/backends/host/workspace.hpp>
 #include <tessera/backends/parallel.hpp>

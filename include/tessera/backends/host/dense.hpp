@@ -13,14 +13,6 @@
 
 namespace tessera::host {
 
-/// Bias of rows [first, first + rows) as floats, null without one.
-template <class T>
-const float* start_of(const T* bias, i64 first, i32 rows, float (&to)[max_rows]) {
-  if (bias == nullptr) return nullptr;
-  for (i32 r = 0; r < rows; ++r) to[r] = simd::as_float(bias[first + r]);
-  return to;
-}
-
 /// A dense layer's product in blocks: y (rows, columns) of strides as matmul has them.
 template <class T>
 gemm_operands<T> dense_operands(const call& c, i32 rows, i32 inner, i32 columns) {

@@ -24,7 +24,7 @@
 #include <tessera/backends/host/gemm_block.hpp>
 #include <tessera/backends/host/gemm_dots.hpp>
 #include <tessera/backends/host/gemm_row.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
+#include <tessera/backends/host/row_blocks.hpp>
 #include <tessera/backends/parallel.hpp>
 #include <limits>
 #include <utility>

@@ -1,19 +1,13 @@
 #pragma once
 
-// The one inner loop behind dense, conv2d and their gradients: a few rows of outputs, each a sum of
-// weights times vectors.
+// The inner loop of convolutions in place: a few rows of outputs, each a sum of weights times
+// vectors.
 //
 //   y[row][position][column] = start[row] + sum over taps of
 //                              weight[row * weight_row + w(tap)] * x[x(position) + x(tap) + column]
 //
-//   operation                       row          column        tap
-//   dense, batch last               out          sample        in
-//   dense data gradient, last       in           sample        out
-//   dense data gradient, first      sample       in            out
-//   dense weight gradient           out          in            sample
-//   conv2d, batch last              out channel  sample        (in channel, kernel row, column)
-//   conv2d data gradient, last      in channel   sample        (out channel, kernel row, column)
-//   conv2d, batch first             out channel  position      the same, over gathered columns
+// Rows are output channels (of the data gradient input channels), columns samples, taps the
+// channels of the sum, kernel rows and kernel columns.
 //
 // Columns lie side by side in memory and fill vectors; a weight is one number for all of them. A
 // block of rows times vectors stays in registers over all taps: 6 x 2 vectors of AVX2 are 12
@@ -153,22 +147,6 @@ void run_product(const product<X, Y>& p, i32 rows) {
       return product_columns<X, Y, 6, 2>(p, 0);
   }
 }
-
-/// `total` rows in blocks of nearly equal height, at most `highest`: 16 in 6 + 5 + 5 rather than
-/// 6 + 6 + 4.
-struct row_blocks {
-  i32 count;
-  i32 total;
-
-  constexpr row_blocks(i32 rows, i32 highest)
-      : count((rows + highest - 1) / highest), total(rows) {}
-  constexpr i32 first(i32 block) const {
-    const i32 base = total / count;
-    const i32 higher = total % count;
-    return block * base + (block < higher ? block : higher);
-  }
-  constexpr i32 rows(i32 block) const { return first(block + 1) - first(block); }
-};
 
 /// A block of weight rows as floats: `rows` rows of `depth` pieces of `length` neighbours. Floats
 /// are read where they lie, others are widened once into the panel.

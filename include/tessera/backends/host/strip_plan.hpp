@@ -4,7 +4,7 @@
 
 #include <tessera/backends/host/gathered_product.hpp>
 #include <tessera/backends/host/image_panel.hpp>
-#include <tessera/backends/host/product.hpp>  // row_blocks
+#include <tessera/backends/host/row_blocks.hpp>
 #include <tessera/backends/host/workspace.hpp>
 
 namespace tessera::host {
