@@ -137,7 +137,7 @@ std::vector<row> attention_rows() {
        [](graph& g, i32 n, bool last) { return build_additive(g, n, last, false); }},
       {"additive attention of one query", agreement::smooth,
        [](graph& g, i32 n, bool last) { return build_additive(g, n, last, true); }},
-      {"multi_head_attention with a memory", agreement::norm,
+      {"multi_head_attention with a memory", agreement::smooth,
        build_layers<multi_head_attention<2, cross, key_lengths>, true>},
       {"additive_attention of a sequence", agreement::norm,
        build_layers<additive_attention<3, key_lengths>, true>},
