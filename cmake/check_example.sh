@@ -40,7 +40,6 @@ refuses 'expected a value' --seed
 refuses 'whole number' --epochs 1.5
 refuses 'whole number' --epochs -1
 refuses '"fp64"' --precision fp64
-refuses '"bf16"' --precision bf16
 refuses '"gpu"' --backend gpu
 refuses '"abacus"' --machine abacus
 refuses 'nowhere' --data nowhere
