@@ -7,8 +7,7 @@
 // is left out is choosing, calling and reckoning addresses, which take longer than a product of 64
 // x 64. Larger layers gain nothing: their weights come from L2 or beyond.
 //
-// Cost: 15 ms of compile time each (g++ 12 -O2); a program has at most `constant_kernels` kernels
-// with constant sizes (network/planned.hpp).
+// A program has at most `constant_kernels` kernels with constant sizes (network/planned.hpp).
 
 #include <tessera/backends/host/dense.hpp>
 

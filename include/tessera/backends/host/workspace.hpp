@@ -11,7 +11,7 @@
 
 namespace tessera::host {
 
-/// Bytes a thread's block has: half of the L2 of most processors.
+/// Bytes a thread's block has: half of an L2 of 1 MiB.
 inline constexpr i64 workspace_bytes = 512 * 1024;
 
 class workspace {
