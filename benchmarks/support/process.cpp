@@ -1,19 +1,23 @@
 #include <support/process.hpp>
 
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/error.hpp>
 
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #include <sched.h>
 #include <unistd.h>
 #include <vector>
 
 namespace bench {
+
+namespace {
+
+std::vector<int> cores_in_use;
+
+}  // namespace
 
 void tune(char** argv, int threads) {
   if (std::getenv("TESSERA_BENCH_TUNED") != nullptr) return;
@@ -64,27 +68,19 @@ void pin(int core, int threads) {
   }
   cpu_set_t chosen;
   CPU_ZERO(&chosen);
-  for (int i = 0; i < threads; ++i) CPU_SET(static_cast<std::size_t>(cores[i]), &chosen);
+  cores.resize(static_cast<std::size_t>(threads));
+  for (const int one : cores) CPU_SET(static_cast<std::size_t>(one), &chosen);
   sched_setaffinity(0, sizeof chosen, &chosen);
+  cores_in_use = cores;
 }
 
-void spread([[maybe_unused]] int threads) {
-#ifdef _OPENMP
-  cpu_set_t allowed;
-  sched_getaffinity(0, sizeof allowed, &allowed);
-#pragma omp parallel num_threads(threads)
-  {
-    int place = omp_get_thread_num();
-    for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
-      if (!CPU_ISSET(core, &allowed) || place-- > 0) continue;
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(core, &one);
-      sched_setaffinity(0, sizeof one, &one);
-      break;
-    }
-  }
-#endif
+void spread(const tessera::threads& workers) {
+  tessera::parallel_for(workers, workers.count, [](int thread) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(cores_in_use[static_cast<std::size_t>(thread)]), &one);
+    sched_setaffinity(0, sizeof one, &one);
+  });
 }
 
 std::string cpu_name() {

@@ -16,6 +16,7 @@
 // the BLAS library: with Debian's plain libblas3 in place of OpenBLAS, libtorch is several times
 // slower (`blas_name` in peers/torch.hpp tells).
 
+#include <tessera/ir/threads.hpp>
 #include <string>
 
 namespace bench {
@@ -31,8 +32,9 @@ std::string settings();
 /// ones before it.
 void pin(int core, int threads);
 
-/// Gives each of OpenMP's threads, which our kernels and most peers share, one of these cores.
-void spread(int threads);
+/// Gives each of some threads, the caller and OpenMP's (which most peers share) or a team's, one of
+/// the cores that `pin` chose.
+void spread(const tessera::threads& workers);
 
 std::string cpu_name();
 std::string compiler_name();

@@ -1,11 +1,17 @@
-// Training on threads of the caller's own: the same bits, and nothing runs elsewhere.
+// Training on threads of the caller's own or on a team: the same bits, and nothing runs elsewhere.
 
 #include <support/catch.hpp>
 
+#include <tessera/runtime/thread_team.hpp>
 #include <tessera/tessera.hpp>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdlib>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -17,12 +23,12 @@ namespace {
 using namespace tessera;
 
 /// A few threads that wait for work, as a program with threads of its own would have them.
-class thread_team {
+class own_threads {
  public:
-  explicit thread_team(i32 size) {
+  explicit own_threads(i32 size) {
     for (i32 t = 0; t < size; ++t) members_.emplace_back([this] { work(); });
   }
-  ~thread_team() {
+  ~own_threads() {
     {
       const std::lock_guard lock(guard_);
       ends_ = true;
@@ -30,8 +36,8 @@ class thread_team {
     begins_.notify_all();
     for (std::thread& member : members_) member.join();
   }
-  thread_team(const thread_team&) = delete;
-  thread_team& operator=(const thread_team&) = delete;
+  own_threads(const own_threads&) = delete;
+  own_threads& operator=(const own_threads&) = delete;
 
   const executor& on() const { return executor_; }
   i64 calls() const { return calls_; }
@@ -40,7 +46,7 @@ class thread_team {
 
  private:
   static void run(void* state, i32 count, executor::piece piece, const void* context) {
-    auto& team = *static_cast<thread_team*>(state);
+    auto& team = *static_cast<own_threads*>(state);
     std::unique_lock lock(team.guard_);
     ++team.calls_;
     team.piece_ = piece;
@@ -106,7 +112,7 @@ std::vector<std::byte> train(threads workers) {
 }
 
 TEST_CASE("Steps run on the caller's threads and give the same bits", "[train]") {
-  thread_team team(3);
+  own_threads team(3);
   CHECK(train<16>({3, &team.on()}) == train<16>(1));
   CHECK(team.calls() > 50);
   CHECK(team.seen().size() > 1);
@@ -115,9 +121,53 @@ TEST_CASE("Steps run on the caller's threads and give the same bits", "[train]")
 }
 
 TEST_CASE("One thread leaves the caller's alone", "[train]") {
-  thread_team team(1);
+  own_threads team(1);
   CHECK_FALSE(train<16>({1, &team.on()}).empty());
   CHECK(team.calls() == 0);
+}
+
+TEST_CASE("Steps run on a team and give the same bits", "[train]") {
+  thread_team team(3);
+  CHECK(train<16>(team) == train<16>(1));
+  CHECK(train<10>(team) == train<10>(1));
+}
+
+/// What the threads of a team have done in one round.
+struct tally {
+  std::vector<std::atomic<i32>> times;
+  std::vector<std::thread::id> by;
+
+  explicit tally(i32 count) : times(static_cast<std::size_t>(count)), by(times.size()) {}
+  static void add(const void* context, i32 index) {
+    auto& all = *static_cast<tally*>(const_cast<void*>(context));
+    ++all.times[static_cast<std::size_t>(index)];
+    all.by[static_cast<std::size_t>(index)] = std::this_thread::get_id();
+  }
+};
+
+TEST_CASE("A team does every piece once and shares them out alike", "[train]") {
+  for (const i32 size : {1, 2, 3, 5}) {
+    for (const auto patience : {0, 50}) {  // 0: asleep between rounds
+      const thread_team team(size, std::chrono::microseconds(patience));
+      REQUIRE(team.size() == size);
+      const threads workers = team;
+      for (i32 count = 0; count < 40; ++count) {
+        tally all(count);
+        workers.on->run(workers.on->state, count, &tally::add, &all);
+        std::map<std::thread::id, i32> shares;
+        for (const std::thread::id& id : all.by) ++shares[id];
+        for (const auto& times : all.times) CHECK(times == 1);
+        CHECK(static_cast<i32>(shares.size()) == std::min(size, count));
+        for (const auto& share : shares) CHECK(std::abs(share.second - count / size) <= 1);
+        if (count % 8 == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    }
+  }
+}
+
+TEST_CASE("A team of less than one thread is the caller", "[train]") {
+  CHECK(thread_team(0).size() == 1);
+  CHECK(train<16>(thread_team(-3)) == train<16>(1));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 // whole training steps.
 
 #include <support/rounds.hpp>
+#include <tessera/ir/threads.hpp>
 #include <peers/network.hpp>
 
 #include <functional>
@@ -15,8 +16,8 @@ namespace steps {
 
 inline constexpr float timing_rate = 1e-5f;  // keeps the weights where numbers are ordinary
 
-/// How many threads the next contestants use: libtorch's, and ours. Set before a case is made.
-inline int threads = 1;
+/// The threads of the next contestants of ours. Set before a case is made.
+inline tessera::threads workers;
 
 /// A contestant and how far its loss may be from the first one's after the checked steps.
 struct entry {
@@ -82,7 +83,7 @@ entries torch_block(const peers::weight_values& weights, const block_sizes& n, c
                     const float* targets);
 
 /// Makes libtorch use `threads` threads.
-void limit_torch();
+void limit_torch(int threads);
 
 /// Version and BLAS library, or that it was not found.
 std::string torch_name();

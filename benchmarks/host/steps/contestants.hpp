@@ -65,8 +65,8 @@ class sample_batch {
 template <class Network, int Batch, class Precision, class Backend = ts::host_backend,
           class Loss = ts::softmax_cross_entropy, class Data>
 entry ours(const std::string& name, const Data& data, double tolerance) {
-  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision, Loss>, Backend>>(
-      ts::seed{1}, ts::threads{threads});
+  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision, Loss>, Backend>>(ts::seed{1},
+                                                                                        workers);
   t->load(data, data.indices());
   entry e = make_entry(name, t, tolerance);
   e.weights = [t] {
@@ -81,8 +81,7 @@ entry ours(const std::string& name, const Data& data, double tolerance) {
 /// where the step reads it.
 template <class Network, int Batch, class Precision>
 entry ours_loading(const std::string& name, std::shared_ptr<sample_batch> data, double tolerance) {
-  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>>>(ts::seed{1},
-                                                                         ts::threads{threads});
+  auto t = std::make_shared<ts::trainer<job<Network, Batch, Precision>>>(ts::seed{1}, workers);
   const auto step = [t, data](float rate) {
     t->load(*data, data->indices());
     t->step(rate);

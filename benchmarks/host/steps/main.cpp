@@ -8,11 +8,13 @@
 // (support/rounds.hpp), peers with their best settings (support/process.hpp). "+ load" also copies
 // the batch to where the step reads it.
 //
-// With --threads N, libtorch and ours use N threads; ours with one thread are contestants too, and
-// must have arrived at the same bits.
+// With --threads N, libtorch uses N threads and ours a team of N (runtime/thread_team.hpp); ours
+// with one thread are contestants too, and must have arrived at the same bits.
 
+#include <support/process.hpp>
 #include <support/results.hpp>
 #include <tessera/core/error.hpp>
+#include <tessera/runtime/thread_team.hpp>
 #include <host/steps/cases.hpp>
 
 #include <cmath>
@@ -64,9 +66,9 @@ void check_bits(const std::string& name, const entries& all) {
       if (one.who.name != many.who.name + one_thread || !one.weights) continue;
       if (many.weights() != one.weights()) {
         throw tessera::error(name + ": " + many.who.name + " has other weights with " +
-                             std::to_string(steps::threads) + " threads than with one");
+                             std::to_string(steps::workers.count) + " threads than with one");
       }
-      std::cout << name << ": " << many.who.name << ": the same bits with " << steps::threads
+      std::cout << name << ": " << many.who.name << ": the same bits with " << steps::workers.count
                 << " threads as with one" << std::endl;
     }
   }
@@ -74,18 +76,20 @@ void check_bits(const std::string& name, const entries& all) {
 
 /// The contestants of a case with `threads` threads, without those that know only one.
 entries make_threaded(entries (*make)(), int threads) {
-  steps::threads = threads;
+  static const tessera::thread_team team(threads);
+  steps::workers = team;
+  bench::spread(team);
   entries all;
   for (entry& e : make()) {
     if (steps::is_ours(e) || e.who.name == "libtorch") all.push_back(std::move(e));
   }
-  steps::threads = 1;
+  steps::workers = 1;
   for (entry& e : make()) {
     if (!steps::is_ours(e)) continue;
     e.who.name += one_thread;
     all.push_back(std::move(e));
   }
-  steps::threads = threads;
+  steps::workers = team;
   return all;
 }
 
@@ -108,8 +112,7 @@ void run_case(const std::string& name, entries (*make)(), bench::results& result
 }
 
 void run(bench::results& all) {
-  steps::threads = all.asked().threads;
-  steps::limit_torch();
+  steps::limit_torch(all.asked().threads);
   all.about("libtorch", steps::torch_name());
   all.about("dlib", steps::dlib_name());
   run_case("lenet5.b32", &steps::lenet5_b32, all);

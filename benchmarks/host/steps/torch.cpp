@@ -62,7 +62,7 @@ entries torch_block(const peers::weight_values& weights, const block_sizes& n, c
   return {make_entry("libtorch", t, f32_tolerance)};
 }
 
-void limit_torch() {
+void limit_torch(int threads) {
   at::set_num_threads(threads);
   if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
 }
@@ -83,7 +83,7 @@ entries torch_char_lstm(const peers::weight_values&, const text_sizes&, const in
 entries torch_block(const peers::weight_values&, const block_sizes&, const float*, const float*) {
   return {};
 }
-void limit_torch() {}
+void limit_torch(int) {}
 std::string torch_name() { return bench::not_installed; }
 
 #endif
