@@ -263,6 +263,7 @@ TEST_CASE("dense and its gradients are the sums they stand for", "[backends][hos
     check_dense({32, 600, 33}, type);
     check_dense({9, 37, 129}, type);
     check_dense({4, 40, 1}, type);
+    check_dense({530, 75, 39}, type);  // gradients in pieces of a sum
     check_dense({1, 300, 230}, type);  // enough for several threads
     check_dense({1, 230, 310}, type);
     check_dense({3, 250, 100}, type);
@@ -335,6 +336,7 @@ TEST_CASE("matmul multiplies matrices that lie in rows or in columns", "[backend
       }
       check_matmul(1, 1, 70, 300, 75, transposed, false, type);
       check_matmul(1, 1, 3, 530, 200, transposed, false, type);
+      check_matmul(1, 1, 41, 1040, 71, transposed, false, type);  // pieces, tiles, what is left
       check_matmul(9, 1, 13, 270, 20, transposed, true, type);
     }
     check_matmul(1, 1, 600, 20, 9, 1, false, type);

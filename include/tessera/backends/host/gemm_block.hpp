@@ -5,11 +5,12 @@
 //   columns of y, nc at a time               b: pieces of kc terms of nc columns, packed (L2),
 //     terms, kc at a time                       tile after tile of 2 vectors (a tile in L1)
 //       rows, mc at a time                   a: read where it lies along the terms, else packed
-//         tiles of 8 x 2 vectors
+//         tiles of 8 x 2 vectors               in panels of 16 rows, term after term
 //
 // Floats with their columns side by side are summed up where y lies; everything else in a buffer of
 // floats that is narrowed, transposed or handed to whoever takes it (the update of a weight) block
-// by block. Where few rows meet b, or it is small, it is read in place. Panels live in `workspace`.
+// by block. Where few rows meet b, or it is small, it is read in place; where its columns lie side
+// by side, the first tile of rows packs what it reads. Panels live in `workspace`.
 //
 // Panels of bfloat16 hold pairs of terms where the machine multiplies them (simd_pairs.hpp).
 //
@@ -46,16 +47,22 @@ struct gemm_operands {
   float scale = 1;
 };
 
-/// Sizes of blocks. The panels fill the workspace; a tile of b (kc x 2 vectors) is to stay in an L1
-/// of 32 KiB beside what passes of a.
+/// Sizes of blocks. The panels fill the workspace. A tile of b (kc x 2 vectors: 64 KiB) comes from
+/// L2 for every tile of rows, 8 bytes a cycle of the 28 that it gives: what that costs is less than
+/// what loading and storing sums once more would (8 x 2 vectors: 113 GFLOP/s in pieces of 196
+/// terms, 117 of 392, of 118 without memory).
 struct gemm_block {
-  static constexpr i32 depth = 256;    // kc at most
+  static constexpr i32 depth = 512;    // kc at most, half where a is packed
   static constexpr i32 columns = 512;  // nc at most
   static constexpr i32 rows = 512;     // mc at most
   static constexpr i64 b_floats = 64 * 1024;
   static constexpr i64 a_floats = 28 * 1024;
   static constexpr i64 sums_floats = 32 * 1024;
   static_assert(b_floats + a_floats + sums_floats <= workspace::capacity);
+
+  /// From row to row of packed a: an odd number of lines, so that the rows of a tile lie in
+  /// different sets of the cache.
+  static constexpr i64 a_step(i64 steps) { return (((steps + 15) / 16) | 1) * 16; }
 };
 
 /// Whether b is read where it lies: few rows meet it, or it stays in L1 as it is.
@@ -76,13 +83,19 @@ bool reads_rows_in_place(const matmul_sizes& n, i32 columns) {
 /// One thread's part: rows and columns of some matrices.
 template <class T>
 class gemm_part {
+  using size = gemm_tile_size;
+
  public:
   explicit gemm_part(const gemm_operands<T>& p) : p_(p), n_(p.n) {
-    const i32 cuts = (n_.inner + gemm_block::depth - 1) / gemm_block::depth;
+    // Where rows of a are packed for every block of columns, these are to be wide.
+    const i32 most =
+        reads_rows_in_place<T>(n_, n_.columns) ? gemm_block::depth : gemm_block::depth / 2;
+    const i32 cuts = (n_.inner + most - 1) / most;
     cuts_ = cuts;
     depth_ = cuts > 0 ? (n_.inner + cuts - 1) / cuts : 0;
     steps_ = steps_of<T>(depth_);
     depth_ = steps_ * terms_of_step<T>;
+    a_row_ = gemm_block::a_step(steps_);
     pieces_ = cuts * n_.summed_samples() * n_.summed_heads();
     buffered_ = sizeof(T) != sizeof(float) || p_.taker.take != nullptr || n_.y[3] != 1 ||
                 (p_.slice_by_slice && cuts_ > 1);
@@ -107,8 +120,9 @@ class gemm_part {
     const i32 padded = (columns + simd::lanes - 1) / simd::lanes * simd::lanes;
     if (wide > padded) wide = padded;
     i64 high = gemm_block::rows;
-    constexpr i32 step = gemm_tile_size::rows;
-    if (!a_in_place_ && gemm_block::a_floats / steps_ < high) high = gemm_block::a_floats / steps_;
+    constexpr i32 step = gemm_tile_size::panel_rows;
+    constexpr i64 a_room = gemm_block::a_floats - simd::lanes;  // whole vectors are stored
+    if (!a_in_place_ && a_room / a_row_ < high) high = a_room / a_row_;
     const i64 room = adds_slices_ ? gemm_block::sums_floats / 2 : gemm_block::sums_floats;
     if (buffered_ && room / wide < high) high = room / wide;
     high = high / step * step;
@@ -134,11 +148,20 @@ class gemm_part {
         const T* const a = p_.a + s * n_.a[0] + h * n_.a[1] + k * n_.a[3];
         const T* const b = p_.b + s * n_.b[0] + h * n_.b[1] + k * n_.b[2] + column * i64{n_.b[3]};
         float* const panel = panels() + (deep && keeps ? piece * i64{steps_} * padded(columns) : 0);
-        if (top == 0 || !keeps) pack_columns(b, depth, columns, panel);
+        // The first tiles of rows pack the columns that they go through, where these are read in
+        // their order.
+        const bool packs = (top == 0 || !keeps) && !b_in_place_;
+        const i32 first_rows = bottom - top < high ? bottom - top : high;
+        packs_in_tiles_ = packs && !in_pairs<T> && n_.b[3] == 1 && first_rows >= size::rows;
+        if (packs || b_in_place_) {
+          const i32 done = packs_in_tiles_ ? columns / size::columns * size::columns : 0;
+          pack_columns(b, depth, done, columns, panel);
+        }
         for (i32 r = top; r < bottom; r += high) {
           const i32 here = bottom - r < high ? bottom - r : high;
           add_piece(a, b, panel, row + r, here, column, columns, depth, piece,
                     p_.bias == nullptr || p_.bias_of_rows ? nullptr : bias);
+          packs_in_tiles_ = false;
           if (adds_slices_ && cut + 1 == cuts_) {
             add_slice(piece + 1 == cuts_, here * buffer_row(columns));
           }
@@ -161,75 +184,56 @@ class gemm_part {
     return workspace::floats() + gemm_block::b_floats + gemm_block::a_floats;
   }
 
-  void pack_columns(const T* b, i32 depth, i32 columns, float* panel) const {
-    constexpr i32 wide = gemm_tile_size::columns;
-    i32 c = 0;
-    if constexpr (in_pairs<T>) {
-      for (; c < columns; c += wide) {
-        const i32 here = columns - c < wide ? columns - c : wide;
-        const i32 width = here > simd::lanes ? wide : simd::lanes;
-        pack_pairs(b + c * i64{n_.b[3]}, depth, n_.b[2], here, n_.b[3],
-                   panel + i64{c} * steps_of<T>(depth), width, width);
-      }
-      return;
-    }
-    if (n_.b[3] == 1 && !b_in_place_) {  // four tiles at a time: rows are read in longer runs
-      for (; c + 4 * wide <= columns; c += 4 * wide) {
-        const T* from = b + c;
-        float* to = panel + i64{c} * depth;
-        const i64 tile = i64{depth} * wide;
-        for (i32 k = 0; k < depth; ++k, from += n_.b[2], to += wide) {
-          TESSERA_UNROLL
-          for (i32 t = 0; t < 4; ++t) {
-            TESSERA_UNROLL
-            for (i32 v = 0; v < gemm_tile_size::vectors; ++v) {
-              simd::store(to + t * tile + v * simd::lanes,
-                          simd::load(from + t * wide + v * simd::lanes));
-            }
-          }
-        }
-      }
-    }
-    for (; c < columns; c += wide) {
+  /// Columns [first, columns): all that are not read in place, and of these the last ones where
+  /// they do not fill vectors.
+  void pack_columns(const T* b, i32 depth, i32 first, i32 columns, float* panel) const {
+    constexpr i32 wide = size::columns;
+    for (i32 c = first; c < columns; c += wide) {
       const i32 here = columns - c < wide ? columns - c : wide;
       const i32 width = here > simd::lanes ? wide : simd::lanes;
-      if (b_in_place_ && here == width) continue;
-      pack(b + c * i64{n_.b[3]}, depth, n_.b[2], here, n_.b[3], panel + i64{c} * depth, width,
-           width);
+      const T* const from = b + c * i64{n_.b[3]};
+      float* const to = panel + i64{c} * steps_of<T>(depth);
+      if constexpr (in_pairs<T>) {
+        pack_pairs(from, depth, n_.b[2], here, n_.b[3], to, width, width);
+      } else if (!(b_in_place_ && here == width)) {
+        pack(from, depth, n_.b[2], here, n_.b[3], to, width, width);
+      }
     }
   }
 
-  void add_piece(const T* a, const T* b, const float* panel, i32 row, i32 rows, i32 column,
-                 i32 columns, i32 depth, i32 piece, const float* column_bias) {
+  /// Rows of a: each on its own, or, where they lie across the terms, in panels.
+  void pack_rows(const T* from, i32 rows, i32 depth) const {
+    float* to = rows_panel();
+    if (n_.a[3] == 1) {
+      for (i32 r = 0; r < rows; ++r, from += n_.a[2], to += a_row_) {
+        if constexpr (in_pairs<T>) {
+          copy_pairs(from, depth, to);
+        } else {
+          copy_floats(from, to, depth);
+        }
+      }
+      return;
+    }
+    pack_panels(from, rows, n_.a[2], depth, n_.a[3], to);
+  }
+
+  void add_piece(const T* a, const T* b, float* panel, i32 row, i32 rows, i32 column, i32 columns,
+                 i32 depth, i32 piece, const float* column_bias) {
     constexpr i32 wide = gemm_tile_size::columns;
     gemm_tile t;
     const T* const from = a + row * i64{n_.a[2]};
     const i32 steps = steps_of<T>(depth);
-    if constexpr (in_pairs<T>) {
-      t.a = rows_panel();
-      if (n_.a[3] == 1) {
-        for (i32 r = 0; r < rows; ++r) {
-          copy_pairs(from + r * i64{n_.a[2]}, depth, rows_panel() + r * i64{steps});
-        }
-        t.a_row = steps;
-      } else {
-        pack_pairs(from, depth, n_.a[3], rows, n_.a[2], rows_panel(), rows, rows);
-        t.a_row = 1;
-        t.a_step = rows;
-      }
-    } else if (a_in_place_) {
+    if (a_in_place_) {
       if constexpr (sizeof(T) == sizeof(float)) t.a = from;
       t.a_row = n_.a[2];
       t.a_step = n_.a[3];
-    } else if (n_.a[3] == 1) {
-      pack(from, rows, n_.a[2], depth, 1, rows_panel(), depth, depth);
-      t.a = rows_panel();
-      t.a_row = depth;
     } else {
-      pack(from, depth, n_.a[3], rows, n_.a[2], rows_panel(), rows, rows);
       t.a = rows_panel();
-      t.a_row = 1;
-      t.a_step = rows;
+      const bool along = n_.a[3] == 1;
+      t.a_row = along ? a_row_ : 1;
+      t.a_step = along ? 1 : gemm_tile_size::panel_rows;
+      t.a_panel = along ? 0 : i64{gemm_tile_size::panel_rows} * steps;
+      pack_rows(from, rows, depth);
     }
     t.depth = steps;
     t.add = (p_.slice_by_slice ? piece % cuts_ : piece) > 0;
@@ -249,8 +253,12 @@ class gemm_part {
         t.sums_row = n_.y[2];
       }
     }
+    const float* const first_row = t.a;
+    const float* const first_bias = t.row_bias;
     for (i32 c = 0; c < columns; c += wide) {
       const i32 here = columns - c < wide ? columns - c : wide;
+      t.a = first_row;
+      t.row_bias = first_bias;
       t.b_step = here > simd::lanes ? wide : simd::lanes;
       t.b = panel + i64{c} * steps;
       if constexpr (sizeof(T) == sizeof(float)) {
@@ -262,7 +270,14 @@ class gemm_part {
       t.sums = sums + c;
       t.asks_ahead = !buffered_;
       t.column_bias = column_bias == nullptr ? nullptr : column_bias + c;
-      run_tiles<in_pairs<T>>(t, rows, here);
+      tile_rows r(t);
+      if constexpr (!in_pairs<T>) {
+        if (packs_in_tiles_ && here == wide) {
+          run_packing_tile(t, b + c, n_.b[2], panel + i64{c} * steps);
+          r.advance(gemm_tile_size::rows);
+        }
+      }
+      run_tiles<in_pairs<T>>(t, r, rows, here);
     }
   }
 
@@ -328,11 +343,13 @@ class gemm_part {
   i32 cuts_ = 0;    // of one inner sum
   i32 depth_ = 0;   // of a cut, in terms
   i32 steps_ = 0;   // and in steps of a tile: pairs of bfloat16
+  i64 a_row_ = 0;   // from row to row of packed a
   i32 pieces_ = 0;  // of all that is summed
   bool buffered_ = false;
   bool adds_slices_ = false;  // in a pass of its own
   bool a_in_place_ = false;
   bool b_in_place_ = false;
+  bool packs_in_tiles_ = false;
   i64 sample_ = 0;
   i64 head_ = 0;
 };

@@ -30,13 +30,16 @@ struct gemm_tile_size {
   static constexpr i32 low_rows = rows / 2;
   static constexpr i32 vectors = 2;
   static constexpr i32 columns = vectors * simd::lanes;
+  /// Rows side by side in a panel of a: whole tiles, and a whole vector where that is wider.
+  static constexpr i32 panel_rows = simd::lanes > rows ? simd::lanes / rows* rows : rows;
 };
 
 /// What a tile works on.
 struct gemm_tile {
   const float* a = nullptr;
-  i64 a_row = 0;   // from row to row
-  i64 a_step = 1;  // from term to term
+  i64 a_row = 0;    // from row to row
+  i64 a_step = 1;   // from term to term
+  i64 a_panel = 0;  // from panel to panel, where rows lie side by side in such; else 0
   const float* b = nullptr;
   i64 b_step = gemm_tile_size::columns;
   i32 depth = 0;  // terms
@@ -51,9 +54,47 @@ struct gemm_tile {
   const float* column_bias = nullptr;  // whole vectors, or null
 };
 
+/// Rows of b where they lie, in a panel or in the matrix.
+struct columns_in_place {
+  const float* b;
+  i64 step;
+
+  explicit columns_in_place(const gemm_tile& t) : b(t.b), step(t.b_step) {}
+  template <i32 Vectors>
+  void next(simd::vec (&values)[Vectors]) {
+    TESSERA_UNROLL
+    for (i32 v = 0; v < Vectors; ++v) values[v] = simd::load(b + v * simd::lanes);
+    b += step;
+  }
+};
+
+/// Rows of a matrix of T, which the first tile of rows leaves in the panel for those below: what it
+/// reads and stores besides is done in the shadow of its multiply-adds.
+template <class T>
+struct columns_to_panel {
+  static constexpr i32 ahead = 16;  // steps: some 256 cycles, for what comes from the last cache
+
+  const T* from;
+  i64 step;
+  float* to;
+
+  template <i32 Vectors>
+  void next(simd::vec (&values)[Vectors]) {
+    TESSERA_UNROLL
+    for (i32 v = 0; v < Vectors; ++v) {
+      simd::prefetch(from + ahead * step + v * simd::lanes);
+      values[v] = simd::keep(simd::load(from + v * simd::lanes));
+      simd::store(to + v * simd::lanes, values[v]);
+    }
+    from += step;
+    to += Vectors * simd::lanes;
+  }
+};
+
 /// `rows` <= Rows rows; `last` lanes of the last vector are stored.
-template <bool Pairs, i32 Rows, i32 Vectors>
-[[gnu::noinline]] void run_tile(const gemm_tile& t, i32 rows, i32 last) {
+template <bool Pairs, i32 Rows, i32 Vectors, class Columns>
+[[gnu::always_inline]] inline void sum_tile(const gemm_tile& t, Columns columns, i32 rows,
+                                            i32 last) {
   using namespace simd;
   const float* a[Rows];
   TESSERA_UNROLL
@@ -77,14 +118,11 @@ template <bool Pairs, i32 Rows, i32 Vectors>
   if (t.asks_ahead) {
     for (i32 r = 0; r < Rows; ++r) prefetch(t.sums + (Rows + r) * t.sums_row);
   }
-  const float* b = t.b;
   const i64 a_step = t.a_step;
-  const i64 b_step = t.b_step;
   i64 at = 0;
-  for (i32 k = t.depth; k > 0; --k, at += a_step, b += b_step) {
+  for (i32 k = t.depth; k > 0; --k, at += a_step) {
     vec values[Vectors];
-    TESSERA_UNROLL
-    for (i32 v = 0; v < Vectors; ++v) values[v] = load(b + v * lanes);
+    columns.next(values);
     TESSERA_UNROLL
     for (i32 r = 0; r < Rows; ++r) {
       const vec w = set(a[r][at]);
@@ -133,32 +171,57 @@ template <bool Pairs, i32 Rows, i32 Vectors>
   }
 }
 
-/// All `rows` rows over one tile's columns, of which `columns` are stored. Rows of a packed a lie
-/// `a_row` apart like any others.
+template <bool Pairs, i32 Rows, i32 Vectors>
+[[gnu::noinline]] void run_tile(const gemm_tile& t, i32 rows, i32 last) {
+  sum_tile<Pairs, Rows, Vectors>(t, columns_in_place(t), rows, last);
+}
+
+/// A whole tile whose columns it packs: t.b is where to.
+template <class T>
+[[gnu::noinline]] void run_packing_tile(const gemm_tile& t, const T* from, i64 step, float* to) {
+  using size = gemm_tile_size;
+  sum_tile<false, size::rows, size::vectors>(t, columns_to_panel<T>{from, step, to}, size::rows,
+                                             simd::lanes);
+}
+
+/// Walks a tile down the rows of a product.
+class tile_rows {
+ public:
+  i32 row = 0;
+
+  explicit tile_rows(gemm_tile& t) : tile_(t), a_(t.a) {}
+  void advance(i32 by) {
+    constexpr i32 together = gemm_tile_size::panel_rows;
+    row += by;
+    tile_.a = a_ + (tile_.a_panel != 0 ? row / together * tile_.a_panel + row % together
+                                       : row * tile_.a_row);
+    tile_.sums += by * tile_.sums_row;
+    if (tile_.row_bias != nullptr) tile_.row_bias += by;
+  }
+
+ private:
+  gemm_tile& tile_;
+  const float* a_;
+};
+
+/// All `rows` rows over one tile's columns, of which `columns` are stored, from r's row on.
 template <bool Pairs>
-void run_tiles(gemm_tile t, i32 rows, i32 columns) {
+void run_tiles(const gemm_tile& t, tile_rows& r, i32 rows, i32 columns) {
   using size = gemm_tile_size;
   const bool wide = columns > simd::lanes;
   const i32 last = wide ? columns - simd::lanes : columns;
-  i32 r = 0;
-  const auto advance = [&](i32 by) {
-    r += by;
-    t.a += by * t.a_row;
-    t.sums += by * t.sums_row;
-    if (t.row_bias != nullptr) t.row_bias += by;
-  };
-  for (; rows - r > size::low_rows; advance(size::rows)) {
-    const i32 here = rows - r < size::rows ? rows - r : size::rows;
+  for (; rows - r.row > size::low_rows; r.advance(size::rows)) {
+    const i32 here = rows - r.row < size::rows ? rows - r.row : size::rows;
     wide ? run_tile<Pairs, size::rows, 2>(t, here, last)
          : run_tile<Pairs, size::rows, 1>(t, here, last);
   }
-  if (r >= rows) return;
-  if (rows - r <= 2) {
-    return wide ? run_tile<Pairs, 2, 2>(t, rows - r, last)
-                : run_tile<Pairs, 2, 1>(t, rows - r, last);
+  const i32 left = rows - r.row;
+  if (left <= 0) return;
+  if (left <= 2) {
+    return wide ? run_tile<Pairs, 2, 2>(t, left, last) : run_tile<Pairs, 2, 1>(t, left, last);
   }
-  wide ? run_tile<Pairs, size::low_rows, 2>(t, rows - r, last)
-       : run_tile<Pairs, size::low_rows, 1>(t, rows - r, last);
+  wide ? run_tile<Pairs, size::low_rows, 2>(t, left, last)
+       : run_tile<Pairs, size::low_rows, 1>(t, left, last);
 }
 
 }  // namespace tessera::host
