@@ -6,8 +6,8 @@
 
 // exp, tanh and sigmoid against double precision, over all floats in steps of a prime number of
 // representations, and at the ends of their ranges. Stated errors, measured with a step of 97 on
-// AVX2: exp 1.04, tanh 2.00, sigmoid 1.50 units of the last place, log 1.76; without fused
-// multiply-adds sigmoid 1.99.
+// AVX2: exp 1.03, tanh 1.98, sigmoid 1.47 units of the last place, log 1.76; without fused
+// multiply-adds tanh 2.04, sigmoid 2.14.
 
 using namespace tessera;
 using namespace tessera::testing;
@@ -109,7 +109,8 @@ TEST_CASE("the functions of streams are as exact as they say", "[backends][host]
     CHECK(worst_error([&](simd::vec x) { return Math::mixed(bounded(x) * before, gates); },
                       wanted_sigmoid) < sigmoid);
   };
-  check(host::accurate_math{}, 1.9, 2.02, 1.9);
+  const double tanh = simd::tables_are_registers ? 1.9 : 2;  // elsewhere it is host::tanh
+  check(host::accurate_math{}, tanh, 2.02, tanh);
   check(host::quick_math{}, 2.5, 4.5, 7);
   CHECK(first_of(host::accurate_math::tanh(simd::set(HUGE_VALF))) == 1);
   CHECK(first_of(host::accurate_math::sigmoid(simd::set(HUGE_VALF))) == 1);

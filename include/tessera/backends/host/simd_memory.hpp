@@ -73,6 +73,16 @@ inline __m256i upper_words(__m512i x) {
   const __m512i together = _mm512_maskz_permutexvar_epi16(0xffffffff, odd, x);
   return __builtin_shufflevector(together, together, 0, 1, 2, 3);  // the cast warns in g++ 12
 }
+/// Bfloat16s nearest to floats. The processor's own conversion takes half the instructions, and
+/// subnormals, which it flushes, are rare enough to be looked for.
+inline __m256i rounded_words(__m512 x) {
+#if defined(__AVX512BF16__)
+  if (_mm512_fpclass_ps_mask(x, 0x20) == 0) [[likely]] {
+    return std::bit_cast<__m256i>(_mm512_cvtneps_pbh(x));
+  }
+#endif
+  return upper_words(round_bits(_mm512_castps_si512(x)));
+}
 inline vec widen_words(__m256i x) {
   return _mm512_castsi512_ps(
       _mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, x), 16));
@@ -119,8 +129,7 @@ inline vec load(const bfloat16* p) {
 /// Rounds to nearest even, once.
 inline void store(bfloat16* p, vec x) {
 #if defined(TESSERA_SIMD_AVX512)
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
-                      words::upper_words(words::round_bits(_mm512_castps_si512(x))));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), words::rounded_words(x));
 #elif defined(TESSERA_SIMD_AVX2)
   const __m256i y = _mm256_srli_epi32(words::round_bits(_mm256_castps_si256(x)), 16);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
@@ -203,8 +212,7 @@ inline void store_partial(half* p, vec x, i32 n) {
 }
 inline void store_partial(bfloat16* p, vec x, i32 n) {
 #if defined(TESSERA_SIMD_AVX512)
-  _mm256_mask_storeu_epi16(p, words::first(n),
-                           words::upper_words(words::round_bits(_mm512_castps_si512(x))));
+  _mm256_mask_storeu_epi16(p, words::first(n), words::rounded_words(x));
 #else
   if (n == lanes) return store(p, x);
   bfloat16 all[lanes];

@@ -233,6 +233,16 @@ inline vec power_of_shifted(vec shifted) {
 #endif
 }
 
+/// x 2^n for whole numbers n from -252 to 254, rounded once, where x 2^(n / 2) is a normal number.
+inline vec times_power(vec x, vec n) {
+#if defined(TESSERA_SIMD_AVX512)
+  return _mm512_maskz_scalef_ps(0xffff, x, n);
+#else
+  const vec half = round_nearest(n * set(0.5f));
+  return x * power_of_two(half) * power_of_two(n - half);
+#endif
+}
+
 /// x = 2^power m with m in [sqrt(1/2), sqrt(2)), for normal x above 0; returns m.
 inline vec split_power(vec x, vec& power) {
   constexpr i32 root_half = 0x3f3504f3;  // sqrt(1/2) in bits
