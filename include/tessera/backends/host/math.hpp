@@ -23,7 +23,7 @@ namespace tessera::host {
 
 /// x = n ln 2 + r.
 struct exp_parts {
-  simd::vec shifted;  // n + simd::whole_number_shift
+  simd::vec scale;    // 2^n, n from -126 to 127; 0 for n = -127
   simd::vec power;    // n
   simd::vec minus_1;  // exp(r) - 1 = r + r^2 q(r)
 };
@@ -43,7 +43,7 @@ inline exp_parts split_exp(simd::vec x) {
   const simd::vec middle = fma(set(0x1.122414p-7f), r, set(0x1.5555b0p-5f));
   const simd::vec high = fma(set(0x1.6c610ap-10f), square, middle);
   const simd::vec q = fma(high, square, low);
-  return {shifted, n, fma(q, square, r)};
+  return {simd::power_of_shifted(shifted), n, fma(q, square, r)};
 }
 
 /// e^x; at least 0, infinite from 88.7229 on.
@@ -75,8 +75,7 @@ inline simd::vec tanh(simd::vec x) {
   // From 9.02 on the nearest float is 1. NaN, as the second operand, stays.
   const simd::vec bounded = simd::smaller(set(10.0f), simd::absolute(x));
   const exp_parts parts = split_exp(bounded + bounded);
-  const simd::vec scale = simd::power_of_shifted(parts.shifted);
-  const simd::vec e = simd::fma(parts.minus_1, scale, scale - set(1.0f));
+  const simd::vec e = simd::fma(parts.minus_1, parts.scale, parts.scale - set(1.0f));
   const simd::vec sum = e + set(2.0f);
   const simd::vec y = e / sum;
   // What rounding the sum lost goes back into the quotient: y lost / sum, with 1 / sum = (1 - y)

@@ -212,7 +212,7 @@ inline vec power_of_two(vec n) {
 /// 1.5 2^23: a small number added to it is rounded to a whole one, which the low bits then hold.
 inline constexpr float whole_number_shift = 12582912.0f;
 
-/// 2^n for shifted = whole_number_shift + n, n from -126 to 127.
+/// 2^n for shifted = whole_number_shift + n, n from -126 to 127; 0 for n = -127.
 inline vec power_of_shifted(vec shifted) {
 #if defined(TESSERA_SIMD_AVX512)
   const __m512i exponent = _mm512_maskz_slli_epi32(0xffff, _mm512_castps_si512(shifted), 23);

@@ -213,7 +213,7 @@ struct stream_math {
   static simd::vec quick_tanh(simd::vec x) {
     const simd::vec bounded = simd::smaller(simd::set(10.0f), simd::absolute(x));
     const exp_parts parts = split_exp(bounded + bounded);
-    const simd::vec scale = simd::power_of_shifted(parts.shifted);
+    const simd::vec scale = parts.scale;
     const simd::vec e = simd::fma(parts.minus_1, scale, scale - simd::set(1.0f));
     return simd::copy_sign(e / (e + simd::set(2.0f)), x);
   }
@@ -223,7 +223,7 @@ struct stream_math {
     const simd::vec bounded =
         simd::larger(simd::set(-87.0f), simd::smaller(simd::set(87.0f), simd::zero() - x));
     const exp_parts parts = split_exp(bounded);
-    const simd::vec scale = simd::power_of_shifted(parts.shifted);
+    const simd::vec scale = parts.scale;
     return one / (one + simd::fma(parts.minus_1, scale, scale));
   }
 };
