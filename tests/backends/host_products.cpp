@@ -340,6 +340,9 @@ TEST_CASE("matmul multiplies matrices that lie in rows or in columns", "[backend
       check_matmul(9, 1, 13, 270, 20, transposed, true, type);
     }
     check_matmul(1, 1, 600, 20, 9, 1, false, type);
+    check_matmul(2, 1, 37, 200, 35, 0, false, type);  // dot products for the last columns
+    check_matmul(1, 1, 5, 1500, 3, 0, false, type);
+    check_matmul(1, 1, 33, 131, 65, 2, false, type);
     check_matmul(1, 1, 9, 20, 600, 6, false, type);
     check_matmul(20, 1, 9, 257, 150, 2, true, type);  // more terms than a panel keeps
   }

@@ -10,16 +10,18 @@
 //
 // Sizes and strides alone decide which one, by what each costs: whole tiles of multiply-adds,
 // packing, storing y. Operands may be swapped (y' = b' a') where less is transposed or the vectors
-// are fuller. Threads share out columns and rows of whole tiles.
+// are fuller; columns that do not fill a vector may be dot products behind blocks (33 x 131 x 65:
+// 70 to 87 GFLOP/s). Threads share out columns and rows of whole tiles.
 //
 // Sums are floats, each a chain of fused multiply-adds in the order of k (of samples, heads, k
 // where they are summed over), or a fixed number of chains that are added up (dots: one a lane;
 // row: up to 4): the same bits for any number of threads.
 //
-// Reached of the core's multiply-adds without loads (Zen 4, 512 bits, one thread, g++ 12 -O2), and
-// the ratio to oneDNN 2.6 with packed weights: 100 x 784 x 500 87 to 92 % (0.95 to 1.0), 32 x 784 x
-// 500 87 to 95 % (0.97 to 1.05), 64 x 64 x 64 82 to 90 % (0.95 to 1.05), 100 x 250 x 10 75 %
-// (1.26).
+// Reached of the core's multiply-adds without loads (118 GFLOP/s; Zen 4, 512 bits, one thread, g++
+// 12 -O2), and the ratio to oneDNN 2.6 with plain matrices beside it: 100 x 784 x 500 92 % (1.2),
+// its data gradient 95 % (0.98), 32 x 784 x 500 95 % (1.2), 512 x 512 x 512 95 % (1.0 to 1.2), 64 x
+// 64 x 64 85 % (1.3), 100 x 250 x 10 74 % (2.0), 33 x 131 x 65 74 % (1.6), its data gradient 77 %
+// (0.99).
 
 #include <tessera/backends/host/gemm_block.hpp>
 #include <tessera/backends/host/gemm_dots.hpp>
@@ -44,15 +46,15 @@ void swap_operands(gemm_operands<T>& p) {
   p.bias_of_rows = !p.bias_of_rows;
 }
 
-/// Sixteenths of a cycle, roughly, of one matrix: multiply-adds of whole tiles, packing, and
-/// delivering y.
+/// Sixteenths of a cycle, roughly, of one matrix in blocks: multiply-adds of whole tiles, packing,
+/// and delivering y.
 template <class T>
-i64 gemm_cost(const matmul_sizes& n) {
+i64 blocks_cost(const matmul_sizes& n) {
   const i64 rows = (n.rows + 1) / 2 * 2;
   const i64 vectors = (n.columns + simd::lanes - 1) / simd::lanes;
   i64 cost = 16 * rows * vectors * steps_of<T>(n.inner);
   if (!reads_columns_in_place<T>(n, n.rows)) {
-    cost += i64{n.inner} * n.columns * (n.b[3] == 1 ? 2 : n.b[2] == 1 ? 6 : 24);
+    cost += i64{n.inner} * n.columns * (n.b[3] == 1 ? 2 : n.b[2] == 1 ? 10 : 24);
   }
   if (!reads_rows_in_place<T>(n, n.columns)) {
     cost +=
@@ -87,14 +89,49 @@ struct gemm_shares {
 /// How a product is made.
 enum class gemm_way : u8 { blocks, dots, row };
 
-/// The same for dot products; too much where there is no such way.
+/// The same for `columns` columns by dot products.
 template <class T>
-i64 dots_cost(const matmul_sizes& n) {
-  if (n.a[3] != 1 || n.b[2] != 1 || n.y[3] != 1) return std::numeric_limits<i64>::max();
-  if (n.summed_samples() * n.summed_heads() != 1) return std::numeric_limits<i64>::max();
-  const i64 vectors = (n.inner + simd::lanes - 1) / simd::lanes;
-  const i64 load = sizeof(T) == sizeof(float) ? 16 : 28;
-  return i64{n.rows} * n.columns * (vectors * load + 3 * simd::lanes);
+i64 dots_cost(const matmul_sizes& n, i32 columns) {
+  constexpr bool widens = sizeof(T) != sizeof(float) && !in_pairs<T>;
+  const i64 vectors = (n.inner + terms_of_dots<T> - 1) / terms_of_dots<T>;
+  const i64 turning = n.b[2] == 1 ? 0 : i64{columns} * n.inner * 24;
+  return n.rows * (columns * (vectors * (widens ? 20 : 16) + 4 * simd::lanes) +
+                   (widens ? 24 * vectors : 0)) +
+         turning;
+}
+
+/// Floats of workspace for a few columns of b that lie across the terms.
+inline constexpr i64 turned_floats = workspace::capacity - dot_panel_floats;
+
+/// True where products may be made of dot products.
+template <class T>
+bool has_dots(const matmul_sizes& n) {
+  return n.a[3] == 1 && n.y[3] == 1 && n.summed_samples() * n.summed_heads() == 1 &&
+         (n.rows == 1 || n.inner <= most_dot_terms<T>);
+}
+
+/// Columns at the end that do not fill a vector, where these are made of dot products: what is read
+/// along the terms in both operands, or in a after copying so few columns of b.
+template <class T>
+i32 columns_of_dots(const gemm_operands<T>& p) {
+  const matmul_sizes& n = p.n;
+  const i32 left = n.columns % simd::lanes;
+  if (left == 0 || p.one_chain || p.slice_by_slice || p.taker.take != nullptr) return 0;
+  if (!has_dots<T>(n) || n.rows == 1 || (p.bias != nullptr && p.bias_of_rows)) return 0;
+  if (n.b[2] != 1 && left * i64{n.inner} > turned_floats) return 0;
+  // A vector of the tiles, and packing it.
+  const i64 of_vector = (16 * ((n.rows + 1) / 2 * 2) + 48) * i64{steps_of<T>(n.inner)};
+  return dots_cost<T>(n, left) < of_vector ? left : 0;
+}
+
+/// The same for blocks with such columns.
+template <class T>
+i64 gemm_cost(const gemm_operands<T>& p) {
+  const i32 left = columns_of_dots(p);
+  if (left == 0) return blocks_cost<T>(p.n);
+  matmul_sizes n = p.n;
+  n.columns -= left;
+  return blocks_cost<T>(n) + dots_cost<T>(p.n, left);
 }
 
 /// Decides, from sizes alone, and swaps operands where that is better.
@@ -109,8 +146,11 @@ gemm_way choose_way(gemm_operands<T>& p) {
   }
   gemm_operands<T> swapped = p;
   swap_operands(swapped);
-  const i64 costs[] = {gemm_cost<T>(p.n), gemm_cost<T>(swapped.n), dots_cost<T>(p.n),
-                       dots_cost<T>(swapped.n)};
+  const auto of_dots = [](const matmul_sizes& n) {
+    return has_dots<T>(n) && n.b[2] == 1 ? dots_cost<T>(n, n.columns)
+                                         : std::numeric_limits<i64>::max();
+  };
+  const i64 costs[] = {gemm_cost(p), gemm_cost(swapped), of_dots(p.n), of_dots(swapped.n)};
   i32 best = 0;
   for (i32 i = 1; i < (p.one_chain ? 2 : 4); ++i) {
     if (costs[i] < costs[best]) best = i;
@@ -127,13 +167,23 @@ void multiply_dots(const gemm_operands<T>& p, i64 sample, i64 head, i32 row, i32
   const matmul_sizes& n = p.n;
   dot_operands<T> d;
   d.x = p.a + sample * n.a[0] + head * n.a[1];
-  d.w = p.b + sample * n.b[0] + head * n.b[1];
-  d.y = p.y + sample * n.y[0] + head * n.y[1];
+  d.w = p.b + sample * n.b[0] + head * n.b[1] + column * i64{n.b[3]};
+  d.y = p.y + sample * n.y[0] + head * n.y[1] + column;
   d.x_row = n.a[2], d.w_row = n.b[3], d.y_row = n.y[2];
   d.depth = n.inner;
-  d.bias = p.bias;
+  d.bias = p.bias == nullptr ? nullptr : p.bias + column;
   d.scale = p.scale;
-  run_dots(d, row, row + rows, column, column + columns);
+  d.alone = n.rows == 1;
+  if (n.b[2] != 1) {  // a few columns, turned
+    T* const turned = reinterpret_cast<T*>(workspace::floats() + dot_panel_floats);
+    for (i32 k = 0; k < n.inner; ++k) {
+      for (i32 c = 0; c < columns; ++c)
+        turned[c * i64{n.inner} + k] = d.w[k * i64{n.b[2]} + c * d.w_row];
+    }
+    d.w = turned;
+    d.w_row = n.inner;
+  }
+  run_dots(d, row, row + rows, 0, columns);
 }
 template <class T>
 void multiply_row(const gemm_operands<T>& p, i64 sample, i64 head, i32 column, i32 columns) {
@@ -155,14 +205,21 @@ void multiply_row(const gemm_operands<T>& p, i64 sample, i64 head, i32 column, i
   run_row(r, column, column + columns);
 }
 
+/// A part of a matrix; what its last columns are, its sizes alone decide.
 template <class T>
 void multiply_part(const gemm_operands<T>& p, gemm_way way, i64 sample, i64 head, i32 row, i32 rows,
                    i32 column, i32 columns) {
   switch (way) {
     case gemm_way::dots: return multiply_dots(p, sample, head, row, rows, column, columns);
     case gemm_way::row: return multiply_row(p, sample, head, column, columns);
-    default: return gemm_part<T>(p)(sample, head, row, rows, column, columns);
+    default: break;
   }
+  const i32 left = column + columns == p.n.columns ? columns_of_dots(p) : 0;
+  if (left > 0) {
+    multiply_dots(p, sample, head, row, rows, p.n.columns - left, left);
+    columns -= left;
+  }
+  gemm_part<T>{p}(sample, head, row, rows, column, columns);
 }
 
 /// The whole product.

@@ -3,7 +3,7 @@
 // A product of matrices in blocks, by one thread: packed panels and the tiles of gemm_tile.hpp.
 //
 //   columns of y, nc at a time               b: pieces of kc terms of nc columns, packed (L2),
-//     terms, kc at a time                       tile after tile of 2 vectors (a tile in L1)
+//     terms, kc at a time                       tile after tile of 2 vectors
 //       rows, mc at a time                   a: read where it lies along the terms, else packed
 //         tiles of 8 x 2 vectors               in panels of 16 rows, term after term
 //

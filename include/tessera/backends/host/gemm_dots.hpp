@@ -14,35 +14,58 @@
 //
 // One sample reads every weight once: it is as fast as these come (1 MiB from L2: 46 of 51
 // GFLOP/s). Each dot product is a chain of fused multiply-adds a lane, in the order of k, then a
-// sum of the lanes in halves, quarters, ...: the same bits in every tile.
+// sum of the lanes in halves, quarters, ...: the same bits in every tile. Of several samples,
+// 16-bit numbers become floats once (those of w in every tile, 4 loads of 8), or are multiplied in
+// pairs (simd_pairs.hpp).
+
+#include <limits>
 
 #include <tessera/backends/host/gemm_pack.hpp>
+#include <tessera/backends/host/workspace.hpp>
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {
 
 /// What dot products work on: rows of w and x lie `w_row` and `x_row` apart.
-template <class T>
+template <class W, class X = W, class Y = W>
 struct dot_operands {
-  const T* w = nullptr;
+  const W* w = nullptr;
   i64 w_row = 0;
-  const T* x = nullptr;
+  const X* x = nullptr;
   i64 x_row = 0;
   i32 depth = 0;
-  const T* bias = nullptr;  // one number an output
-  T* y = nullptr;
+  const Y* bias = nullptr;  // one number an output
+  Y* y = nullptr;
   i64 y_row = 0;  // outputs lie side by side
   float scale = 1;
+  bool alone = true;  // no more samples than those that are asked for
 };
+
+/// Terms of one vector: pairs of them where sums are made of pairs.
+template <class X>
+inline constexpr i32 terms_of_dots = simd::lanes* terms_of_step<X>;
+
+/// `terms` of the terms from p on, zeros behind them.
+template <class X>
+simd::vec load_terms(const X* p, i32 terms = terms_of_dots<X>) {
+  if constexpr (in_pairs<X>) {
+    return simd::load_neighbours(p, terms);
+  } else {
+    return terms == simd::lanes ? simd::load(p) : simd::load_partial(p, terms);
+  }
+}
 
 /// Outputs [o, o + Outs) of samples [s, s + lanes / Outs), as far as these are below `outs` and
 /// `samples`: the last ones again in their place.
-template <class T, i32 Outs>
-[[gnu::noinline]] void dot_tile(const dot_operands<T>& p, i32 o, i32 outs, i32 s, i32 samples) {
+template <i32 Outs, class W, class X, class Y>
+[[gnu::noinline]] void dot_tile(const dot_operands<W, X, Y>& p, i32 o, i32 outs, i32 s,
+                                i32 samples) {
   using namespace simd;
   constexpr i32 height = lanes / Outs;
-  const T* w[Outs];
-  const T* x[height];
+  constexpr i32 step = terms_of_dots<X>;
+  constexpr bool pairs = in_pairs<X>;
+  const W* w[Outs];
+  const X* x[height];
   TESSERA_UNROLL
   for (i32 i = 0; i < Outs; ++i) w[i] = p.w + (o + i < outs ? o + i : outs - 1) * p.w_row;
   TESSERA_UNROLL
@@ -53,32 +76,34 @@ template <class T, i32 Outs>
   TESSERA_UNROLL
   for (i32 i = 0; i < lanes; ++i) all[i] = zero();
   i64 k = 0;
-  for (; k + lanes <= p.depth; k += lanes) {
+  for (; k + step <= p.depth; k += step) {
     vec of_x[height];
     TESSERA_UNROLL
-    for (i32 i = 0; i < height; ++i) of_x[i] = keep(load(x[i] + k));  // read once
+    for (i32 i = 0; i < height; ++i) of_x[i] = keep(load_terms(x[i] + k));  // read once
     TESSERA_UNROLL
     for (i32 j = 0; j < Outs; ++j) {
-      const vec of_w = height > 1 ? keep(load(w[j] + k)) : load(w[j] + k);
+      const vec of_w = height > 1 ? keep(load_terms(w[j] + k)) : load_terms(w[j] + k);
       TESSERA_UNROLL
-      for (i32 i = 0; i < height; ++i) all[i * Outs + j] = fma(of_w, of_x[i], all[i * Outs + j]);
+      for (i32 i = 0; i < height; ++i)
+        all[i * Outs + j] = add_product<pairs>(of_w, of_x[i], all[i * Outs + j]);
     }
   }
   if (k < p.depth) {
     const i32 rest = static_cast<i32>(p.depth - k);
     vec of_x[height];
     TESSERA_UNROLL
-    for (i32 i = 0; i < height; ++i) of_x[i] = load_partial(x[i] + k, rest);
+    for (i32 i = 0; i < height; ++i) of_x[i] = load_terms(x[i] + k, rest);
     TESSERA_UNROLL
     for (i32 j = 0; j < Outs; ++j) {
-      const vec of_w = load_partial(w[j] + k, rest);
+      const vec of_w = load_terms(w[j] + k, rest);
       TESSERA_UNROLL
-      for (i32 i = 0; i < height; ++i) all[i * Outs + j] = fma(of_w, of_x[i], all[i * Outs + j]);
+      for (i32 i = 0; i < height; ++i)
+        all[i * Outs + j] = add_product<pairs>(of_w, of_x[i], all[i * Outs + j]);
     }
   }
   const vec sums = sums_of_lanes(all) * set(p.scale);
   const i32 width = outs - o < Outs ? outs - o : Outs;
-  T* const y = p.y + s * p.y_row + o;
+  Y* const y = p.y + s * p.y_row + o;
   if constexpr (Outs == lanes) {
     if (width == lanes) {
       store(y, p.bias == nullptr ? sums : sums + load(p.bias + o));
@@ -159,32 +184,72 @@ template <class T>
   dots_of_one(p, first, last);
 }
 
-/// Outputs [first, last) of samples [top, bottom) of `outs` and `samples`.
-template <class T>
-void run_dots(const dot_operands<T>& p, i32 top, i32 bottom, i32 first, i32 last) {
+/// Outputs [first, last) of samples [top, bottom), several.
+template <class W, class X, class Y>
+void run_dot_tiles(const dot_operands<W, X, Y>& p, i32 top, i32 bottom, i32 first, i32 last) {
   constexpr i32 lanes = simd::lanes;
   const i32 samples = bottom - top;
-  if (samples == 1) {
-    dot_operands<T> one = p;
-    one.x += top * p.x_row;
-    one.y += top * p.y_row;
-    return run_dots_of_one(one, first, last);
-  }
   for (i32 o = first; o < last;) {
     // Few samples want wide tiles; then the widest of those that the outputs left over fill.
     i32 wide = lanes > 4 && samples >= 4 ? 4 : lanes / 2;
     while (wide > last - o && wide > 1 && lanes / wide * 2 <= samples) wide /= 2;
     for (i32 s = top; s < bottom; s += lanes / wide) {
       switch (wide) {
-        case 1: dot_tile<T, 1>(p, o, last, s, bottom); break;
-        case 2: dot_tile<T, 2>(p, o, last, s, bottom); break;
-        case 4: dot_tile<T, 4>(p, o, last, s, bottom); break;
+        case 1: dot_tile<1>(p, o, last, s, bottom); break;
+        case 2: dot_tile<2>(p, o, last, s, bottom); break;
+        case 4: dot_tile<4>(p, o, last, s, bottom); break;
         default:
-          if constexpr (lanes >= 16) dot_tile<T, 8>(p, o, last, s, bottom);
+          if constexpr (lanes >= 16) dot_tile<8>(p, o, last, s, bottom);
           break;
       }
     }
     o += wide;
+  }
+}
+
+/// Rows of x of 16-bit types that are not multiplied as they are become floats once, in a panel of
+/// this many.
+inline constexpr i64 dot_panel_floats = workspace::capacity / 4 * 3;
+
+/// From row to row of such a panel: an odd number of lines.
+constexpr i64 dot_panel_row(i32 depth) { return ((depth + 15) / 16 | 1) * 16; }
+
+/// Terms that several samples may have.
+template <class T>
+inline constexpr i64 most_dot_terms = sizeof(T) == sizeof(float) || in_pairs<T>
+                                          ? std::numeric_limits<i32>::max()
+                                          : dot_panel_floats / simd::lanes - 32;
+
+/// Outputs [first, last) of samples [top, bottom).
+template <class T>
+void run_dots(const dot_operands<T>& p, i32 top, i32 bottom, i32 first, i32 last) {
+  if (bottom - top == 1 && (p.alone || !in_pairs<T>)) {  // else pairs would be other bits
+    dot_operands<T> one = p;
+    one.x += top * p.x_row;
+    one.y += top * p.y_row;
+    return run_dots_of_one(one, first, last);
+  }
+  if constexpr (sizeof(T) == sizeof(float) || in_pairs<T>) {
+    return run_dot_tiles(p, top, bottom, first, last);
+  } else {
+    const i64 row = dot_panel_row(p.depth);
+    const i32 most = static_cast<i32>(dot_panel_floats / row);
+    float* const of_x = workspace::floats();
+    dot_operands<T, float, T> wide;
+    wide.w = p.w, wide.x = of_x;
+    wide.w_row = p.w_row, wide.x_row = row;
+    wide.y_row = p.y_row;
+    wide.depth = p.depth;
+    wide.bias = p.bias;
+    wide.scale = p.scale;
+    for (i32 s = top; s < bottom; s += most) {
+      const i32 samples = bottom - s < most ? bottom - s : most;
+      for (i32 i = 0; i < samples; ++i) {
+        copy_floats(p.x + (s + i) * p.x_row, of_x + i * row, p.depth);
+      }
+      wide.y = p.y + s * p.y_row;
+      run_dot_tiles(wide, 0, samples, first, last);
+    }
   }
 }
 
