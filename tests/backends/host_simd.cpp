@@ -126,6 +126,11 @@ TEST_CASE("bytes and integers become floats and come back", "[backends][host]") 
     CHECK(bytes_back[i] == bytes[i]);
     CHECK(integers_back[i] == integers[i]);
   }
+  for (i32 n = 1; n <= lanes; ++n) {
+    u8 some[lanes] = {};
+    simd::store_u8_partial(some, simd::load_u8(bytes), n);
+    for (i32 i = 0; i < lanes; ++i) CHECK(some[i] == (i < n ? bytes[i] : 0));
+  }
 }
 
 TEST_CASE("arithmetic is that of scalars", "[backends][host]") {
@@ -310,6 +315,17 @@ TEST_CASE("loads with a step touch nothing behind the last number", "[backends][
         CAPTURE(n, step);
         for (i32 i = 0; i < n; ++i) CHECK(x[i] == static_cast<float>(i * step) - 3);
         for (i32 i = n; i < lanes; ++i) CHECK(x[i] == 0);
+      }
+      std::vector<T> pairs(static_cast<std::size_t>(2 * n));
+      for (std::size_t i = 0; i < pairs.size(); ++i) {
+        simd::store_number(&pairs[i], static_cast<float>(i) - 3);
+      }
+      vec first, second;
+      simd::load_pairs(pairs.data(), n, first, second);
+      const lane_values even(first), odd(second);
+      for (i32 i = 0; i < n; ++i) {
+        CHECK(even[i] == static_cast<float>(2 * i) - 3);
+        CHECK(odd[i] == static_cast<float>(2 * i) - 2);
       }
     }
   };

@@ -99,11 +99,6 @@ inline tap_span columns_of(const pool_sizes& n, i32 q) {
   return tap_span(q, n.in_width, n.kernel_width, n.stride_width, n.pad_left, n.dilation_width);
 }
 
-inline whole_windows whole_columns(const pool_sizes& n) {
-  return whole_windows(n.in_width, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
-                       n.dilation_width);
-}
-
 /// What an average over window (p, q) divides by.
 inline float divisor_of(const pool_sizes& n, i32 p, i32 q) {
   tap_span rows = rows_of(n, p);
@@ -157,29 +152,17 @@ void max_pool_whole(const window_offsets& window, const T* first, T* y, Index* i
   }
 }
 
-/// Index may be null: then only the largest values are wanted.
+/// Index may be null: then only the largest values are wanted. `done`: windows to leave out.
 template <class Lanes, class T, class Index>
 void max_pool_row(const window_offsets& window, const pool_planes& v, const T* x, T* y,
-                  Index* index, i32 p, const whole_windows& whole) {
+                  Index* index, i32 p, const whole_windows& done) {
   const pool_sizes& n = v.n;
   const tap_span rows = rows_of(n, p);
-  whole_windows done{};
-  if constexpr (Lanes::width == 1) {
-    if (rows.last - rows.first == n.kernel_height) {
-      done = whole;
-      with_step(n.stride_width, [&](auto step) {
-        for_vectors(done.first, done.last, [&](i32 q, i32 count) {
-          const T* const first = x + i64{rows.start} * n.in_width + q * n.stride_width - n.pad_left;
-          const i64 out = i64{p} * n.out_width + q;
-          const window_winners largest = largest_of_windows<step>(n, first, count);
-          store_windows(y + out, largest.best, count);
-          if (index != nullptr) store_places(index + out, largest.place, count);
-        });
-      });
-    }
-  }
   for (i32 q = 0; q < n.out_width; ++q) {
-    if (done.has(q)) continue;
+    if (done.has(q)) {
+      q = done.last - 1;
+      continue;
+    }
     const tap_span columns = columns_of(n, q);
     const i64 out = (i64{p} * n.out_width + q) * v.inner;
     if (window.count > 0 &&
@@ -224,11 +207,25 @@ void max_pool_planes(const call& c) {
   T* const y = c.output<T>(0);
   Index* const index = c.output<Index>(1);
   const window_offsets window(v);
-  const whole_windows whole = whole_columns(v.n);
+  whole_rectangle whole;
+  if constexpr (Lanes::width == 1) whole = whole_rectangle(v.n);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
+    const T* const from = x + plane * v.x_plane();
+    T* const to = y + plane * v.y_plane();
+    Index* const places = index == nullptr ? nullptr : index + plane * v.y_plane();
+    if constexpr (Lanes::width == 1) {
+      with_step(v.n.stride_width, [&](auto step) {
+        if (places == nullptr) {
+          pool_windows<step>(v.n, whole, from, largest_of_taps<false, T, Index>{to, places});
+        } else {
+          pool_windows<step>(v.n, whole, from, largest_of_taps<true, T, Index>{to, places});
+        }
+      });
+      if (whole.all_of(v.n)) return;
+    }
     for (i32 p = 0; p < v.n.out_height; ++p) {
-      max_pool_row<Lanes>(window, v, x + plane * v.x_plane(), y + plane * v.y_plane(),
-                          index == nullptr ? nullptr : index + plane * v.y_plane(), p, whole);
+      max_pool_row<Lanes>(window, v, from, to, places, p,
+                          whole.rows.has(p) ? whole.columns : whole_windows());
     }
   });
 }
@@ -409,29 +406,26 @@ void avg_pool2d(const call& c) {
   using Lanes = pool_lanes<BatchLast>;
   const pool_planes v(*c.sizes, BatchLast);
   const pool_sizes& n = v.n;
-  const whole_windows whole = whole_columns(n);
+  whole_rectangle whole;
+  if constexpr (!BatchLast) whole = whole_rectangle(n);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
     const T* const x = c.input<T>(0) + plane * v.x_plane();
     T* const y = c.output<T>(0) + plane * v.y_plane();
+    if constexpr (!BatchLast) {
+      const auto taps = static_cast<float>(n.kernel_height * n.kernel_width);
+      with_step(n.stride_width, [&](auto step) {
+        pool_windows<step>(n, whole, x, mean_of_taps<T>{y, simd::set(taps)});
+      });
+      if (whole.all_of(n)) return;
+    }
     for (i32 p = 0; p < n.out_height; ++p) {
       const tap_span rows = rows_of(n, p);
-      whole_windows done{};
-      if constexpr (!BatchLast) {
-        if (rows.last - rows.first == n.kernel_height) {
-          done = whole;
-          const float cells = static_cast<float>(n.kernel_height * n.kernel_width);
-          with_step(n.stride_width, [&](auto step) {
-            for_vectors(done.first, done.last, [&](i32 q, i32 count) {
-              const T* const first =
-                  x + i64{rows.start} * n.in_width + q * n.stride_width - n.pad_left;
-              store_windows(y + i64{p} * n.out_width + q,
-                            sum_of_windows<step>(n, first, count) / simd::set(cells), count);
-            });
-          });
-        }
-      }
+      const whole_windows done = whole.rows.has(p) ? whole.columns : whole_windows();
       for (i32 q = 0; q < n.out_width; ++q) {
-        if (done.has(q)) continue;
+        if (done.has(q)) {
+          q = done.last - 1;
+          continue;
+        }
         const tap_span columns = columns_of(n, q);
         const auto divisor = Lanes::set(divisor_of(n, p, q));
         for (i64 i = 0; i < v.inner; i += Lanes::width) {

@@ -3,8 +3,8 @@
 // Pooling with the batch first: windows whose taps are all inside, a vector of neighbouring ones of
 // a row at a time, and the gradient of max pooling from the winners' places.
 //
-// Cost: a load with a step for each tap and vector of windows; backward a load, an addition and a
-// store for each window.
+// Cost: a load with a step for each tap and vector of windows, two loads for two taps where the
+// stride is 2; backward a load, an addition and a store for each window.
 
 #include <type_traits>
 
@@ -30,50 +30,8 @@ struct whole_windows {
   bool has(i32 window) const { return window >= first && window < last; }
 };
 
-struct window_winners {
-  simd::vec best, place;
-};
-
-/// Up to a vector of windows of one row, from the first of them on: the largest value, and the
-/// number of the tap that had it first.
-template <i32 Step, class T>
-window_winners largest_of_windows(const pool_sizes& n, const T* first, i32 windows) {
-  using namespace simd;
-  vec best = load_apart<Step>(first, n.stride_width, windows);
-  vec winner = zero();
-  i32 tap = 0;
-  for (i32 r = 0; r < n.kernel_height; ++r) {
-    const T* const line = first + i64{r} * n.dilation_height * n.in_width;
-    for (i32 s = 0; s < n.kernel_width; ++s, ++tap) {
-      if (tap == 0) continue;
-      const vec value = load_apart<Step>(line + i64{s} * n.dilation_width, n.stride_width, windows);
-      const mask wins = value > best;
-      best = select(wins, value, best);
-      winner = select(wins, set(static_cast<float>(tap)), winner);
-    }
-  }
-  return {best, winner};
-}
-
-/// The sum of up to a vector of windows, tap by tap.
-template <i32 Step, class T>
-simd::vec sum_of_windows(const pool_sizes& n, const T* first, i32 windows) {
-  using namespace simd;
-  vec sum = zero();
-  for (i32 r = 0; r < n.kernel_height; ++r) {
-    const T* const line = first + i64{r} * n.dilation_height * n.in_width;
-    for (i32 s = 0; s < n.kernel_width; ++s) {
-      sum = sum + load_apart<Step>(line + i64{s} * n.dilation_width, n.stride_width, windows);
-    }
-  }
-  return sum;
-}
-
 inline void store_places(u8* p, simd::vec x, i32 n) {
-  if (n == simd::lanes) return simd::store_u8(p, x);
-  u8 all[simd::lanes];
-  simd::store_u8(all, x);
-  for (i32 i = 0; i < n; ++i) p[i] = all[i];
+  n == simd::lanes ? simd::store_u8(p, x) : simd::store_u8_partial(p, x, n);
 }
 inline void store_places(i32* p, simd::vec x, i32 n) {
   if (n == simd::lanes) return simd::store_i32(p, x);
@@ -95,17 +53,100 @@ void with_step(i32 stride, const Body& body) {
   body(std::integral_constant<i32, 0>());
 }
 
-/// body(first, count) for the vectors of [first, last): the last one over those before, unless
-/// there are too few.
-template <class Body>
-void for_vectors(i32 first, i32 last, const Body& body) {
-  const i32 count = last - first;
-  if (count < simd::lanes) {
-    if (count > 0) body(first, count);
-    return;
+/// The windows of an image whose taps are all inside.
+struct whole_rectangle {
+  whole_windows rows, columns;
+
+  whole_rectangle() = default;
+  explicit whole_rectangle(const pool_sizes& n)
+      : rows(n.in_height, n.out_height, n.kernel_height, n.stride_height, n.pad_top,
+             n.dilation_height),
+        columns(n.in_width, n.out_width, n.kernel_width, n.stride_width, n.pad_left,
+                n.dilation_width) {}
+  bool all_of(const pool_sizes& n) const {
+    return rows.first == 0 && columns.first == 0 && rows.last == n.out_height &&
+           columns.last == n.out_width;
   }
-  for (i32 i = first; i < last; i += simd::lanes) {
-    body(i + simd::lanes <= last ? i : last - simd::lanes, simd::lanes);
+};
+
+/// What is made of the taps of a vector of windows: the largest value and, unless `index` is null,
+/// the number of the tap that had it first.
+template <bool Places, class T, class Index>
+struct largest_of_taps {
+  T* y;
+  Index* index;
+  simd::vec best = simd::zero();
+  simd::vec place = simd::zero();
+
+  [[gnu::always_inline]] void take(i32 tap, simd::vec value) {
+    if (tap == 0) {
+      best = value;
+      if constexpr (Places) place = simd::zero();
+    } else if constexpr (Places) {
+      const simd::mask wins = value > best;
+      best = simd::select(wins, value, best);
+      place = simd::select(wins, simd::set(static_cast<float>(tap)), place);
+    } else {
+      best = simd::larger(value, best);
+    }
+  }
+  [[gnu::always_inline]] void put(i64 to, i32 windows) const {
+    store_windows(y + to, best, windows);
+    if constexpr (Places) store_places(index + to, place, windows);
+  }
+};
+
+/// The mean: summed up tap by tap, divided by their number.
+template <class T>
+struct mean_of_taps {
+  T* y;
+  simd::vec taps;
+  simd::vec sum = simd::zero();
+
+  [[gnu::always_inline]] void take(i32 tap, simd::vec value) {
+    sum = tap == 0 ? value : sum + value;
+  }
+  [[gnu::always_inline]] void put(i64 to, i32 windows) const {
+    store_windows(y + to, sum / taps, windows);
+  }
+};
+
+/// All whole windows of a plane, vector by vector of a row: the last one over those before, unless
+/// there are too few.
+template <i32 Step, class T, class What>
+[[gnu::noinline]] void pool_windows(const pool_sizes& n, const whole_rectangle& whole, const T* x,
+                                    What what) {
+  const i32 first = whole.columns.first;
+  const i32 last = whole.columns.last;
+  const i32 count = last - first < simd::lanes ? last - first : simd::lanes;
+  if (count <= 0) return;
+  const i32 kernel_height = n.kernel_height;
+  const i32 kernel_width = n.kernel_width;
+  const i64 tap_down = i64{n.dilation_height} * n.in_width;
+  const i64 across = n.dilation_width;
+  const i64 stride = n.stride_width;
+  for (i32 p = whole.rows.first; p < whole.rows.last; ++p) {
+    const T* const line = x + i64{p * n.stride_height - n.pad_top} * n.in_width - n.pad_left;
+    for (i32 i = first; i < last; i += simd::lanes) {
+      const i32 q = i + count <= last ? i : last - count;
+      const T* row = line + q * stride;
+      i32 tap = 0;
+      for (i32 r = 0; r < kernel_height; ++r, row += tap_down) {
+        i32 s = 0;
+        if constexpr (Step == 2) {
+          for (; across == 1 && s + 2 <= kernel_width; s += 2, tap += 2) {
+            simd::vec even, odd;
+            simd::load_pairs(row + s, count, even, odd);
+            what.take(tap, even);
+            what.take(tap + 1, odd);
+          }
+        }
+        for (; s < kernel_width; ++s, ++tap) {
+          what.take(tap, simd::load_apart<Step>(row + s * across, stride, count));
+        }
+      }
+      what.put(i64{p} * n.out_width + q, count);
+    }
   }
 }
 

@@ -254,6 +254,18 @@ inline void store_u8(u8* p, vec x) {
 #endif
 }
 
+/// The same for the first n lanes, 0 < n <= lanes.
+inline void store_u8_partial(u8* p, vec x, i32 n) {
+#if defined(TESSERA_SIMD_AVX512)
+  _mm_mask_storeu_epi8(p, words::first(n),
+                       _mm512_maskz_cvtepi32_epi8(0xffff, _mm512_maskz_cvtps_epi32(0xffff, x)));
+#else
+  u8 all[lanes];
+  store_u8(all, x);
+  for (i32 i = 0; i < n; ++i) p[i] = all[i];
+#endif
+}
+
 /// Rounded to nearest half, ties to even, and widened again.
 inline vec round_to_half(vec x) {
 #if defined(TESSERA_SIMD_AVX512)

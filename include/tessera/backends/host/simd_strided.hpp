@@ -25,6 +25,42 @@ vec load_every_second(const T* p) {
 #endif
 }
 
+/// Two numbers after each other of n pairs, 0 < n <= lanes: lane i < n of `even` is p[2 i], of
+/// `odd` p[2 i + 1].
+template <class T>
+[[gnu::always_inline]] inline void load_pairs(const T* p, i32 n, vec& even, vec& odd) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+  const i32 numbers = 2 * n;
+  const vec low = numbers >= lanes ? load(p) : load_partial(p, numbers);
+  vec high = zero();
+  if (n == lanes) {
+    high = load(p + lanes);
+  } else if (numbers > lanes) {
+    high = load_partial(p + lanes, numbers - lanes);
+  }
+#if defined(TESSERA_SIMD_AVX512)
+  const __m512i pick = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  even = _mm512_permutex2var_ps(low, pick, high);
+  odd = _mm512_permutex2var_ps(low, _mm512_add_epi32(pick, _mm512_set1_epi32(1)), high);
+#else
+  const auto in_order = [](__m256 x) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), _MM_SHUFFLE(3, 1, 2, 0)));
+  };
+  even = in_order(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
+  odd = in_order(_mm256_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+#endif
+#else
+  float first[lanes] = {};
+  float second[lanes] = {};
+  for (i32 i = 0; i < n; ++i) {
+    first[i] = as_float(p[2 * i]);
+    second[i] = as_float(p[2 * i + 1]);
+  }
+  even = load(first);
+  odd = load(second);
+#endif
+}
+
 /// Lane i is p[i step] for i < n, 0 < n <= lanes, and 0 from there on. Step: 1 or 2 where that is
 /// known while compiling, 0 for any.
 template <i32 Step, class T>
@@ -33,16 +69,14 @@ template <i32 Step, class T>
   if constexpr (Step == 2) {
     if (n == lanes) return load_every_second(p);
 #if defined(TESSERA_SIMD_AVX512)
-    if constexpr (sizeof(T) == 4) {
-      const u32 numbers = (u32{1} << (2 * n - 1)) - 1;
-      const __m512i pick =
-          _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-      return _mm512_permutex2var_ps(
-          _mm512_maskz_loadu_ps(static_cast<__mmask16>(numbers), p), pick,
-          _mm512_maskz_loadu_ps(static_cast<__mmask16>(numbers >> lanes), p + lanes));
-    }
-#endif
+    const i32 numbers = 2 * n - 1;
+    const __m512i pick =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    if (numbers <= lanes) return _mm512_permutex2var_ps(load_partial(p, numbers), pick, zero());
+    return _mm512_permutex2var_ps(load(p), pick, load_partial(p + lanes, numbers - lanes));
+#else
     step = 2;
+#endif
   }
   float all[lanes] = {};
   for (i32 i = 0; i < n; ++i) all[i] = as_float(p[i * step]);
