@@ -75,6 +75,7 @@ void pin(int core, int threads) {
 }
 
 void spread(const tessera::threads& workers) {
+  if (cores_in_use.empty()) return;
   tessera::parallel_for(workers, workers.count, [](int thread) {
     cpu_set_t one;
     CPU_ZERO(&one);

@@ -33,7 +33,7 @@ std::string settings();
 void pin(int core, int threads);
 
 /// Gives each of some threads, the caller and OpenMP's (which most peers share) or a team's, one of
-/// the cores that `pin` chose.
+/// the cores that `pin` chose; nothing before it has.
 void spread(const tessera::threads& workers);
 
 std::string cpu_name();

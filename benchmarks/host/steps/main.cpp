@@ -13,13 +13,16 @@
 
 #include <support/process.hpp>
 #include <support/results.hpp>
+#include <tessera/backends/parallel.hpp>
 #include <tessera/core/error.hpp>
 #include <tessera/runtime/thread_team.hpp>
 #include <host/steps/cases.hpp>
 
+#include <chrono>
 #include <cmath>
 #include <iomanip>
 #include <iostream>
+#include <utility>
 
 namespace {
 
@@ -74,16 +77,26 @@ void check_bits(const std::string& name, const entries& all) {
   }
 }
 
-/// The contestants of a case with `threads` threads, without those that know only one.
-entries make_threaded(entries (*make)(), int threads) {
-  static const tessera::thread_team team(threads);
-  steps::workers = team;
-  bench::spread(team);
+/// Prints how long the team's threads take to hear of work and to report back: what they share they
+/// also hand to each other, and a machine's cores may be near to each other or far apart.
+void print_distance(const std::string& name) {
+  constexpr int rounds = 20000;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < rounds; ++i) {
+    tessera::parallel_for(steps::workers, steps::workers.count, [](int) {});
+  }
+  const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - begin;
+  std::cout << name << ": an empty round of the threads takes " << std::setprecision(2)
+            << time.count() / rounds << " us" << std::endl;
+}
+
+/// The contestants of a case with all threads, without those that know only one, and ours with one.
+entries make_threaded(entries (*make)()) {
   entries all;
   for (entry& e : make()) {
     if (steps::is_ours(e) || e.who.name == "libtorch") all.push_back(std::move(e));
   }
-  steps::workers = 1;
+  const tessera::threads team = std::exchange(steps::workers, 1);
   for (entry& e : make()) {
     if (!steps::is_ours(e)) continue;
     e.who.name += one_thread;
@@ -95,12 +108,13 @@ entries make_threaded(entries (*make)(), int threads) {
 
 void run_case(const std::string& name, entries (*make)(), bench::results& results) {
   if (!results.wants(name)) return;
-  const int threads = results.asked().threads;
-  entries all = threads > 1 ? make_threaded(make, threads) : make();
+  const bool threaded = steps::workers.count > 1;
+  entries all = threaded ? make_threaded(make) : make();
   check_losses(name, all);
   check_bits(name, all);
+  if (threaded) print_distance(name);
   bench::comparison c{.name = name, .contestants = {}, .beside = {"libtorch", "Eigen", "dlib"}};
-  if (threads > 1) {
+  if (threaded) {
     for (const char* who : {"tessera fp32", "tessera mixed"}) {
       c.beside.push_back(std::string(who) + one_thread);
     }
@@ -112,7 +126,10 @@ void run_case(const std::string& name, entries (*make)(), bench::results& result
 }
 
 void run(bench::results& all) {
-  steps::limit_torch(all.asked().threads);
+  const tessera::thread_team team(all.asked().threads);
+  bench::spread(team);
+  steps::workers = team;
+  steps::limit_torch(team.size());
   all.about("libtorch", steps::torch_name());
   all.about("dlib", steps::dlib_name());
   run_case("lenet5.b32", &steps::lenet5_b32, all);
