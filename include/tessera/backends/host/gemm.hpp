@@ -46,11 +46,17 @@ void swap_operands(gemm_operands<T>& p) {
   p.bias_of_rows = !p.bias_of_rows;
 }
 
+/// Rows that tiles of as many compute.
+constexpr i64 rows_of_tiles(i32 rows) {
+  if (simd::registers == 32 && rows > 8 && rows % 8 == 1) return rows;
+  return (rows + 1) / 2 * 2;
+}
+
 /// Sixteenths of a cycle, roughly, of one matrix in blocks: multiply-adds of whole tiles, packing,
 /// and delivering y.
 template <class T>
 i64 blocks_cost(const matmul_sizes& n) {
-  const i64 rows = (n.rows + 1) / 2 * 2;
+  const i64 rows = rows_of_tiles(n.rows);
   const i64 vectors = (n.columns + simd::lanes - 1) / simd::lanes;
   i64 cost = 16 * rows * vectors * steps_of<T>(n.inner);
   if (!reads_columns_in_place<T>(n, n.rows)) {
@@ -120,7 +126,7 @@ i32 columns_of_dots(const gemm_operands<T>& p) {
   if (!has_dots<T>(n) || n.rows == 1 || (p.bias != nullptr && p.bias_of_rows)) return 0;
   if (n.b[2] != 1 && left * i64{n.inner} > turned_floats) return 0;
   // A vector of the tiles, and packing it.
-  const i64 of_vector = (16 * ((n.rows + 1) / 2 * 2) + 48) * i64{steps_of<T>(n.inner)};
+  const i64 of_vector = (16 * rows_of_tiles(n.rows) + 48) * i64{steps_of<T>(n.inner)};
   return dots_cost<T>(n, left) < of_vector ? left : 0;
 }
 

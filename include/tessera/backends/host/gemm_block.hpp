@@ -238,7 +238,8 @@ class gemm_part {
     t.depth = steps;
     t.add = (p_.slice_by_slice ? piece % cuts_ : piece) > 0;
     t.add_after = p_.slice_by_slice && !adds_slices_ && piece > 0;
-    t.finish = piece + 1 == pieces_ || (piece == 0 && p_.slice_by_slice);  // 0 + the first
+    const bool plain = p_.scale == 1 && p_.bias == nullptr && !p_.slice_by_slice;
+    t.finish = !plain && (piece + 1 == pieces_ || (piece == 0 && p_.slice_by_slice));  // 0 + first
     t.scale = p_.scale;
     alignas(64) float row_bias[gemm_block::rows];
     if (t.finish && p_.bias != nullptr && p_.bias_of_rows) {

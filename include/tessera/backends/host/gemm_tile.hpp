@@ -12,12 +12,12 @@
 //   16           6 x 2      12        8 for 12
 //
 // Two multiply-adds of 4 cycles a cycle need 8 chains. Rows left over take a tile of half the
-// height or of 2, columns left over one vector. Rows past the end are the last one again, not
-// stored. A sum is one chain of fused multiply-adds in the order of k, which goes on where the
-// piece of terms before has left it in memory: the same bits for every cut of the terms, width and
-// height.
-// Pairs: a number of a, and of a row of b, is two terms of bfloat16 (simd_pairs.hpp), the second of
-// which is added first; `depth` and steps count such pairs.
+// height or of 2 (with 32 registers also of 9 and 6), columns left over one vector. Rows past the
+// end are the last one again, not stored. A sum is one chain of fused multiply-adds in the order of
+// k, which goes on where the piece of terms before has left it in memory: the same bits for every
+// cut of the terms, width and height. Pairs: a number of a, and of a row of b, is two terms of
+// bfloat16 (simd_pairs.hpp), the second of which is added first; `depth` and steps count such
+// pairs.
 //
 // Source of the blocking: Goto, van de Geijn 2008; Van Zee, van de Geijn 2015 (BLIS).
 
@@ -210,18 +210,25 @@ void run_tiles(const gemm_tile& t, tile_rows& r, i32 rows, i32 columns) {
   using size = gemm_tile_size;
   const bool wide = columns > simd::lanes;
   const i32 last = wide ? columns - simd::lanes : columns;
-  for (; rows - r.row > size::low_rows; r.advance(size::rows)) {
-    const i32 here = rows - r.row < size::rows ? rows - r.row : size::rows;
-    wide ? run_tile<Pairs, size::rows, 2>(t, here, last)
-         : run_tile<Pairs, size::rows, 1>(t, here, last);
+  const auto run = [&]<i32 Rows>(i32 here) {
+    wide ? run_tile<Pairs, Rows, 2>(t, here, last) : run_tile<Pairs, Rows, 1>(t, here, last);
+    r.advance(Rows);
+  };
+  // With 32 registers one row more fits (it would lie in the next panel), and 6 of 8 are worth a
+  // tile.
+  constexpr bool more = simd::registers == 32;
+  for (; rows - r.row > size::low_rows;) {
+    const i32 left = rows - r.row;
+    if constexpr (more) {
+      if (left == size::rows + 1 && t.a_panel == 0)
+        return run.template operator()<size::rows + 1>(left);
+      if (left < size::rows - 1) return run.template operator()<size::rows - 2>(left);
+    }
+    run.template operator()<size::rows>(left < size::rows ? left : size::rows);
   }
   const i32 left = rows - r.row;
-  if (left <= 0) return;
-  if (left <= 2) {
-    return wide ? run_tile<Pairs, 2, 2>(t, left, last) : run_tile<Pairs, 2, 1>(t, left, last);
-  }
-  wide ? run_tile<Pairs, size::low_rows, 2>(t, left, last)
-       : run_tile<Pairs, size::low_rows, 1>(t, left, last);
+  if (left > 2) return run.template operator()<size::low_rows>(left);
+  if (left > 0) run.template operator()<2>(left);
 }
 
 }  // namespace tessera::host
