@@ -414,6 +414,11 @@ TEST_CASE("convolutions whose panels are cut into pieces are the same sums", "[b
     check(16, sized({0, 14, 6, 9, 5, 0, 0, 3, 2, 2, 1, 1, 1, 1, 3, 1}, 1, 2));
     check(48, sized({0, 26, 5, 6, 6, 0, 0, 2, 3, 1, 2, 0, 1, 2, 1, 2}, 1, 1));
     check(16, sized({0, 66, 3, 3, 3, 0, 0, 2, 2, 1, 1, 0, 1, 1, 1, 1}, 1, 0));
+    // Output channels that do, where input channels are few; 600 in sets.
+    check(16, sized({0, 3, 9, 11, 20, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 1}, 1, 1));
+    check(48, sized({0, 3, 13, 17, 37, 0, 0, 7, 7, 2, 2, 3, 3, 1, 1, 1}, 2, 3));
+    check(16, sized({0, 10, 8, 9, 44, 0, 0, 3, 3, 1, 2, 2, 1, 2, 3, 2}, 2, 1));
+    check(16, sized({0, 9, 2, 3, 600, 0, 0, 5, 5, 1, 1, 2, 2, 1, 1, 1}, 2, 2));
   }
 }
 

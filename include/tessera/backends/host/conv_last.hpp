@@ -220,6 +220,7 @@ class conv_last_share {
     p.add = depth0_ > 0;
     p.weight =
         weights_ + i64{blocks_.first(block) - blocks_.first(first_block_)} * v.kernel() * steps_;
+    p.weight_step = height;
     p.x = ring_;
     p.x_step = samples_;
     p.x_vector = simd::lanes;

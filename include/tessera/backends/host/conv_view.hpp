@@ -93,7 +93,7 @@ struct conv_weight_view {
     dy = c.input<T>(1);
   }
 
-  i64 kernel() const { return i64{n.kernel_height} * n.kernel_width; }
+  constexpr i64 kernel() const { return i64{n.kernel_height} * n.kernel_width; }
 };
 
 }  // namespace tessera::host

@@ -7,8 +7,9 @@
 //                 multiply-adds. Taps of a block are neighbouring input channels, or with fewer
 //                 than 3 of those kernel rows: both meet the same columns, so no border splits a
 //                 block. The sums of a chunk of taps wait in L1 between rows of positions. With
-//                 AVX512-BF16 a lane takes two samples of bfloat16 at a step. Kernels of 3x3 go to
-//                 conv_winograd_weight.hpp where that is faster.
+//                 AVX512-BF16 a lane takes two samples of bfloat16 at a step. Or transposed, so
+//                 that vectors are channels (conv_last_weight.hpp), or by Winograd's transforms
+//                 (conv_winograd_weight.hpp): whichever takes the fewest cycles (`form_of`).
 //   batch first   conv_weight_first.hpp
 
 #include <tessera/backends/host/conv.hpp>
@@ -257,10 +258,32 @@ void conv_weight_in_place(const call& c, const conv_weight_view<T>& v, gradient_
   });
 }
 
+/// Cycles of a group in place: a multiply-add takes 1.2 (1.1 of pairs), in lower blocks 1.7 since
+/// the second-level cache delivers half a vector a cycle.
+template <class T>
+constexpr float in_place_cost(const conv_weight_view<T>& v) {
+  const i64 words = v.n.batch / terms_of_step<T>;
+  const i64 vectors = (words + simd::lanes - 1) / simd::lanes;
+  const i64 out_cells = i64{v.n.out_height} * v.n.out_width;
+  const i64 sums = v.kernel() * v.n.group_in() * v.n.group_out();
+  const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
+  const bool high = row_blocks(taps, 6).rows(0) > 4;
+  const float each = in_pairs<T> ? 1.1f : high ? 1.2f : 1.7f;
+  return each * static_cast<float>(sums * out_cells * vectors);
+}
+
+/// The form that takes the fewest cycles; where two hardly differ, the smaller one.
 template <class T>
 constexpr conv_form form_of(const conv_weight_view<T>& v) {
-  if (winograd_pays(v)) return conv_form::winograd;
-  return transposed_rows<T>(v).plan.fits ? conv_form::packed : conv_form::in_place;
+  conv_form form = conv_form::in_place;
+  float least = 0.9f * in_place_cost(v);
+  const transposed_rows<T> rows(v);
+  if (rows.plan.fits && rows.cost(v.n) < least) {
+    form = conv_form::packed;
+    least = rows.cost(v.n);
+  }
+  if (winograd_fits(v) && winograd_weight_cost(v.n) < least) form = conv_form::winograd;
+  return form;
 }
 
 template <class T, bool BatchLast, conv_form Form>
@@ -275,10 +298,12 @@ void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
   } else if constexpr (Form == conv_form::in_place) {
     conv_weight_in_place(c, v, sink);
   } else {
+    const conv_form form = form_of(v);
     if constexpr (!in_pairs<T>) {
-      if (winograd_pays(v)) return conv_weight_winograd(c, v, sink);
+      if (form == conv_form::winograd) return conv_weight_winograd(c, v, sink);
     }
-    if (!conv_weight_transposed(c, v, sink)) conv_weight_in_place(c, v, sink);
+    if (form == conv_form::packed) return conv_weight_transposed(c, v, sink);
+    conv_weight_in_place(c, v, sink);
   }
 }
 

@@ -33,12 +33,14 @@ struct panel_segment {
   i64 x = 0;
   i64 weight = 0;
   i64 length = 0;
+  const void* ahead = nullptr;  // fetched into the caches meanwhile
 };
 
 /// What a block works on, at one position after the other.
 template <class Y>
 struct panel_sum {
-  const float* weight = nullptr;  // [k][height]
+  const float* weight = nullptr;
+  i64 weight_step = 0;  // from k to k + 1: the height of the block where weights are packed for it
   const float* x = nullptr;
   i64 x_step = 0;    // from k to k + 1
   i64 x_vector = 0;  // from the first vector to the second; 0: the same one twice
@@ -53,12 +55,13 @@ struct panel_sum {
   i32 positions = 1;
   i64 x_position = 0;
   i64 y_position = 0;
+  i32 ahead_lines = 0;  // of 64 bytes, for each segment and position
 };
 
-template <bool Pairs, class Y, i32 Rows>
+template <bool Pairs, class Y, i32 Rows, i32 Vectors>
 [[gnu::noinline]] void panel_block(const panel_sum<Y>& p) {
   using namespace simd;
-  constexpr i32 vectors = panel_vectors;
+  constexpr i32 vectors = Vectors;
   for (i32 position = 0; position < p.positions; ++position) {
     Y* const y = p.y + position * p.y_position;
     vec sum[Rows][vectors];
@@ -73,6 +76,9 @@ template <bool Pairs, class Y, i32 Rows>
       const panel_segment& segment = p.segments[s];
       const float* x = p.x + position * p.x_position + segment.x;
       const float* weight = p.weight + segment.weight;
+      const i64 weight_step = p.weight_step;
+      const char* const ahead = static_cast<const char*>(segment.ahead);
+      for (i32 line = 0; line < p.ahead_lines; ++line) prefetch(ahead + 64 * line);
       for (i64 k = segment.length; k > 0; --k) {
         vec values[vectors];
         TESSERA_UNROLL
@@ -80,11 +86,11 @@ template <bool Pairs, class Y, i32 Rows>
         TESSERA_UNROLL
         for (i32 r = 0; r < Rows; ++r) {
           // One load for all vectors: g++ would read the weight again for each of them.
-          const vec w = keep(set(weight[r]));
+          const vec w = vectors > 1 ? keep(set(weight[r])) : set(weight[r]);
           TESSERA_UNROLL
           for (i32 v = 0; v < vectors; ++v) sum[r][v] = add_product<Pairs>(w, values[v], sum[r][v]);
         }
-        weight += Rows;
+        weight += weight_step;
         x += p.x_step;
       }
     }
@@ -102,24 +108,25 @@ template <bool Pairs, class Y, i32 Rows>
   }
 }
 
-/// `height` even, at most panel_rows.
-template <bool Pairs = false, class Y>
+/// `height` even, at most panel_rows. One vector, where nothing is left for a second one, loads
+/// once more for each multiply-add.
+template <bool Pairs = false, i32 Vectors = panel_vectors, class Y>
 void run_panel_sum(const panel_sum<Y>& p, i32 height) {
   switch (height) {
-    case 2: return panel_block<Pairs, Y, 2>(p);
-    case 4: return panel_block<Pairs, Y, 4>(p);
+    case 2: return panel_block<Pairs, Y, 2, Vectors>(p);
+    case 4: return panel_block<Pairs, Y, 4, Vectors>(p);
     default: break;
   }
   if constexpr (panel_rows > 6) {
     switch (height) {
-      case 8: return panel_block<Pairs, Y, 8>(p);
-      case 10: return panel_block<Pairs, Y, 10>(p);
-      case 12: return panel_block<Pairs, Y, 12>(p);
-      case 14: return panel_block<Pairs, Y, 14>(p);
+      case 8: return panel_block<Pairs, Y, 8, Vectors>(p);
+      case 10: return panel_block<Pairs, Y, 10, Vectors>(p);
+      case 12: return panel_block<Pairs, Y, 12, Vectors>(p);
+      case 14: return panel_block<Pairs, Y, 14, Vectors>(p);
       default: break;
     }
   }
-  return panel_block<Pairs, Y, 6>(p);
+  return panel_block<Pairs, Y, 6, Vectors>(p);
 }
 
 /// Rows in blocks of even, nearly equal heights; the last one may have a row too many.
