@@ -15,6 +15,7 @@
 // multiply-adds; up to 4 rows that are left are a tile of 4. Sums run in the order of k. On Zen 4,
 // blocks of 64 x 64 with 16 features reach the peak of one core.
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 
 namespace tessera::host {
@@ -212,7 +213,7 @@ template <i32 Vectors>
 }
 
 inline void multiply_panel(const panel_product& p) {
-  constexpr i32 wide = simd::registers == 32 ? 4 : 2;
+  constexpr i32 wide = machine_blocks.position_vectors;
   i32 column = 0;
   for (; column + wide * simd::lanes <= p.columns; column += wide * simd::lanes) {
     panel_columns<wide>(p, column);

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/conv_weight_operands.hpp>
 
 namespace tessera::host {
@@ -87,7 +88,7 @@ void position_sum_weights(const position_sums& p) {
 
 /// `rows` rows, 1, 2, 4 or 6.
 inline void run_position_sums(const position_sums& p, i32 rows) {
-  constexpr i32 wide = simd::registers == 32 ? 4 : 2;
+  constexpr i32 wide = machine_blocks.position_vectors;
   switch (rows) {
     case 1: return position_sum_weights<1, 8>(p);
     case 2: return position_sum_weights<2, 4>(p);

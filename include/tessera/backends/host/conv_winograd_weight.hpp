@@ -26,6 +26,7 @@
 //
 // Source: Lavin, Gray 2015.
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/conv_winograd.hpp>  // winograd_axis
 #include <tessera/backends/host/update.hpp>         // gradient_sink
 
@@ -34,7 +35,7 @@ namespace tessera::host {
 /// Sizes of its register blocks.
 struct winograd_weight_block {
   static constexpr i32 samples = 16;
-  static constexpr i32 rows = simd::registers == 32 ? 8 : 4;
+  static constexpr i32 rows = machine_blocks.winograd_weight_rows;
 };
 
 /// sums[row][column] += products over `lines` times 16 samples. p [line][p_rows][16],

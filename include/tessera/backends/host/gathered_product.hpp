@@ -20,6 +20,7 @@
 // table, in every vector alike: results depend neither on the vector width nor on blocks.
 // Everything is floats, whatever the tensors are stored as: one set of functions for all.
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 
 namespace tessera::host {
@@ -124,7 +125,7 @@ void gathered_vectors(const gathered_product& p, i32 first) {
 
 /// All vectors of `rows` rows, 1 to most_rows.
 inline void run_gathered(const gathered_product& p, i32 rows) {
-  constexpr i32 wide = simd::registers == 32 ? 4 : 2;
+  constexpr i32 wide = machine_blocks.position_vectors;
   switch (rows) {
     case 1: return gathered_vectors<1, 8, 1>(p, 0);
     case 2: return gathered_vectors<2, 4, 1>(p, 0);

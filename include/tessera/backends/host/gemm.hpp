@@ -101,8 +101,9 @@ i64 dots_cost(const matmul_sizes& n, i32 columns) {
   constexpr bool widens = sizeof(T) != sizeof(float) && !in_pairs<T>;
   const i64 vectors = (n.inner + terms_of_dots<T> - 1) / terms_of_dots<T>;
   const i64 turning = n.b[2] == 1 ? 0 : i64{columns} * n.inner * 24;
-  return n.rows * (columns * (vectors * (widens ? 20 : 16) + 4 * simd::lanes) +
-                   (widens ? 24 * vectors : 0)) +
+  // Tiles of as many sums as a vector has lanes: few chains where there are 8 or 4.
+  const i64 step = (widens ? 20 : 16) * (simd::lanes == 16 ? 2 : 3) / 2;
+  return n.rows * (columns * (vectors * step + 4 * simd::lanes) + (widens ? 24 * vectors : 0)) +
          turning;
 }
 

@@ -47,18 +47,14 @@ struct gemm_operands {
   float scale = 1;
 };
 
-/// Sizes of blocks. The panels fill the workspace. A tile of b (kc x 2 vectors: 64 KiB) comes from
-/// L2 for every tile of rows, 8 bytes a cycle of the 28 that it gives: what that costs is less than
-/// what loading and storing sums once more would (8 x 2 vectors: 113 GFLOP/s in pieces of 196
-/// terms, 117 of 392, of 118 without memory).
+/// Sizes of blocks and of their places in the workspace.
 struct gemm_block {
-  static constexpr i32 depth = 512;    // kc at most, half where a is packed
-  static constexpr i32 columns = 512;  // nc at most
-  static constexpr i32 rows = 512;     // mc at most
-  static constexpr i64 b_floats = 64 * 1024;
-  static constexpr i64 a_floats = 28 * 1024;
-  static constexpr i64 sums_floats = 32 * 1024;
-  static_assert(b_floats + a_floats + sums_floats <= workspace::capacity);
+  static constexpr i32 depth = machine_blocks.depth;      // kc at most, half where a is packed
+  static constexpr i32 columns = machine_blocks.columns;  // nc at most
+  static constexpr i32 rows = machine_blocks.rows;        // mc at most
+  static constexpr i64 b_floats = machine_blocks.columns_floats;
+  static constexpr i64 a_floats = machine_blocks.rows_floats;
+  static constexpr i64 sums_floats = machine_blocks.sums_floats;
 
   /// From row to row of packed a: an odd number of lines, so that the rows of a tile lie in
   /// different sets of the cache.

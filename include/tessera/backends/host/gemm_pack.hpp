@@ -88,7 +88,8 @@ void pack_panels(const T* from, i32 rows, i64 row_step, i32 terms, i64 term_step
           const T* const odd = k + 1 < terms ? of_terms + term_step + i : nullptr;
           store(step + i, load_pairs(of_terms + i, odd, left));
         } else {
-          store(step + i, left == lanes ? load(of_terms + i) : load_partial(of_terms + i, left));
+          const bool whole = rows - r - i >= lanes;  // with the first of the next panel
+          store(step + i, whole ? load(of_terms + i) : load_partial(of_terms + i, left));
         }
       }
       of_terms += terms_of_step<T> * term_step;

@@ -21,12 +21,13 @@
 //
 // Source of the blocking: Goto, van de Geijn 2008; Van Zee, van de Geijn 2015 (BLIS).
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 
 namespace tessera::host {
 
 struct gemm_tile_size {
-  static constexpr i32 rows = simd::registers == 32 ? 8 : 6;
+  static constexpr i32 rows = machine_blocks.tile_rows;
   static constexpr i32 low_rows = rows / 2;
   static constexpr i32 vectors = 2;
   static constexpr i32 columns = vectors * simd::lanes;

@@ -26,7 +26,7 @@ namespace tessera::host {
 
 /// Sizes of the blocks.
 struct panel_tile {
-  static constexpr i32 rows = simd::registers == 32 ? 6 : 2;
+  static constexpr i32 rows = machine_blocks.sample_rows;
   static constexpr i32 columns = 4;
   static constexpr i32 depth = 256;            // of a piece of the sum
   static constexpr i32 block_rows = 6 * rows;  // whose sums wait for the next piece

@@ -118,7 +118,7 @@ void matmul_samples(const call& c) {
     std::swap(n.b[2], n.b[3]);
     std::swap(n.y[2], n.y[3]);
   }
-  constexpr i32 most = simd::registers == 32 ? 4 : 2;
+  constexpr i32 most = machine_blocks.sample_rows_in_place;
   const bool wide = n.rows > 1;
   const i32 step = wide ? most : 1;
   const i32 row_tiles = (n.rows + step - 1) / step;

@@ -20,12 +20,13 @@
 // weights and vectors alike.
 // Cost: 7 functions a storage type, 40 ms of compile time each (g++ 12 -O2).
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 
 namespace tessera::host {
 
 /// The most rows and vectors of a block.
-inline constexpr i32 panel_rows = simd::registers == 32 ? 14 : 6;
+inline constexpr i32 panel_rows = machine_blocks.panel_rows;
 inline constexpr i32 panel_vectors = 2;
 
 /// `length` steps of a sum, from these offsets on.

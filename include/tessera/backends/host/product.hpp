@@ -16,6 +16,7 @@
 // do not depend on the vector width.
 // Cost: one set of functions for all shapes, 7 ms of compile time each (g++ 12 -O2).
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/core/convert.hpp>
 
@@ -135,7 +136,7 @@ void product_columns(const product<X, Y>& p, i32 first) {
 /// Computes `rows` rows, 1 to max_rows.
 template <class X, class Y>
 void run_product(const product<X, Y>& p, i32 rows) {
-  constexpr i32 wide = simd::registers == 32 ? 4 : 2;
+  constexpr i32 wide = machine_blocks.position_vectors;
   switch (rows) {
     case 1: return product_columns<X, Y, 1, 8, 2>(p, 0);
     case 2: return product_columns<X, Y, 2, 4>(p, 0);

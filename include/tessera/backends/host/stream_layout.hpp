@@ -16,6 +16,7 @@
 // Rows of sigmoids are multiplied by what the functions want (stream_math.hpp). Only this file
 // knows the order; kernels walk along it.
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/ir/frame_program.hpp>
 
@@ -24,7 +25,7 @@ namespace tessera::host {
 constexpr i32 to_lanes(i32 n) { return (n + simd::lanes - 1) / simd::lanes * simd::lanes; }
 
 /// Vectors of sums of a block, at most.
-inline constexpr i32 stream_block = simd::registers == 32 ? 8 : 4;
+inline constexpr i32 stream_block = machine_blocks.frame_vectors;
 
 /// A product of one or two operands; `taps` frames of the first.
 struct product_layout {

@@ -19,6 +19,7 @@
 //
 // Source: Lavin, Gray 2015; Winograd 1980.
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/backends/host/conv_view.hpp>
 #include <tessera/backends/host/simd.hpp>
 
@@ -29,7 +30,7 @@ struct winograd_block {
   // A row of 4 products x 3 output channels x 2 vectors are 24 sums of 32 registers; half of that
   // where there are 16.
   static constexpr i32 rows = 3;
-  static constexpr i32 vectors = simd::registers == 32 ? 2 : 1;
+  static constexpr i32 vectors = machine_blocks.winograd_vectors;
   static constexpr i32 line = 16;  // channels of the sum whose weights lie side by side
 };
 

@@ -7,12 +7,13 @@
 
 #include <cstddef>
 
+#include <tessera/backends/host/block_sizes.hpp>
 #include <tessera/core/types.hpp>
 
 namespace tessera::host {
 
-/// Bytes a thread's block has: half of an L2 of 1 MiB.
-inline constexpr i64 workspace_bytes = 512 * 1024;
+/// Bytes a thread's block has.
+inline constexpr i64 workspace_bytes = machine_blocks.workspace_bytes;
 
 class workspace {
  public:
