@@ -3,9 +3,9 @@
 #include <tessera/backends/host/conv_winograd.hpp>
 #include <tessera/backends/host/conv_winograd_weight.hpp>
 
-// Convolutions by Winograd's F(2x2, 3x3), for any shape that it takes and not only where it pays:
-// against sums in double, against the direct form's errors, with infinite inputs, and which of the
-// two a shape gets.
+// Convolutions by Winograd's F(2x2, 3x3) in both layouts, for any shape that it takes and not only
+// where it pays: against sums in double, against the direct form's errors, with infinite inputs,
+// and which of the two a shape gets.
 
 #include <backends/host_support.hpp>
 
@@ -25,14 +25,16 @@ conv_sizes sized(i32 batch, i32 in, i32 height, i32 width, i32 out, i32 pad = 1,
           pad,   pad, 1,      1,     groups};
 }
 
-/// A convolution or its data gradient in the batch-last layout, on memory of exactly its size.
+/// A convolution or its data gradient in either layout, on memory of exactly its size.
 template <class T>
 struct winograd_run {
   conv_sizes n;
   bool backward;
+  bool batch_last;
   std::vector<T> from, weight, bias, to;
 
-  winograd_run(const conv_sizes& sizes, bool back) : n(sizes), backward(back) {
+  winograd_run(const conv_sizes& sizes, bool back, bool last = true)
+      : n(sizes), backward(back), batch_last(last) {
     const i64 x = i64{n.batch} * n.in_channels * n.in_height * n.in_width;
     const i64 y = i64{n.batch} * n.out_channels * n.out_height * n.out_width;
     from.resize(at(back ? y : x));
@@ -58,7 +60,7 @@ struct winograd_run {
     std::byte* out[6] = {bytes(to)};
     signature s;
     s.what = backward ? kind::conv2d_data_gradient : kind::conv2d;
-    s.batch_last = true;
+    s.batch_last = batch_last;
     n.write(s);
     attributes attr;
     step_values step;
@@ -66,31 +68,39 @@ struct winograd_run {
     const call c{in, out, &s, &attr, &step};
     const auto v =
         backward ? host::conv_view<T>::backward(c, n) : host::conv_view<T>::forward(c, n);
-    winograd ? host::conv_winograd(c, v) : host::conv_in_place(c, v);
+    if (batch_last) {
+      winograd ? host::conv_winograd(c, v) : host::conv_in_place(c, v);
+    } else {
+      winograd ? host::first_winograd<T>(v).run(threads) : host::conv_batch_first(c, v);
+    }
+  }
+
+  /// Where a cell of a sample lies, of which `all` have so many numbers.
+  i64 place(i64 cell, i64 sample, std::size_t all) const {
+    if (batch_last) return cell * n.batch + sample;
+    return sample * (static_cast<i64>(all) / n.batch) + cell;
   }
 
   /// In double, in the order of `to`.
   std::vector<bounded_sum> sums() const {
     std::vector<bounded_sum> wanted(to.size());
-    const i64 lanes = n.batch;
     for (i64 o = 0; o < n.out_channels; ++o) {
       for (i64 p = 0; p < n.out_height; ++p) {
         for (i64 q = 0; q < n.out_width; ++q) {
-          const i64 y = ((o * n.out_height + p) * n.out_width + q) * lanes;
-          for (i64 s = 0; !backward && s < lanes; ++s) {
-            wanted[at(y + s)].add(host::simd::as_float(bias[at(o)]));
+          const i64 y = (o * n.out_height + p) * n.out_width + q;
+          for (i64 i = 0; !backward && i < n.batch; ++i) {
+            wanted[at(place(y, i, to.size()))].add(host::simd::as_float(bias[at(o)]));
           }
           for (i64 tap = 0; tap < n.group_in() * 9; ++tap) {
             const i64 channel = o / n.group_out() * n.group_in() + tap / 9;
             const i64 h = p + tap % 9 / 3 - n.pad_top;
             const i64 w = q + tap % 3 - n.pad_left;
             if (h < 0 || h >= n.in_height || w < 0 || w >= n.in_width) continue;
-            const i64 x = ((channel * n.in_height + h) * n.in_width + w) * lanes;
+            const i64 x = (channel * n.in_height + h) * n.in_width + w;
             const double factor = host::simd::as_float(weight[at(o * n.group_in() * 9 + tap)]);
-            const i64 source = backward ? y : x;
-            const i64 target = backward ? x : y;
-            for (i64 s = 0; s < lanes; ++s) {
-              wanted[at(target + s)].add(factor * host::simd::as_float(from[at(source + s)]));
+            for (i64 i = 0; i < n.batch; ++i) {
+              wanted[at(place(backward ? x : y, i, to.size()))].add(
+                  factor * host::simd::as_float(from[at(place(backward ? y : x, i, from.size()))]));
             }
           }
         }
@@ -174,11 +184,11 @@ constexpr element element_of = std::is_same_v<T, float>  ? element::f32
                                                          : element::bf16;
 
 template <class T>
-void check(const conv_sizes& n) {
+void check_sums(const conv_sizes& n, bool batch_last) {
   for (const bool backward : {false, true}) {
     CAPTURE(n.batch, n.in_channels, n.in_height, n.in_width, n.out_channels, n.pad_top, n.groups,
-            backward, name_of(element_of<T>));
-    winograd_run<T> one(n, backward);
+            batch_last, backward, name_of(element_of<T>));
+    winograd_run<T> one(n, backward, batch_last);
     one.fill(false);
     one.run(true);
     const i64 terms = 9 * i64{backward ? n.group_out() : n.group_in()} + 1;
@@ -188,6 +198,11 @@ void check(const conv_sizes& n) {
     one.run(true, 3);
     CHECK(std::memcmp(single.data(), one.to.data(), single.size() * sizeof(T)) == 0);
   }
+}
+
+template <class T>
+void check(const conv_sizes& n) {
+  check_sums<T>(n, true);
   CAPTURE(n.batch, n.in_channels, n.in_height, n.in_width, n.out_channels, n.pad_top, n.groups);
   winograd_weight_run<T> weight(n);
   weight.fill();
@@ -230,26 +245,56 @@ TEST_CASE("Winograd's convolutions are the sums they stand for", "[backends][hos
   check<float>(uneven);
 }
 
+TEST_CASE("Winograd's convolutions of single samples are the sums they stand for",
+          "[backends][host]") {
+  const conv_sizes cases[] = {
+      sized(1, 1, 1, 1, 1),          // one tile, most of it outside
+      sized(1, 16, 8, 8, 16),        // lines of eight cells
+      sized(2, 17, 7, 9, 33),        // a channel and a row over; lines of seven cells
+      sized(3, 5, 9, 6, 7, 0),       // no padding: the gradient has 2
+      sized(1, 9, 2, 3, 8, 3),       // padding beyond the kernel: the gradient starts inside
+      sized(1, 12, 6, 7, 12, 1, 2),  // groups
+      sized(2, 70, 5, 4, 70),        // two pieces of the sum, two blocks of rows
+      sized(5, 34, 3, 3, 20),        // chunks of several samples
+      sized(1, 2, 3, 140, 2),        // chunks that end within a row of tiles
+  };
+  for (const conv_sizes& n : cases) check_sums<float>(n, false);
+  for (const i32 i : {2, 3, 6}) {
+    check_sums<half>(cases[i], false);
+    check_sums<bfloat16>(cases[i], false);
+  }
+  conv_sizes uneven = sized(1, 4, 6, 5, 5);
+  uneven.pad_top = 2;
+  uneven.pad_left = 2;
+  uneven.out_height = 7;
+  uneven.out_width = 5;
+  check_sums<float>(uneven, false);
+}
+
 TEST_CASE("Winograd's convolutions are about as exact as direct ones", "[backends][host]") {
-  for (const bool backward : {false, true}) {
-    for (const i32 channels : {16, 128}) {
-      CAPTURE(channels, backward);
-      winograd_run<float> one(sized(16, channels, 4, 4, channels), backward);
-      one.fill(true);
-      const std::vector<bounded_sum> wanted = one.sums();
-      double largest[2] = {};
-      double square[2] = {};
-      for (const bool winograd : {false, true}) {
-        one.run(winograd);
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-          const double error = std::abs(double{one.to[i]} - wanted[i].value);
-          largest[winograd] = std::max(largest[winograd], error);
-          square[winograd] += error * error;
+  for (const bool batch_last : {true, false}) {
+    for (const bool backward : {false, true}) {
+      for (const i32 channels : {16, 128}) {
+        CAPTURE(channels, backward, batch_last);
+        const i32 size = batch_last ? 4 : 8;
+        winograd_run<float> one(sized(batch_last ? 16 : 1, channels, size, size, channels),
+                                backward, batch_last);
+        one.fill(true);
+        const std::vector<bounded_sum> wanted = one.sums();
+        double largest[2] = {};
+        double square[2] = {};
+        for (const bool winograd : {false, true}) {
+          one.run(winograd);
+          for (std::size_t i = 0; i < wanted.size(); ++i) {
+            const double error = std::abs(double{one.to[i]} - wanted[i].value);
+            largest[winograd] = std::max(largest[winograd], error);
+            square[winograd] += error * error;
+          }
         }
+        CAPTURE(largest[1] / largest[0], std::sqrt(square[1] / square[0]));
+        CHECK(largest[1] <= 2 * largest[0]);
+        CHECK(square[1] <= 1.5 * 1.5 * square[0]);
       }
-      CAPTURE(largest[1] / largest[0], std::sqrt(square[1] / square[0]));
-      CHECK(largest[1] <= 2 * largest[0]);
-      CHECK(square[1] <= 1.5 * 1.5 * square[0]);
     }
   }
 }
@@ -276,20 +321,21 @@ TEST_CASE("Winograd's weight gradients are about as exact as direct ones", "[bac
 TEST_CASE("infinite inputs reach what depends on them and stay in their tiles",
           "[backends][host]") {
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const bool backward : {false, true}) {
+  for (const i32 way : {0, 1, 2, 3}) {
     for (const float wrong : {infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
-      winograd_run<half> one(sized(16, 4, 12, 12, 4), backward);
+      winograd_run<half> one(sized(16, 4, 12, 12, 4), way % 2 == 1, way < 2);
       one.fill(false);
       constexpr i32 h = 5;
       constexpr i32 w = 6;
-      one.from[at((12 * h + w) * 16 + 3)] = to_half(wrong);
+      one.from[at(one.place(12 * h + w, 3, one.from.size()))] = to_half(wrong);
       one.run(true);
       i32 hidden = 0;
       i32 spread = 0;
       for (i64 i = 0; i < static_cast<i64>(one.to.size()); ++i) {
-        const i64 p = i / 16 / 12 % 12;
-        const i64 q = i / 16 % 12;
-        const bool sample = i % 16 == 3;
+        const i64 cell = one.batch_last ? i / 16 : i % (4 * 144);
+        const i64 p = cell / 12 % 12;
+        const i64 q = cell % 12;
+        const bool sample = (one.batch_last ? i % 16 : i / (4 * 144)) == 3;
         const bool depends = sample && std::abs(p - h) <= 1 && std::abs(q - w) <= 1;
         const bool tile = sample && p >= 4 && p <= 7 && q >= 4 && q <= 7;
         const bool finite = std::isfinite(to_float(one.to[at(i)]));
@@ -300,6 +346,23 @@ TEST_CASE("infinite inputs reach what depends on them and stay in their tiles",
       CHECK(spread == 0);
     }
   }
+}
+
+TEST_CASE("Winograd's form of single samples is taken where it pays", "[backends][host]") {
+  const auto pays = [](const conv_sizes& n) {
+    const bool forward = host::first_winograd_pays(host::conv_view<float>::forward(n));
+    CHECK(forward == host::first_winograd_pays(host::conv_view<half>::forward(n)));
+    return forward;
+  };
+  CHECK(pays(sized(1, 16, 32, 32, 16)));
+  CHECK(pays(sized(1, 64, 8, 8, 64)));
+  CHECK(pays(sized(1, 512, 7, 7, 512)));
+  CHECK_FALSE(pays(sized(1, 3, 32, 32, 16)));  // transforms of few channels
+  CHECK_FALSE(pays(sized(1, 16, 40, 40, 4)));
+  conv_sizes stride = sized(1, 64, 8, 8, 64);
+  stride.stride_height = stride.stride_width = 2;
+  stride.out_height = stride.out_width = 4;
+  CHECK_FALSE(pays(stride));
 }
 
 TEST_CASE("products of the largest halves do not overflow in between", "[backends][host]") {

@@ -8,20 +8,23 @@
 //
 //   batch last    conv_winograd.hpp where it pays (3x3), else conv_last.hpp over packed rows, or
 //                 conv_last_direct.hpp in place
-//   batch first   conv_first.hpp
+//   batch first   conv_first_winograd.hpp where it pays, else conv_first.hpp
 
 #include <tessera/backends/host/conv_first.hpp>
+#include <tessera/backends/host/conv_first_winograd.hpp>
 #include <tessera/backends/host/conv_last.hpp>
 #include <tessera/backends/host/conv_winograd.hpp>
 
 namespace tessera::host {
 
-/// Which of its forms a convolution takes, batch last: `any` asks its sizes when it runs, the
-/// others are what they said of a signature known while compiling, so that one form is compiled.
+/// Which of its forms a convolution takes: `any` asks its sizes when it runs, the others are what
+/// they said of a signature known while compiling, so that one form is compiled. Batch first there
+/// is one form but Winograd's, `in_place`.
 enum class conv_form : u8 { any, winograd, packed, in_place };
 
 template <class T>
-constexpr conv_form form_of(const conv_view<T>& v) {
+constexpr conv_form form_of(const conv_view<T>& v, bool batch_last) {
+  if (!batch_last) return first_winograd_pays(v) ? conv_form::winograd : conv_form::in_place;
   if (winograd_pays(v)) return conv_form::winograd;
   return conv_last_plan(packed_rows<T>(v).view).fits ? conv_form::packed : conv_form::in_place;
 }
@@ -29,7 +32,12 @@ constexpr conv_form form_of(const conv_view<T>& v) {
 template <class T, bool BatchLast, conv_form Form>
 void conv_gather(const call& c, const conv_view<T>& v) {
   if constexpr (!BatchLast) {
-    conv_batch_first(c, v);
+    if constexpr (Form != conv_form::in_place) {
+      if (Form == conv_form::winograd || first_winograd_pays(v)) {
+        return first_winograd<T>(v).run(c.step->threads);
+      }
+    }
+    if constexpr (Form != conv_form::winograd) conv_batch_first(c, v);
   } else if constexpr (Form == conv_form::winograd) {
     conv_winograd(c, v);
   } else if constexpr (Form == conv_form::packed) {

@@ -407,10 +407,12 @@ template <element Type>
 using storage_type = std::conditional_t<Type == element::f32, float,
                                         std::conditional_t<Type == element::f16, half, bfloat16>>;
 
-constexpr bool is_conv_of_batch(const signature& s) {
+/// True for convolutions that have several forms, of sizes that are known.
+constexpr bool has_conv_forms(const signature& s) {
+  if (!s.fixed) return false;
+  if (s.what == kind::conv2d || s.what == kind::conv2d_data_gradient) return true;
   return s.batch_last &&
-         (s.what == kind::conv2d || s.what == kind::conv2d_data_gradient ||
-          s.what == kind::conv2d_weight_gradient || s.what == kind::conv2d_weight_update);
+         (s.what == kind::conv2d_weight_gradient || s.what == kind::conv2d_weight_update);
 }
 
 /// The kernel of a convolution whose sizes are known, in the one form that they ask for.
@@ -418,9 +420,9 @@ template <signature S, class T>
 constexpr kernel conv_kernel() {
   constexpr conv_sizes n = conv_sizes::of(S);
   if constexpr (S.what == kind::conv2d) {
-    return &conv2d<T, true, form_of(conv_view<T>::forward(n))>;
+    return &conv2d<T, S.batch_last, form_of(conv_view<T>::forward(n), S.batch_last)>;
   } else if constexpr (S.what == kind::conv2d_data_gradient) {
-    return &conv2d_data_gradient<T, true, form_of(conv_view<T>::backward(n))>;
+    return &conv2d_data_gradient<T, S.batch_last, form_of(conv_view<T>::backward(n), S.batch_last)>;
   } else if constexpr (S.what == kind::conv2d_weight_gradient) {
     return &conv2d_weight_gradient<T, true, form_of(conv_weight_view<T>(n))>;
   } else {
@@ -438,7 +440,7 @@ constexpr kernel choose_kernel() {
     return &cast<storage_type<name.storage>, storage_type<S.output_type(0)>>;
   } else if constexpr (fixes_dense(S)) {
     return fixed_dense_kernel<S, storage_type<name.storage>>();
-  } else if constexpr (is_conv_of_batch(S)) {
+  } else if constexpr (has_conv_forms(S)) {
     return conv_kernel<S, storage_type<name.storage>>();
   } else {
     return kernel_for<S.what, storage_type<name.storage>, S.batch_last>();
