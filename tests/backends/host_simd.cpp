@@ -333,3 +333,44 @@ TEST_CASE("loads with a step touch nothing behind the last number", "[backends][
   check(half{});
   check(bfloat16{});
 }
+
+TEST_CASE("lanes with a step are read and written alone", "[backends][host]") {
+  const auto check = []<class T>(T) {
+    for (i32 first = 0; first <= lanes; ++first) {
+      for (i32 last = first; last <= lanes; ++last) {
+        // Memory of exactly what may be read: lane `first` comes first.
+        std::vector<T> near(static_cast<std::size_t>(last - first));
+        std::vector<T> far(last > first ? 2 * near.size() - 1 : 0);
+        for (std::size_t i = 0; i < near.size(); ++i) {
+          simd::store_number(&near[i], static_cast<float>(i) + 1);
+          simd::store_number(&far[2 * i], static_cast<float>(i) + 1);
+        }
+        const simd::lane_range range(first, last);
+        const lane_values one(range.load(near.data() - first));
+        const lane_values two(range.load_every_second(far.data() - 2 * first));
+        for (i32 i = 0; i < lanes; ++i) {
+          const bool inside = i >= first && i < last;
+          CHECK(one[i] == (inside ? static_cast<float>(i - first) + 1 : 0));
+          CHECK(two[i] == (inside ? static_cast<float>(i - first) + 1 : 0));
+        }
+      }
+    }
+    float numbers[lanes];
+    const vec x = sample(4, numbers);
+    for (i32 n = 1; n <= lanes; ++n) {
+      for (const i32 step : {1, 2, 3}) {
+        std::vector<T> to(static_cast<std::size_t>((n - 1) * step + 1));
+        for (T& one : to) simd::store_number(&one, 7);
+        simd::store_apart(to.data(), step, x, n);
+        for (i32 i = 0; i < static_cast<i32>(to.size()); ++i) {
+          T wanted;
+          simd::store_number(&wanted, i % step == 0 ? numbers[i / step] : 7);
+          CHECK(simd::as_float(to[static_cast<std::size_t>(i)]) == simd::as_float(wanted));
+        }
+      }
+    }
+  };
+  check(float{});
+  check(half{});
+  check(bfloat16{});
+}

@@ -237,8 +237,10 @@ class first_convolution {
         if (width_.to_step == 1) {
           narrow(from, row, part.columns);
         } else {
-          for (i32 j = 0; j < part.columns; ++j) {
-            simd::store_number(row + i64{j} * width_.to_step, from[j]);
+          for (i32 j = 0; j < part.columns; j += simd::lanes) {
+            const i32 rest = part.columns - j;
+            simd::store_apart(row + i64{j} * width_.to_step, width_.to_step, simd::load(from + j),
+                              rest < simd::lanes ? rest : simd::lanes);
           }
         }
       }

@@ -38,6 +38,7 @@ struct first_winograd_cut {
   i32 tile_rows, tile_columns;  // of an image
   i32 row_lines;                // of 16 rows
   i32 depth;                    // of a piece
+  i32 block_lines;              // of a block of rows
   i32 columns;                  // of a chunk, in tiles
   i32 rows;                     // of a chunk, in rows of tiles: more than one only of whole rows
 
@@ -47,8 +48,12 @@ struct first_winograd_cut {
         tile_columns((v.width.to + 1) / 2),
         row_lines((v.rows + line - 1) / line),
         depth(v.depth < most_depth ? v.depth : most_depth),
+        block_lines(row_lines < most_lines ? row_lines : most_lines),
         columns(tile_columns),
         rows(1) {
+    const i32 all_tiles = tile_rows * tile_columns * v.batch;
+    // Where U is transformed for every chunk, rather lower and longer ones.
+    if (v.depth > depth && block_lines > 2 && all_tiles > most_tiles()) block_lines = 2;
     const i32 most = most_tiles();
     if (columns > most) columns = row_blocks(columns, most).rows(0);
     const i32 all = tile_rows * v.batch;
@@ -72,9 +77,7 @@ struct first_winograd_cut {
   // No powers of two from product to product: they would share few sets of the cache.
   static constexpr i64 apart(i64 floats) { return floats + line; }
   constexpr i32 padded_depth() const { return (depth + line - 1) / line * line; }
-  constexpr i32 most_rows() const {
-    return (row_lines < most_lines ? row_lines : most_lines) * line;
-  }
+  constexpr i32 most_rows() const { return block_lines * line; }
   constexpr i64 u_floats() const { return 16 * apart(i64{depth} * most_rows()); }
   constexpr i64 v_floats() const { return 16 * apart(i64{rows} * columns * padded_depth()); }
   constexpr i64 m_floats() const { return 16 * apart(i64{rows} * columns * most_rows()); }
@@ -90,11 +93,11 @@ constexpr bool first_winograd_pays(const conv_view<T>& v) {
   const first_winograd_cut cut(v);
   const i64 tiles = i64{cut.tile_rows} * cut.tile_columns * v.batch;
   const i64 depth_lines = (v.depth + 15) / 16;
-  const i64 row_blocks_of = (cut.row_lines + 3) / 4;
+  const i64 blocks = (cut.row_lines + cut.block_lines - 1) / cut.block_lines;
   const i64 transforms = v.depth <= cut.depth ? 1 : cut.chunks(v.batch);
-  const i64 cost = 16 * tiles * cut.row_lines * v.depth +
-                   100 * transforms * cut.row_lines * v.depth +
-                   70 * tiles * (depth_lines * row_blocks_of + cut.row_lines);
+  const i64 cost = 16 * tiles * (i64{cut.row_lines} * v.depth + 7 * blocks) +
+                   85 * transforms * cut.row_lines * v.depth +
+                   70 * tiles * (depth_lines * blocks + cut.row_lines);
   const i64 vectors = (i64{v.height.to} * v.width.to + 15) / 16;
   return 10 * cost < 11 * (9 * vectors * v.batch * v.rows * v.depth);
 }
@@ -106,8 +109,8 @@ class first_winograd {
       : v_(v), cut_(v), top_(winograd_axis(v.height).first), left_(winograd_axis(v.width).first) {}
 
   void run(threads workers) const {
-    i32 most = first_winograd_cut::most_lines;
-    while (most > 1 && row_blocks(cut_.row_lines, most).count * v_.groups < workers.count) --most;
+    i32 most = cut_.block_lines;
+    while (most > 1 && workers.count > row_blocks(cut_.row_lines, most).count * v_.groups) --most;
     const row_blocks blocks(cut_.row_lines, most);
     const i32 chunks = cut_.chunks(v_.batch);
     const i32 tasks = v_.groups * blocks.count;
@@ -189,10 +192,31 @@ class first_winograd {
     const T* const from = v_.weight + group * v_.weight_group + first_row * v_.weight_row;
     for (i32 l = 0; l < lines; ++l) {
       const i32 count = rows - l * line < line ? rows - l * line : line;
-      for (i32 i = 0; i < depth; ++i) {
-        transform_weights(lanes_of, from + l * line * v_.weight_row + (d + i) * v_.weight_depth,
-                          count, u + (i64{i} * lines + l) * line, 4 * step, step);
+      const T* const of = from + l * line * v_.weight_row + d * v_.weight_depth;
+      float* const to = u + l * line;
+      i32 i = 0;
+      if (v_.weight_depth == 9 && count == line) {
+        for (; i + 8 <= depth; i += 8)
+          make_eight(of + i * 9, lines, to + i64{i} * lines * line, step);
       }
+      for (; i < depth; ++i) {
+        transform_weights(lanes_of, of + i * v_.weight_depth, count, to + i64{i} * lines * line,
+                          4 * step, step);
+      }
+    }
+  }
+
+  /// U of 16 rows and eight channels whose weights lie side by side: 72 of a row.
+  void make_eight(const T* from, i32 lines, float* to, i64 step) const {
+    alignas(64) float tap[8][9][line];
+    for (i32 r = 0; r < line; r += 8) {
+      for (i32 t = 0; t < 72; t += 8) {
+        simd::transpose_8x8(from + r * v_.weight_row + t, v_.weight_row,
+                            &tap[0][0][0] + t * line + r, line);
+      }
+    }
+    for (i32 i = 0; i < 8; ++i) {
+      transform_taps(tap[i], v_.height.backward, to + i64{i} * lines * line, 4 * step, step);
     }
   }
 

@@ -76,6 +76,30 @@ inline void fill_zeros(float* to, i64 n) {
   for (i64 j = 0; j < n; j += simd::lanes) simd::store(to + j, zeros);
 }
 
+/// The cells of rows of up to Vectors vectors, a step of 1 or 2 apart: zeros and cells in one.
+template <i32 Step, i32 Vectors, class T>
+void copy_short_rows(const T* row, i64 row_step, i32 rows, const row_cells& cells, float* to) {
+  using namespace simd;
+  lane_range inside[Vectors];
+  TESSERA_UNROLL
+  for (i32 v = 0; v < Vectors; ++v) {
+    const auto lane = [v](i32 cell) {
+      cell -= v * lanes;
+      return cell < 0 ? 0 : cell < lanes ? cell : lanes;
+    };
+    inside[v] = lane_range(lane(cells.low), lane(cells.high));
+  }
+  row += cells.first;
+  const i64 count = cells.count;
+  for (i32 i = 0; i < rows; ++i, row += row_step, to += count) {
+    TESSERA_UNROLL
+    for (i32 v = 0; v < Vectors; ++v) {
+      const T* const from = row + v * lanes * Step;
+      store(to + v * lanes, Step == 1 ? inside[v].load(from) : inside[v].load_every_second(from));
+    }
+  }
+}
+
 /// The cells of `rows` rows, `row_step` apart, one behind the other. Cells outside are 0. Writes
 /// whole vectors: up to lanes - 1 numbers behind the last.
 template <class T>
@@ -85,6 +109,14 @@ template <class T>
   if (cells.low == 0 && cells.high == cells.count && cells.step == 1 && row_step == cells.count) {
     cells.high = cells.count = cells.count * rows;  // one long row
     rows = 1;
+  }
+  if (cells.step <= 2 && cells.count <= 2 * lanes) {
+    if (cells.step == 1) {
+      return cells.count <= lanes ? copy_short_rows<1, 1>(row, row_step, rows, cells, to)
+                                  : copy_short_rows<1, 2>(row, row_step, rows, cells, to);
+    }
+    return cells.count <= lanes ? copy_short_rows<2, 1>(row, row_step, rows, cells, to)
+                                : copy_short_rows<2, 2>(row, row_step, rows, cells, to);
   }
   const i32 inside = cells.high - cells.low;
   const i32 whole = cells.step == 1 ? inside / lanes * lanes : 0;

@@ -1,6 +1,7 @@
 #pragma once
 
-// Vectors of floats from memory that is read with a step: every second number and every n-th.
+// Vectors of floats from memory that is read, or written, with a step: every second number and
+// every n-th.
 //
 // Nothing behind the last number that is asked for is touched.
 
@@ -24,6 +25,66 @@ vec load_every_second(const T* p) {
   return load(all);
 #endif
 }
+
+/// Lanes [first, last) of a vector, 0 <= first <= last <= lanes, that are read from memory as one
+/// number after the other or every second one: the other lanes are 0 and their memory is not
+/// touched.
+class lane_range {
+ public:
+  lane_range() = default;
+  lane_range(i32 first, i32 last) : first_(first), last_(last) {}
+
+  /// Lane i is p[i].
+  template <class T>
+  [[gnu::always_inline]] vec load(const T* p) const {
+#if defined(TESSERA_SIMD_AVX512)
+    return masked(bits(first_, last_), p);
+#else
+    return apart(p, 1);
+#endif
+  }
+  /// Lane i is p[2 i].
+  template <class T>
+  [[gnu::always_inline]] vec load_every_second(const T* p) const {
+#if defined(TESSERA_SIMD_AVX512)
+    if (first_ == last_) return zero();
+    const u64 numbers = bits(2 * first_, 2 * last_ - 1);
+    const __m512i pick =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(masked(numbers, p), pick, masked(numbers >> lanes, p + lanes));
+#else
+    return apart(p, 2);
+#endif
+  }
+
+ private:
+#if defined(TESSERA_SIMD_AVX512)
+  static u64 bits(i32 first, i32 last) { return (u64{1} << last) - (u64{1} << first); }
+  static vec masked(u64 which, const float* p) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>(which), p);
+  }
+  static vec masked(u64 which, const half* p) {
+    return _mm512_maskz_cvtph_ps(0xffff,
+                                 _mm256_maskz_loadu_epi16(static_cast<__mmask16>(which), p));
+  }
+  static vec masked(u64 which, const bfloat16* p) {
+    return words::widen_words(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(which), p));
+  }
+#else
+  template <class T>
+  vec apart(const T* p, i32 step) const {
+    if (first_ == 0 && last_ == lanes) {
+      return step == 1 ? simd::load(p) : simd::load_every_second(p);
+    }
+    float all[lanes] = {};
+    for (i32 i = first_; i < last_; ++i) all[i] = as_float(p[i * step]);
+    return simd::load(all);
+  }
+#endif
+
+  i32 first_ = 0;
+  i32 last_ = 0;
+};
 
 /// Two numbers after each other of n pairs, 0 < n <= lanes: lane i < n of `even` is p[2 i], of
 /// `odd` p[2 i + 1].
@@ -81,6 +142,28 @@ template <i32 Step, class T>
   float all[lanes] = {};
   for (i32 i = 0; i < n; ++i) all[i] = as_float(p[i * step]);
   return load(all);
+}
+
+/// p[i step] = lane i for i < n, 0 < n <= lanes; what lies between keeps its value, but may be
+/// written with it.
+template <class T>
+void store_apart(T* p, i64 step, vec x, i32 n) {
+#if defined(TESSERA_SIMD_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    if (step == 2 && n == lanes) {  // masked stores take several times as long
+      const __m512i low = _mm512_setr_epi32(0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0);
+      const __m512i high = _mm512_setr_epi32(0, 8, 0, 9, 0, 10, 0, 11, 0, 12, 0, 13, 0, 14, 0, 15);
+      const vec before = load(p);
+      const vec behind = load(p + lanes - 1);  // ends with the last number
+      store(p, vec(_mm512_mask_permutexvar_ps(before, 0x5555, low, x)));
+      store(p + lanes - 1, vec(_mm512_mask_permutexvar_ps(behind, 0xaaaa, high, x)));
+      return;
+    }
+  }
+#endif
+  T all[lanes];
+  store(all, x);
+  for (i32 i = 0; i < n; ++i) p[i * step] = all[i];
 }
 
 }  // namespace tessera::host::simd

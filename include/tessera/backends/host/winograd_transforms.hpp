@@ -40,30 +40,19 @@ struct winograd_weights {
   bool turned;
 };
 
-/// U of one output channel and up to 16 channels of the sum: to[(r * 4 + c) * step] on, 16 floats
-/// each, zeros behind `count`.
-template <class T>
-void transform_weights(const winograd_weights& w, const T* from, i32 count, float* to, i64 row_step,
-                       i64 column_step) {
+/// U of 16 pairs of channels from their taps: to[(r * 4 + c) * step] on, 16 floats each.
+inline void transform_taps(const float (&tap)[9][winograd_block::line], bool turned, float* to,
+                           i64 row_step, i64 column_step) {
   using namespace simd;
   constexpr i32 line = winograd_block::line;
-  alignas(64) float tap[9][line];
-  i32 k = 0;
-  for (; k + 8 <= count; k += 8) {
-    transpose_8x8(from + k * w.depth, w.depth, tap[0] + k, line);
-    for (i32 i = k; i < k + 8; ++i) tap[8][i] = as_float(from[i * w.depth + 8]);
-  }
-  for (; k < line; ++k) {
-    for (i32 t = 0; t < 9; ++t) tap[t][k] = k < count ? as_float(from[k * w.depth + t]) : 0.0f;
-  }
   const vec half_of = set(0.5f);
   for (i32 i = 0; i < line; i += lanes) {
     vec column[4][3];
     TESSERA_UNROLL
     for (i32 c = 0; c < 3; ++c) {
-      const vec a = load(tap[w.turned ? 8 - c : c] + i);
-      const vec b = load(tap[w.turned ? 5 - c : c + 3] + i) * half_of;
-      const vec d = load(tap[w.turned ? 2 - c : c + 6] + i);
+      const vec a = load(tap[turned ? 8 - c : c] + i);
+      const vec b = load(tap[turned ? 5 - c : c + 3] + i) * half_of;
+      const vec d = load(tap[turned ? 2 - c : c + 6] + i);
       const vec outer = (a + d) * half_of;
       column[0][c] = a;
       column[1][c] = outer + b;
@@ -81,6 +70,25 @@ void transform_weights(const winograd_weights& w, const T* from, i32 count, floa
       store(row + 3 * column_step, column[r][2]);
     }
   }
+}
+
+/// U of one output channel and up to 16 channels of the sum: to[(r * 4 + c) * step] on, 16 floats
+/// each, zeros behind `count`.
+template <class T>
+void transform_weights(const winograd_weights& w, const T* from, i32 count, float* to, i64 row_step,
+                       i64 column_step) {
+  using namespace simd;
+  constexpr i32 line = winograd_block::line;
+  alignas(64) float tap[9][line];
+  i32 k = 0;
+  for (; k + 8 <= count; k += 8) {
+    transpose_8x8(from + k * w.depth, w.depth, tap[0] + k, line);
+    for (i32 i = k; i < k + 8; ++i) tap[8][i] = as_float(from[i * w.depth + 8]);
+  }
+  for (; k < line; ++k) {
+    for (i32 t = 0; t < 9; ++t) tap[t][k] = k < count ? as_float(from[k * w.depth + t]) : 0.0f;
+  }
+  transform_taps(tap, w.turned, to, row_step, column_step);
 }
 
 /// A run of neighbouring tiles of one tile row.
