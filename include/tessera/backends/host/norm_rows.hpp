@@ -297,9 +297,12 @@ void norm_gradient_down(const call& c) {
           const vec mean = mean_at(row * batch + sample);
           const vec inverse = simd::load(p.inverses + row * batch + sample);
           const i64 start = row * at.n.features * plane + sample;
+          const i64 next_row = row + 1 < last_row ? at.n.features * plane : 0;
           TESSERA_UNROLL
           for (i32 f = 0; f < block; ++f) {
             const i64 first = start + place[f];
+            simd::prefetch(p.dy + first + next_row);  // rows are too far apart for the processor's
+            simd::prefetch(p.x + first + next_row);
             vec part = simd::zero();
             vec part_off = simd::zero();
             for (i64 i = first; i < first + plane; i += batch) {
