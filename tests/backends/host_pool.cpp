@@ -131,6 +131,7 @@ TEST_CASE("pooling takes the largest and the mean of every window", "[backends][
       check_pool({batch, 2, 5, 6, 1, 1, 5, 6, 1, 1, 0, 0, 0, 0, 1, 1, 0}, type);      // global
       check_pool({batch, 1, 20, 17, 2, 1, 18, 17, 2, 1, 0, 0, 0, 0, 1, 1, 0}, type);  // i32 index
       check_pool({batch, 2, 5, 5, 2, 2, 2, 2, 3, 3, 0, 0, 0, 0, 1, 1, 0}, type);  // cells between
+      check_pool({batch, 1, 9, 20, 1, 2, 9, 10, 9, 10, 0, 0, 0, 0, 1, 1, 0}, type);  // 90 taps
       if (batch > 3) continue;  // rows of more windows than a vector
       check_pool({batch, 1, 6, 40, 3, 20, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 0}, type);
       check_pool({batch, 2, 5, 37, 3, 19, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1}, type);

@@ -3,10 +3,11 @@
 // Max and average pooling and their gradients (ops/pool.hpp states what they mean).
 //
 // One code for both layouts: with the batch last, a cell is a row of samples that fill vectors;
-// with the batch first, a cell is a single number and every sample a plane of its own, but windows
-// whose taps are all inside fill vectors (pool_first.hpp). Gradients
-// gather: a cell of dx sums over the windows that hold it, from the first on, so overlapping
-// windows need no buffer and 16-bit results are rounded once.
+// with the batch first, a cell is a single number and every sample a plane of its own. Windows
+// whose taps are all inside have kernels of their own: of neighbouring ones with the batch first
+// (pool_first.hpp), averages and gradients with the batch last (pool_last.hpp). Gradients of
+// windows that overlap gather: a cell of dx sums over the windows that hold it, from the first on,
+// so they need no buffer and 16-bit results are rounded once.
 
 #include <algorithm>
 #include <limits>
@@ -14,6 +15,8 @@
 #include <type_traits>
 
 #include <tessera/backends/host/pool_first.hpp>
+#include <tessera/backends/host/pool_last.hpp>
+#include <tessera/backends/host/pool_planes.hpp>
 #include <tessera/backends/host/simd.hpp>
 #include <tessera/backends/host/workspace.hpp>
 #include <tessera/backends/parallel.hpp>
@@ -22,101 +25,6 @@
 #include <tessera/ops/sizes.hpp>
 
 namespace tessera::host {
-
-/// A cell's numbers as vectors (samples), or as one float.
-struct sample_lanes {
-  using value = simd::vec;
-  static constexpr i32 width = simd::lanes;
-  template <class T>
-  static value load(const T* p) {
-    return simd::load(p);
-  }
-  template <class T>
-  static void store(T* p, value x) {
-    simd::store(p, x);
-  }
-  static value load_index(const u8* p) { return simd::load_u8(p); }
-  static value load_index(const i32* p) { return simd::load_i32(p); }
-  static void store_index(u8* p, value x) { simd::store_u8(p, x); }
-  static void store_index(i32* p, value x) { simd::store_i32(p, x); }
-  static value set(float x) { return simd::set(x); }
-  static value select(simd::mask m, value a, value b) { return simd::select(m, a, b); }
-};
-
-struct single_lane {
-  using value = float;
-  static constexpr i32 width = 1;
-  template <class T>
-  static value load(const T* p) {
-    return simd::as_float(*p);
-  }
-  template <class T>
-  static void store(T* p, value x) {
-    simd::store_number(p, x);
-  }
-  template <class I>
-  static value load_index(const I* p) {
-    return static_cast<float>(*p);
-  }
-  template <class I>
-  static void store_index(I* p, value x) {
-    *p = static_cast<I>(x);
-  }
-  static value set(float x) { return x; }
-  static value select(bool m, value a, value b) { return m ? a : b; }
-};
-
-/// Planes of cells: channels with rows of samples, or channels of every sample.
-struct pool_planes {
-  pool_sizes n;
-  i32 planes;
-  i64 inner;  // numbers a cell
-
-  pool_planes(const signature& s, bool batch_last)
-      : n(pool_sizes::of(s)),
-        planes(batch_last ? n.channels : n.batch * n.channels),
-        inner(batch_last ? n.batch : 1) {}
-
-  i64 x_plane() const { return i64{n.in_height} * n.in_width * inner; }
-  i64 y_plane() const { return i64{n.out_height} * n.out_width * inner; }
-};
-
-/// Indices [first, last) of the taps of window p that lie in the image, along one axis.
-struct tap_span {
-  i32 first, last;
-  i32 start;  // where tap 0 lies
-
-  tap_span(i32 p, i32 in, i32 kernel, i32 stride, i32 pad, i32 dilation)
-      : first(0), last(kernel), start(p * stride - pad) {
-    while (first < last && start + first * dilation < 0) ++first;
-    while (last > first && start + (last - 1) * dilation >= in) --last;
-  }
-};
-inline tap_span rows_of(const pool_sizes& n, i32 p) {
-  return tap_span(p, n.in_height, n.kernel_height, n.stride_height, n.pad_top, n.dilation_height);
-}
-inline tap_span columns_of(const pool_sizes& n, i32 q) {
-  return tap_span(q, n.in_width, n.kernel_width, n.stride_width, n.pad_left, n.dilation_width);
-}
-
-/// What an average over window (p, q) divides by.
-inline float divisor_of(const pool_sizes& n, i32 p, i32 q) {
-  tap_span rows = rows_of(n, p);
-  tap_span columns = columns_of(n, q);
-  if (n.count_include_pad != 0) {
-    rows.first = columns.first = 0;
-    rows.last = n.kernel_height;
-    columns.last = n.kernel_width;
-    const i32 bottom = n.in_height + n.pad_bottom;
-    const i32 right = n.in_width + n.pad_right;
-    while (rows.last > 0 && rows.start + (rows.last - 1) * n.dilation_height >= bottom) --rows.last;
-    while (columns.last > 0 && columns.start + (columns.last - 1) * n.dilation_width >= right) {
-      --columns.last;
-    }
-  }
-  const i32 count = (rows.last - rows.first) * (columns.last - columns.first);
-  return static_cast<float>(count > 0 ? count : 1);
-}
 
 /// A window without clipped taps: where they lie from its first cell on.
 struct window_offsets {
@@ -300,22 +208,13 @@ void pool_gradient_planes(const call& c, const Term& term) {
   });
 }
 
-/// True where no cell belongs to two windows.
-inline bool windows_apart(const pool_sizes& n) {
-  return n.dilation_height == 1 && n.dilation_width == 1 && n.kernel_height <= n.stride_height &&
-         n.kernel_width <= n.stride_width;
-}
-
 /// The gradient of windows that lie apart: each is read once and its cells written, the cells
 /// between windows zeroed before. part(dy vector's address, divisor) gives what term(place) needs.
 template <class Lanes, class T, class Part>
 void pool_gradient_apart(const call& c, const Part& part) {
   const pool_planes v(*c.sizes, Lanes::width > 1);
   const pool_sizes& n = v.n;
-  const bool covered = n.kernel_height == n.stride_height && n.kernel_width == n.stride_width &&
-                       n.pad_top == 0 && n.pad_left == 0 &&
-                       n.out_height * n.stride_height >= n.in_height &&
-                       n.out_width * n.stride_width >= n.in_width;
+  const bool covered = windows_cover(n);
   parallel_for(c.step->threads, v.planes, [&](i32 plane) {
     T* const dx = c.output<T>(0) + plane * v.x_plane();
     if (!covered) std::fill_n(dx, v.x_plane(), T{});
@@ -374,15 +273,9 @@ void max_pool_gradient_planes(const call& c) {
       return max_pool_gradient_first<T, Index>(c, apart);
     }
   }
-  if (windows_apart(pool_sizes::of(*c.sizes))) {
-    const Index* const places = c.input<Index>(1);
-    return pool_gradient_apart<Lanes, T>(c, [&](i64 at, i32, i32) {
-      const auto value = Lanes::load(dy + at);
-      const auto winner = Lanes::load_index(places + at);
-      return [value, winner](i32 place) {
-        return Lanes::select(winner == Lanes::set(static_cast<float>(place)), value, Lanes::set(0));
-      };
-    });
+  if constexpr (Lanes::width > 1 && sizeof(Index) == 1) {
+    const pool_sizes n = pool_sizes::of(*c.sizes);
+    if (windows_apart(n) && taps_are_listed(n)) return pool_gradient_last<T, true>(c);
   }
   const Index* const index = c.input<Index>(1);
   pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32 place, i32, i32) {
@@ -403,6 +296,9 @@ void max_pool2d_gradient(const call& c) {
 
 template <class T, bool BatchLast>
 void avg_pool2d(const call& c) {
+  if constexpr (BatchLast) {
+    if (taps_are_listed(pool_sizes::of(*c.sizes))) return avg_pool_last<T>(c);
+  }
   using Lanes = pool_lanes<BatchLast>;
   const pool_planes v(*c.sizes, BatchLast);
   const pool_sizes& n = v.n;
@@ -449,14 +345,17 @@ void avg_pool2d_gradient(const call& c) {
   using Lanes = pool_lanes<BatchLast>;
   const T* const dy = c.input<T>(0);
   const pool_sizes n = pool_sizes::of(*c.sizes);
-  if (windows_apart(n)) {
-    return pool_gradient_apart<Lanes, T>(c, [&](i64 at, i32 p, i32 q) {
-      const auto value = Lanes::load(dy + at) / Lanes::set(divisor_of(n, p, q));
+  const window_divisors divisors(n);
+  if constexpr (BatchLast) {
+    if (windows_apart(n) && taps_are_listed(n)) return pool_gradient_last<T, false>(c);
+  } else if (windows_apart(n)) {
+    return pool_gradient_apart<single_lane, T>(c, [&](i64 at, i32 p, i32 q) {
+      const float value = single_lane::load(dy + at) / divisors.at(p, q);
       return [value](i32) { return value; };
     });
   }
   pool_gradient_planes<Lanes, T>(c, [&](i64 at, i32, i32 p, i32 q) {
-    return Lanes::load(dy + at) / Lanes::set(divisor_of(n, p, q));
+    return Lanes::load(dy + at) / Lanes::set(divisors.at(p, q));
   });
 }
 
