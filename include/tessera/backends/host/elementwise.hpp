@@ -5,10 +5,14 @@
 // One loop over vectors serves them all; the last vector is partial. Halves are widened in
 // registers and rounded once when stored. Every output may lie in an input's bytes: a vector is
 // read before it is written.
-// Cost: relu and add run at the speed of memory, tanh takes about 2 cycles a float of AVX2. Of
-// 16,384 floats in the second-level cache with AVX-512, in ps an element, forward and backward
-// (benchmarks/host/activations.cpp; in brackets PyTorch 1.13 forward, called from Python in a run
-// of its own, so a guide and no comparison):
+// Cost, of the pace of adding two arrays up in a third, from the second-level cache on Zen 4
+// (benchmarks/host/bandwidth.cpp): relu, add, multiply and gradients of relu and tanh of f32 0.9 to
+// 1.0, of f16 0.6, of bf16 0.4 to 0.5, whose conversions take longer than memory. The others have
+// more to compute: a vector of 16 takes, in cycles, exp 10, silu 14, gelu_tanh 19, tanh and sigmoid
+// 21, gelu_erf 38. What is divided or multiplied shares two pipes there; several vectors side by
+// side gain nothing. Beside PyTorch 1.13 (in brackets, forward, called from Python in a run of its
+// own, so a guide and no comparison), with AVX-512, before exponentials took two thirds of the
+// time, in ps an element of 16,384, forward and backward (benchmarks/host/activations.cpp):
 //   relu 73 106 (138)   silu 336 464 (451)        gelu_erf 790 841 (936)    elu 268 113 (585)
 //   exp 281 120 (358)   softplus 613 325 (1507)   gelu_tanh 440 590 (1756)  mish 402 528 (3928)
 

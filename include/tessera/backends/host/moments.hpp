@@ -112,6 +112,10 @@ struct moments {
   float squares = 0;
 
   void merge(const moments& b) {
+    if (count == 0) {  // the same without divisions
+      *this = b;
+      return;
+    }
     const float all = count + b.count;
     const float share = b.count / all;
     const float apart = b.mean - mean;

@@ -7,10 +7,12 @@
 //   down    rows lie side by side (samples innermost, an axis that is not the last): lanes are rows
 //
 // Three passes over a row that is in cache: the largest, the exponentials and their sum, the
-// division; of halves the exponentials are taken again rather than rounded twice. A row without a
-// finite largest is shifted by 0: its exponentials are 0 or NaN by themselves. Threads share rows.
-// Cost: about 1.5 ns a number of rows of 64 f32, most of it the exponential (g++ 12 -O2, AVX-512,
-// one thread of a busy core).
+// division. Exponentials of 16-bit rows of up to 2048 wait in floats, those of longer ones are
+// taken again: none is rounded twice. A row without a finite largest is shifted by 0: its
+// exponentials are 0 or NaN by themselves. Threads share rows. Cost of a vector of 16 on Zen 4,
+// f32, in cycles: 17 in long rows along vectors, 19 down, of which the exponential is 10; a row
+// takes some 115 more for its sums across lanes. From the second-level cache that is a sixth of the
+// pace of memory, the gradient 0.8 of it.
 
 #include <cmath>
 #include <limits>
@@ -48,10 +50,20 @@ void softmax_along(T* y, i64 count, const Score& score) {
   const float largest = largest_lane(most);
   const vec shift = set(largest == left_out ? 0.0f : largest);
   vec total = zero();
+  // Exponentials wait in y where that is exact, else in a buffer where they fit, or come again.
+  constexpr bool in_place = sizeof(T) == sizeof(float);
+  constexpr i64 room = Log || in_place ? 1 : 2048;
+  float buffer[room];
+  const bool kept = count <= room;
   in_vectors([&](i64 k, i32 n) {
     const vec e = host::exp(score(k, n) - shift);
     total = total + e;
-    if constexpr (!Log && sizeof(T) == 4) store_first(y + k, e, n);
+    if constexpr (Log) return;
+    if constexpr (in_place) {
+      store_first(y + k, e, n);
+    } else if (kept) {
+      store_first(buffer + k, e, n);
+    }
   });
   const float whole = sum(total);
   if constexpr (Log) {
@@ -63,10 +75,11 @@ void softmax_along(T* y, i64 count, const Score& score) {
   } else {
     const vec by = set(whole == 0 ? 0.0f : 1.0f / whole);
     in_vectors([&](i64 k, i32 n) {
-      if constexpr (sizeof(T) == 4) {
+      if constexpr (in_place) {
         store_first(y + k, load_first(y + k, n) * by, n);
       } else {
-        store_first(y + k, host::exp(score(k, n) - shift) * by, n);
+        const vec e = kept ? load_first(buffer + k, n) : host::exp(score(k, n) - shift);
+        store_first(y + k, e * by, n);
       }
     });
   }
