@@ -43,7 +43,14 @@ constexpr i32 steps_of(i32 terms) {
 namespace simd {
 
 inline vec dot_pairs(vec sum, vec a, vec b) {
-#if defined(TESSERA_SIMD_PAIRS)
+#if defined(TESSERA_SIMD_PAIRS) && defined(__clang__) && __clang_major__ < 18
+  // clang 16 crashes on vectors of bfloat16 that come from memory as floats.
+  __m512 all = sum;
+  asm("vdpbf16ps %2, %1, %0"
+      : "+v"(all)
+      : "v"(static_cast<__m512>(a)), "v"(static_cast<__m512>(b)));
+  return all;
+#elif defined(TESSERA_SIMD_PAIRS)
   return _mm512_dpbf16_ps(sum, std::bit_cast<__m512bh>(static_cast<__m512>(a)),
                           std::bit_cast<__m512bh>(static_cast<__m512>(b)));
 #else
