@@ -13,7 +13,9 @@
 // each row of x is copied once. Taps outside the image are left out of the sums, nothing is padded.
 // The ring, the weights and, for 16-bit sums in several parts, a tile of floats lie in the
 // workspace; what does not fit is taken in pieces: of 32 samples, of positions along a row, of
-// output channels, and at last of the channels of the sum, whose parts are added up in y.
+// output channels, and at last of the channels of the sum, whose parts are added up in y
+// (conv_last_plan.hpp). A kernel of one tap packs as much as it reads: what it packs next is
+// fetched while it multiplies.
 //
 //   1x1 without borders    the image is one row: no row is too short
 //   few uses of a cell     conv_last_direct.hpp (depthwise)
@@ -28,70 +30,11 @@
 // channels of them.
 
 #include <tessera/backends/host/conv_last_direct.hpp>
+#include <tessera/backends/host/conv_last_plan.hpp>
 #include <tessera/backends/host/panel_sum.hpp>
 #include <tessera/backends/host/workspace.hpp>
 
 namespace tessera::host {
-
-/// How a convolution is cut into pieces that fit the workspace.
-///
-/// Of all cuts the one with the least to do beside the multiply-adds of a row of positions: cells
-/// to pack (again for each set of output channels and with the neighbours of each piece), calls,
-/// and sums that are loaded and stored between parts. Cycles of a vector: 5, 30, 8 (Zen 4).
-struct conv_last_plan {
-  static constexpr i32 samples = panel_vectors * simd::lanes;
-  static constexpr i32 most_slots = 64;
-  static constexpr i32 most_segments = 128;
-  static constexpr i64 tile_floats = workspace::capacity / 16;
-
-  bool fits = false;
-  i32 slots = 0;        // rows of the ring
-  i32 depth = 0;        // channels of the sum at a time; even, or all, where they go in pairs
-  i32 width = 0;        // positions of a row at a time
-  i32 set_blocks = 0;   // blocks of output channels at a time
-  i32 tile_rows = 0;    // rows of positions whose sums wait in the tile; 0: in y
-  i64 ring_floats = 0;  // the tile lies behind the ring, the weights behind the tile
-
-  template <class T>
-  constexpr explicit conv_last_plan(const conv_view<T>& v) {
-    const conv_axis& height = v.height;
-    const i32 taps = static_cast<i32>(v.kernel());
-    slots = height.most_cells(1);
-    if (slots > most_slots || v.kernel() > most_segments || taps * v.rows < 16) return;
-    const i32 steps = steps_of<T>(v.depth);
-    const i32 all = panel_row_blocks(v.rows).count;
-    const float new_rows = static_cast<float>(height.from) / static_cast<float>(height.to);
-    float least = 0;
-    for (i32 parts = 1; parts < 2 * steps; parts += (parts + 1) / 2) {
-      for (i32 pieces = 1; pieces < 2 * v.width.to; pieces += (pieces + 1) / 2) {
-        const i32 positions = (v.width.to + pieces - 1) / pieces;
-        const i32 part = (steps + parts - 1) / parts;
-        const i32 cells = v.width.most_cells(positions);
-        const i64 ring = (i64{slots} * cells * samples * part + 15) / 16 * 16;
-        const bool tiled = sizeof(T) == 2 && part < steps;
-        i64 blocks = (workspace::capacity - ring - tile_floats) / (i64{taps} * part * panel_rows);
-        const i64 row = i64{positions} * samples * panel_rows;
-        if (tiled && blocks > tile_floats / row) blocks = tile_floats / row;
-        if (blocks < 1) continue;
-        const i32 sets = blocks < all ? static_cast<i32>((all + blocks - 1) / blocks) : 1;
-        const float packed = static_cast<float>(i64{sets} * steps * pieces * cells);
-        const float calls = static_cast<float>(i64{parts} * all * pieces);
-        const float added = static_cast<float>(i64{parts - 1} * v.rows * v.width.to);
-        const float cost = 5 * new_rows * packed + 30 * calls + 8 * added;
-        if (fits && cost >= least) continue;
-        fits = true;
-        least = cost;
-        depth = part;
-        width = positions;
-        set_blocks = (all + sets - 1) / sets;
-        tile_rows = tiled ? static_cast<i32>(tile_floats / (row * set_blocks)) : 0;
-        ring_floats = ring;
-        if (parts == 1 && pieces == 1 && sets == 1) parts = 2 * steps, pieces = 2 * v.width.to;
-      }
-    }
-    depth = depth < steps ? depth * terms_of_step<T> : v.depth;
-  }
-};
 
 /// What one thread computes of a convolution.
 template <class T>
@@ -107,7 +50,7 @@ class conv_last_share {
         shares_(shares),
         ring_(workspace::floats()),
         tile_(ring_ + plan.ring_floats),
-        weights_(tile_ + conv_last_plan::tile_floats) {
+        weights_(tile_ + plan.tile_floats) {
     // Taps of a kernel row in the order of the cells they meet.
     i32 at = 0;
     for (i32 phase = 0; phase < v.width.tap_step; ++phase) {
@@ -179,6 +122,7 @@ class conv_last_share {
         for (i32 row = first_row; row < last_row; ++row) {
           const tap_range down = v.height.taps(row);
           for (i32 k = 0; k < down.count; ++k) pack_row(down.at + k * v.height.cell_step);
+          find_next(row, last_row);
           for (i32 block = first_block_; block < last_block_; ++block) {
             if (!mine(row, block)) continue;
             if constexpr (sizeof(T) == 2) {
@@ -233,6 +177,9 @@ class conv_last_share {
     for (i32 i = 0; i < runs.count; ++i) {
       const column_run& run = runs.all[i];
       p.segment_count = set_segments(segments, height, down, run.taps);
+      if (p.segment_count == 1 && next_ != nullptr) {
+        p.segment_count = fetch_next(p, segments, height, block, run.positions);
+      }
       p.y = y + (run.column - column_) * y_cell;
       p.x = ring_;
       run_positions(p, height, run.positions);
@@ -256,6 +203,51 @@ class conv_last_share {
     p.positions = 1;
     p.x_vector = p.y_vector = 0;
     run_panel_sum<in_pairs<T>>(p, height);
+  }
+
+  /// Where the cells that are packed next begin, if a kernel of one tap leaves hardly any time to
+  /// wait for them: those of the next row, or of the next piece. Null where they do not lie side by
+  /// side.
+  void find_next(i32 row, i32 last_row) {
+    next_ = nullptr;
+    if (v.kernel() > 1 || from_.cell != samples_ || plan_.tile_rows > 0) return;
+    i32 next = row + 1;
+    while (next < last_row && v.height.taps(next).count == 0) ++next;
+    const bool same_piece = next < last_row;
+    const i32 column = same_piece ? column_ : column_ + plan_.width;
+    if (column >= v.width.to) return;
+    const i32 rest = v.width.to - column;
+    const cell_range cells =
+        v.width.cells(column, column + (rest < plan_.width ? rest : plan_.width));
+    const tap_range down = v.height.taps(same_piece ? next : 0);
+    next_cells_ = cells.last - cells.first;
+    if (down.count == 0 || next_cells_ == 0) return;
+    next_ = v.from + (i64{group_} * v.depth + depth0_) * from_.plane + down.at * from_.row +
+            cells.first * from_.cell + sample_;
+  }
+
+  /// Cuts the one segment of a block so that each piece and position fetches a channel meanwhile.
+  i32 fetch_next(auto& p, panel_segment* segments, i32 height, i32 block, i32 positions) const {
+    const i32 blocks = last_block_ - first_block_;
+    i32 pieces = (depth_ + blocks * positions - 1) / (blocks * positions);
+    if (pieces > steps_ / 8) pieces = steps_ / 8;
+    if (pieces > conv_last_plan::most_segments) pieces = conv_last_plan::most_segments;
+    if (pieces < 1) pieces = 1;
+    const panel_segment whole = segments[0];
+    p.ahead_lines = 0;
+    const i32 first = (block - first_block_) * pieces * positions;
+    if (first < depth_) {
+      p.ahead_lines = static_cast<i32>((next_cells_ * samples_ * i64{sizeof(T)} + 63) / 64);
+    }
+    p.ahead_position = from_.plane * i64{sizeof(T)};
+    for (i32 i = 0; i < pieces; ++i) {
+      const i64 at = i64{steps_} * i / pieces;
+      const i64 channel = first + i64{i} * positions;
+      segments[i] = {whole.x + at * samples_, whole.weight + at * height,
+                     i64{steps_} * (i + 1) / pieces - at,
+                     next_ + (channel < depth_ ? channel : 0) * from_.plane};
+    }
+    return pieces;
   }
 
   i32 set_segments(panel_segment* segments, i32 height, const tap_range& down,
@@ -328,7 +320,16 @@ class conv_last_share {
       }
       const T* const from = v.weight + group_ * v.weight_group +
                             blocks_.first(block) * v.weight_row + depth0_ * v.weight_depth;
-      if constexpr (!in_pairs<T>) {
+      if constexpr (in_pairs<T>) {
+        if (taps == 1 && v.weight_row == 1) {
+          for (i32 d = 0; d < depth_; d += 2, to += height) {
+            const T* const weight = from + d * v.weight_depth;
+            const T* const odd = d + 1 < depth_ ? weight + v.weight_depth : nullptr;
+            simd::store_partial(to, simd::load_pairs(weight, odd, rows), rows);
+          }
+          continue;
+        }
+      } else {
         if (taps == 1) {
           for (i32 d = 0; d < depth_; ++d) {
             const T* const weight = from + d * v.weight_depth;
@@ -432,6 +433,8 @@ class conv_last_share {
   i32 depth0_ = 0, depth_ = 0;            // channels of the part
   i32 steps_ = 0;                         // that they take
   i32 packed_part_ = -1;
+  const T* next_ = nullptr;  // what is packed next
+  i32 next_cells_ = 0;
 };
 
 /// A convolution as its packed rows see it: without borders one row, of the columns that it meets.

@@ -56,7 +56,8 @@ struct panel_sum {
   i32 positions = 1;
   i64 x_position = 0;
   i64 y_position = 0;
-  i32 ahead_lines = 0;  // of 64 bytes, for each segment and position
+  i32 ahead_lines = 0;     // of 64 bytes, for each segment and position
+  i64 ahead_position = 0;  // bytes
 };
 
 template <bool Pairs, class Y, i32 Rows, i32 Vectors>
@@ -78,7 +79,8 @@ template <bool Pairs, class Y, i32 Rows, i32 Vectors>
       const float* x = p.x + position * p.x_position + segment.x;
       const float* weight = p.weight + segment.weight;
       const i64 weight_step = p.weight_step;
-      const char* const ahead = static_cast<const char*>(segment.ahead);
+      const char* const ahead =
+          static_cast<const char*>(segment.ahead) + position * p.ahead_position;
       for (i32 line = 0; line < p.ahead_lines; ++line) prefetch(ahead + 64 * line);
       for (i64 k = segment.length; k > 0; --k) {
         vec values[vectors];
