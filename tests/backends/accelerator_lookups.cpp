@@ -74,7 +74,8 @@ TEST_CASE("counters of unpooling read their price", "[backends]") {
     graph g;
     const i32 x = add_tensor(g, shape(16, 5, 4, 3), {.batch_last = last, .differentiable = true});
     const i32 i = add_tensor(g, shape(16, 5, 4, 3), {.type = element::int32, .batch_last = last});
-    check_on_all(g, ops::max_unpool2d(g, x, i, 8, 7, layer), element::f16);
+    const i32 y = ops::max_unpool2d(g, x, i, 8, 7, layer);
+    check_on_all(g, y, element::f16);
     graph pooled;
     const i32 in =
         add_tensor(pooled, shape(16, 5, 8, 7), {.batch_last = last, .differentiable = true});
@@ -82,7 +83,8 @@ TEST_CASE("counters of unpooling read their price", "[backends]") {
     for (i32 axis = 0; axis < 2; ++axis) w.kernel[axis] = w.stride[axis] = 2;
     const i32 out = ops::pool2d(pooled, kind::max_pool2d, in, w, layer);
     const operation pool = pooled.operations[0];
-    check_on_all(pooled, ops::max_unpool2d_like(pooled, out, pool, 8, 7, layer), element::f32);
+    const i32 unpooled = ops::max_unpool2d_like(pooled, out, pool, 8, 7, layer);
+    check_on_all(pooled, unpooled, element::f32);
   }
 }
 
