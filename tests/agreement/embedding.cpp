@@ -1,8 +1,8 @@
 // What embeddings and bags of them make of numbers that are no rows, on every backend.
 
-#include <catalogue/catalogue.hpp>
 #include <support/backends.hpp>
 #include <support/catch.hpp>
+#include <catalogue/catalogue.hpp>
 
 namespace tessera::testing {
 
@@ -29,6 +29,50 @@ TEST_CASE("numbers that are no rows give zeros and no gradient", "[agreement]") 
     net.run({.valid = 6});
     CHECK(net.read(y) == std::vector<double>{1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6});
     CHECK(net.read(d.gradients[table]) == std::vector<double>{1, 1, 0, 0, 1, 1});
+  }
+}
+
+TEST_CASE("sums slice by slice are those of the reference, bit for bit", "[agreement]") {
+  for (const i32 batch : {3, 16, 32}) {
+    for (const i32 width : {5, 40, 70}) {
+      const i32 rows = width == 40 ? 130 : 6;
+      graph g;
+      const i32 x = add_tensor(g, shape(4, batch), {.type = element::int32});
+      const i32 dy = add_tensor(g, shape(4, batch, width));
+      const i32 sum = add_tensor(g, shape(rows, width), {role::result, element::f32, false});
+      g.tensors[x].stack = g.tensors[dy].stack = 1;
+      operation op;
+      op.what = kind::embedding_gradient;
+      op.in[0] = x;
+      op.in[1] = dy;
+      op.out[0] = sum;
+      op.attr.by_slices = op.attr.last_first = true;
+      op.layer = layer;
+      g.add(op);
+      for (const element type : {element::f32, element::f16}) {
+        g.tensors[dy].type = g.tensors[sum].type = type;
+        std::vector<double> wanted;
+        for (const graph_backend& b : backends()) {
+          for (const bool last : layouts(b, batch)) {
+            INFO(b.name << ", batch " << batch << " x " << width << (last ? ", last" : ""));
+            g.tensors[x].batch_last = g.tensors[dy].batch_last = last;
+            interpreter net(g, b.find);
+            random_stream random(7);
+            std::vector<double> values(static_cast<std::size_t>(4 * batch));
+            for (double& v : values)
+              v = static_cast<double>(random.next_below(static_cast<u32>(rows + 2))) - 1;
+            for (std::size_t i = 0; i < values.size(); i += 2) values[i] = 2;
+            net.write(x, values);
+            values.resize(static_cast<std::size_t>(4 * batch * width));
+            for (double& v : values) v = static_cast<double>(random.next_normal());
+            net.write(dy, values);
+            net.run({.valid = batch});
+            if (wanted.empty()) wanted = net.read(sum);  // of the reference
+            CHECK(net.read(sum) == wanted);
+          }
+        }
+      }
+    }
   }
 }
 

@@ -196,7 +196,8 @@ struct attributes {
   i32 salt = 0;                  // dropout: which stream of random numbers
   i32 padding_index = -1;        // embedding: whose row gets no gradient
   bag_mode bag = bag_mode::sum;  // embedding_bag
-  bool last_first = false;       // dense weight gradient of a stack: which slice comes first
+  bool last_first = false;       // weight gradients of a stack: which slice comes first
+  bool by_slices = false;        // embedding gradient of a stack: a sum for each slice
   bool sparse = false;           // embedding: rows that do not occur keep their optimizer state
   norm_attributes norm;
   response_attributes response;

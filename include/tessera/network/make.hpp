@@ -11,6 +11,7 @@
 #include <tessera/passes/shorten.hpp>
 #include <tessera/passes/slots.hpp>
 #include <tessera/passes/sum_in_momentum.hpp>
+#include <tessera/passes/table_products.hpp>
 #include <tessera/passes/updates.hpp>
 
 namespace tessera {
@@ -20,6 +21,7 @@ namespace tessera {
 /// `recomputes`: stacks of loops are to be dropped.
 constexpr grow<i32> append_gradients(graph& g, const precision_policy& precision,
                                      const update_rule& rule, bool recomputes = false) {
+  passes::multiply_tables(g);
   passes::append_scaler(g, precision.scaling);
   if (recomputes) passes::join_loops(g);
   const i32 forward = g.operations.size();
@@ -113,6 +115,7 @@ constexpr graph make_training(const job_options& o, const update_rule& rule) {
 
 /// Makes a forward graph an inference step: the output is kept, values for a backward pass are not.
 constexpr void complete_inference_graph(graph& g, const precision_policy& precision) {
+  passes::multiply_tables(g);
   for (i32 i = 0; i < g.outputs.size(); ++i) {
     const i32 storage = storage_of(g, g.outputs[i]);
     if (!in_arena(g.tensors[storage].what)) continue;  // an input handed through

@@ -9,7 +9,10 @@
 // An index that is no row of the table gives zeros and has no gradient; so has the padding index
 // (attributes::padding_index), whose row is read like any other. Sums start at 0, run over the
 // indices in the order in which they lie in memory, in f32 (f64 where dy is), and are rounded once
-// when stored. Rows that no index names have gradient 0.
+// when stored. Rows that no index names have gradient 0. What a loop makes of all its trips at once
+// (attributes::by_slices) has the bits that it has trip by trip: each slice of the stack has a sum
+// of its own, rounded as if it were stored; slices are added one by one, `last_first` from the last
+// on, and each time rounded again.
 //
 //   indices               y, samples outermost        y, samples innermost
 //   (batch)               (batch, width)              (width, batch)
@@ -79,8 +82,13 @@ constexpr embedding_sizes sizes_of_embedding(const graph& g, const operation& op
   shape table = g.tensors[forward ? op.in[1] : op.out[0]].dims;
   if (op.what == kind::embedding_overflow_test) table = shape(op.attr.parts[0], op.attr.parts[1]);
   const i32 batch = indices.batch() > 0 ? indices.batch() : 1;
-  return {static_cast<i32>(indices.dims.count() / batch), batch, table.rank > 0 ? table[0] : 1,
-          table.rank > 1 ? table[1] : 1};
+  const i32 outer = static_cast<i32>(indices.dims.count() / batch);
+  const bool by_slices = op.what == kind::embedding_gradient && op.attr.by_slices && outer > 1;
+  const slice_order order = !by_slices           ? slice_order::together
+                            : op.attr.last_first ? slice_order::last_first
+                                                 : slice_order::first_first;
+  return {outer, batch, table.rank > 0 ? table[0] : 1, table.rank > 1 ? table[1] : 1,
+          static_cast<i32>(order)};
 }
 
 }  // namespace tessera::ops

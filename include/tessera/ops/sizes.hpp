@@ -189,17 +189,27 @@ struct cell_sizes {
   constexpr void write(signature& s) const { s.n[0] = batch, s.n[1] = features; }
 };
 
+/// How the sums of embedding_gradient run over a stack of indices: in one, or slice by slice.
+enum class slice_order : u8 { together, first_first, last_first };
+
 /// embedding and its gradient. indices: `outer` times `batch`; table (rows, width).
 struct embedding_sizes {
   i32 outer, batch, rows, width;
+  i32 order = 0;  // slice_order
 
   static constexpr embedding_sizes of(const signature& s) {
-    return {s.n[0], s.n[1], s.n[2], s.n[3]};
+    return {s.n[0], s.n[1], s.n[2], s.n[3], s.n[4]};
   }
   constexpr void write(signature& s) const {
-    s.n[0] = outer, s.n[1] = batch, s.n[2] = rows, s.n[3] = width;
+    s.n[0] = outer, s.n[1] = batch, s.n[2] = rows, s.n[3] = width, s.n[4] = order;
   }
   constexpr i32 indices() const { return outer * batch; }
+  /// Slices that have a sum of their own, indices of each, and the first of the one at place `i`.
+  constexpr i32 slices() const { return slice_order(order) == slice_order::together ? 1 : outer; }
+  constexpr i32 in_slice() const { return indices() / slices(); }
+  constexpr i32 slice(i32 i) const {
+    return (slice_order(order) == slice_order::last_first ? outer - 1 - i : i) * in_slice();
+  }
   /// Where element 0 of index `i` (as the indices lie in memory) lies in y, and how far the next.
   constexpr i64 begin(bool batch_last, i64 i) const {
     return batch_last ? i / batch * batch * width + i % batch : i * width;

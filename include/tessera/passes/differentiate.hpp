@@ -14,8 +14,9 @@
 //   stacked output                its gradient is read slice by slice
 //   scanned input                 its gradient is written slice by slice
 //   captured input (weights)      its gradient starts as zeros before the outermost loop and every
-//                                 trip adds to it; or, of a dense layer, it is made of all trips
-//                                 at once after the loop (passes/stacked_operands.hpp)
+//                                 trip adds to it; or, of a dense layer or a table's product, it is
+//                                 made of all trips at once after the loop
+//                                 (passes/stacked_operands.hpp)
 //
 // Source: Griewank, Walther, Evaluating Derivatives, ch. 3; loops: Pearlmutter, Siskind 2008 in
 // spirit. O(operations x tensors of loops).
@@ -269,6 +270,13 @@ class reverse_pass {
     tensor_name layer;
   };
 
+  /// True for gradients of `of` that are sums over slices like over samples. A table that is a
+  /// parameter stays in its loop: its update may be sparse.
+  constexpr bool can_be_deferred(kind what, i32 of) const {
+    if (what == kind::dense_weight_gradient) return true;
+    return what == kind::embedding_gradient && in_arena(g_.tensors[storage_of(g_, of)].what);
+  }
+
   /// Takes the operations out of the body that can come after the loop, in the order in which they
   /// shall; out[0] is the forward tensor, as the body around sees it, that each makes the gradient
   /// of. For loops in no other loop, and gradients that nothing else is added to in between: the
@@ -284,7 +292,7 @@ class reverse_pass {
       const i32 gradient = a_.of(x);
       if (gradient < 0 || !a_.wanted(t.of) || is_seen_twice(x, body)) continue;
       const i32 writer = ops::writer_of(g_, gradient, begin);
-      if (writer < 0 || g_.operations[writer].what != kind::dense_weight_gradient) continue;
+      if (writer < 0 || !can_be_deferred(g_.operations[writer].what, t.of)) continue;
       if (!ops::unclaimed(g_, gradient, reverse_body, begin)) continue;
       bool read = false;
       for (i32 i = begin; i < g_.operations.size(); ++i) {
@@ -298,6 +306,7 @@ class reverse_pass {
       }
       g_.operations.resize(g_.operations.size() - 1);
       op.attr.last_first = operands.slices_of(op.in[0]).step < 0;
+      op.attr.by_slices = op.what == kind::embedding_gradient;
       for (const i32 slot : {0, 1}) op.in[slot] = operands.stack_of_slices(op.in[slot]);
       op.out[0] = t.of;
       deferred.push(op);

@@ -41,6 +41,20 @@ constexpr void take_lookup(graph& g, operation& op, const operation& source, i32
   op.out[scratch_slot] = g.add(scratch);
 }
 
+/// True where `id` is a parameter, such as a table that is multiplied, that operations between
+/// `first` and `last` update.
+constexpr bool is_changed(const graph& g, i32 id, i32 first, i32 last) {
+  if (id < 0) return false;
+  const i32 storage = storage_of(g, id);
+  if (g.tensors[storage].what != role::parameter) return false;
+  for (i32 i = first; i < last; ++i) {
+    for (const i32 out : g.operations[i].out) {
+      if (out >= 0 && storage_of(g, out) == storage) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace detail
 
 constexpr void fuse_updates(graph& g) {
@@ -58,7 +72,8 @@ constexpr void fuse_updates(graph& g) {
     }
     if (g.operations[i].what == kind::overflow_test) tester[g.operations[i].in[0]] = i;
   }
-  for (operation& op : g.operations) {
+  for (i32 i = 0; i < g.operations.size(); ++i) {
+    operation& op = g.operations[i];
     if (op.what != kind::update) continue;
     const i32 gradient = op.in[0];
     const i32 test = tester[gradient];
@@ -81,7 +96,9 @@ constexpr void fuse_updates(graph& g) {
       source.what = kind::none;
       continue;
     }
-    if (readers[gradient] != 1) continue;
+    if (readers[gradient] != 1 || detail::is_changed(g, source.in[0], producer[gradient], i)) {
+      continue;
+    }
     op.what = fused;
     op.in[0] = source.in[0];
     op.in[1] = source.in[1];

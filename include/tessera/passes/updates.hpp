@@ -266,6 +266,35 @@ constexpr grow<operation> clip_norm_of(graph& g, grow<operation>& updates,
   return all;
 }
 
+/// The order in which updates come: parameters that the weight gradients of others are made of (a
+/// table that is multiplied) last, and no earlier than those, so that these can be fused with their
+/// updates. Moves such updates behind operations `after`, by update.
+constexpr grow<i32> order_of_updates(const graph& g, const grow<operation>& updates,
+                                     grow<i32>& after) {
+  grow<bool> is_factor(updates.size());
+  for (const operation& op : g.operations) {
+    if (op.what != kind::dense_weight_gradient) continue;
+    const i32 factor = storage_of(g, op.in[0]);
+    if (g.tensors[factor].what != role::parameter) continue;
+    i32 of = -1;  // the update of what it is a factor of
+    for (i32 k = 0; k < updates.size(); ++k) {
+      if (updates[k].in[0] == op.out[0]) of = k;
+    }
+    for (i32 k = 0; k < updates.size(); ++k) {
+      if (storage_of(g, updates[k].out[0]) != factor) continue;
+      is_factor[k] = true;
+      if (of >= 0 && after[of] > after[k]) after[k] = after[of];
+    }
+  }
+  grow<i32> order;
+  for (const bool last : {false, true}) {
+    for (i32 k = 0; k < updates.size(); ++k) {
+      if (is_factor[k] == last) order.push(k);
+    }
+  }
+  return order;
+}
+
 }  // namespace detail
 
 /// Appends the updates of all parameters that have a gradient. `gradients`: by tensor, as
@@ -308,7 +337,9 @@ constexpr void append_updates(graph& g, const grow<i32>& gradients, const update
   grow<i32> first(g.operations.size() + 1);
   grow<i32> next(updates.size());
   for (i32& k : first) k = -1;
-  for (i32 k = updates.size() - 1; k >= 0; --k) {
+  const grow<i32> order = detail::order_of_updates(g, updates, after);
+  for (i32 place = updates.size() - 1; place >= 0; --place) {
+    const i32 k = order[place];
     next[k] = first[after[k]];
     first[after[k]] = k;
   }

@@ -285,6 +285,21 @@ void run_embedding(const machine& m, const call& c) {
   look_up<T, T>(m, c);
 }
 
+/// Adds `sums` of slice number `slice` to what is stored of a row, rounded by words of its own, and
+/// so is what is stored then.
+template <class T>
+void add_slice(const storing& how, const embedding_sizes& n, i32 slice, const float* sums,
+               T* dtable, i64 first, i32 columns) {
+  const i64 all = i64{n.rows} * n.width;
+  T part[strip];
+  float total[strip];
+  put_own(how, sums, part, columns, 2 * slice * all + first);
+  for (i32 k = 0; k < columns; ++k) {
+    total[k] = (slice == 0 ? 0.0f : fetch(dtable[first + k])) + fetch(part[k]);
+  }
+  put_own(how, total, dtable + first, columns, (2 * slice + 1) * all + first);
+}
+
 template <class T>
 void run_embedding_gradient(const machine& m, const call& c) {
   const auto n = embedding_sizes::of(*c.sizes);
@@ -297,13 +312,21 @@ void run_embedding_gradient(const machine& m, const call& c) {
       const i32 end = v.begin[axis_o] + v.size[axis_o];
       const i32 columns = end - w < strip ? end - w : strip;
       for (i32 row = v.begin[axis_c]; row < v.begin[axis_c] + v.size[axis_c]; ++row) {
-        float sums[strip] = {};
-        for (i32 i = 0; i < n.indices() && row != c.attr->padding_index; ++i) {
-          if (indices[i] != row) continue;
-          const T* from = dy + n.begin(last, i) + w * n.step(last);
-          for (i32 k = 0; k < columns; ++k) sums[k] += fetch(from[k * n.step(last)]);
+        const i64 first = i64{row} * n.width + w;
+        for (i32 slice = 0; slice < n.slices(); ++slice) {
+          float sums[strip] = {};
+          const i32 end_of_slice = n.slice(slice) + n.in_slice();
+          for (i32 i = n.slice(slice); i < end_of_slice && row != c.attr->padding_index; ++i) {
+            if (indices[i] != row) continue;
+            const T* from = dy + n.begin(last, i) + w * n.step(last);
+            for (i32 k = 0; k < columns; ++k) sums[k] += fetch(from[k * n.step(last)]);
+          }
+          if (n.slices() > 1) {
+            add_slice(storing(m, c), n, slice, sums, dtable, first, columns);
+          } else {
+            put(storing(m, c), sums, dtable + first, columns);
+          }
         }
-        put(storing(m, c), sums, dtable + i64{row} * n.width + w, columns);
       }
     }
   });

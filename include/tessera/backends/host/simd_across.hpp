@@ -196,6 +196,21 @@ void transpose_8x8(const T* from, i64 from_step, float* to, i64 to_step) {
 #endif
 }
 
+/// to[j * to_step + i] = row[i][at + j] for i, j < 8.
+template <class T>
+void transpose_rows_8x8(const T* const (&row)[8], i64 at, float* to, i64 to_step) {
+#if defined(TESSERA_SIMD_AVX512) || defined(TESSERA_SIMD_AVX2)
+  __m256 values[8];
+  TESSERA_UNROLL
+  for (i32 i = 0; i < 8; ++i) values[i] = load_eight(row[i] + at);
+  store_transposed(values, to, to_step);
+#else
+  for (i32 i = 0; i < 8; ++i) {
+    for (i32 j = 0; j < 8; ++j) to[j * to_step + i] = as_float(row[i][at + j]);
+  }
+#endif
+}
+
 /// The same of words of 32 bits: to[j * to_step + i] holds from[i * from_step + 2 j] and its
 /// neighbour.
 inline void transpose_words_8x8(const bfloat16* from, i64 from_step, float* to, i64 to_step) {

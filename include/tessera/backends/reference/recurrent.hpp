@@ -141,10 +141,35 @@ void embedding(const call& c) {
   }
 }
 
+/// The sum of each slice is rounded as if it were stored, and so is each sum of slices.
+template <class Real>
+void embedding_gradient_by_slices(const call& c, const embedding_sizes& n) {
+  const bool last = c.sizes->batch_last;
+  const i32* indices = c.input<i32>(0);
+  const auto dy = in<Real>(c, 1);
+  const auto dtable = out<Real>(c, 0);
+  const element type = c.sizes->output_type(0);
+  for (i64 row = 0; row < n.rows; ++row) {
+    for (i64 w = 0; w < n.width; ++w) {
+      Real sum = 0;
+      for (i32 slice = 0; slice < n.slices(); ++slice) {
+        Real part = 0;
+        for (i64 i = n.slice(slice); i < n.slice(slice) + n.in_slice(); ++i) {
+          if (indices[i] != row || row == c.attr->padding_index) continue;
+          part += dy[n.begin(last, i) + w * n.step(last)];
+        }
+        sum = rounded_to(type, sum + rounded_to(type, part));
+      }
+      dtable.set(row * n.width + w, sum);
+    }
+  }
+}
+
 /// A sum per element of the table, over all indices that name its row.
 template <class Real>
 void embedding_gradient(const call& c) {
   const auto n = embedding_sizes::of(*c.sizes);
+  if (n.slices() > 1) return embedding_gradient_by_slices<Real>(c, n);
   const bool last = c.sizes->batch_last;
   const i32* indices = c.input<i32>(0);
   const auto dy = in<Real>(c, 1);
