@@ -123,11 +123,13 @@ struct winograd_run {
 template <class T>
 struct winograd_weight_run {
   conv_sizes n;
+  bool batch_last;
   std::vector<T> x, dy;
   std::vector<float> to;
 
-  explicit winograd_weight_run(const conv_sizes& sizes)
+  explicit winograd_weight_run(const conv_sizes& sizes, bool last = true)
       : n(sizes),
+        batch_last(last),
         x(at(i64{n.batch} * n.in_channels * n.in_height * n.in_width)),
         dy(at(i64{n.batch} * n.out_channels * n.out_height * n.out_width)),
         to(at(i64{n.out_channels} * n.group_in() * 9)) {}
@@ -143,14 +145,20 @@ struct winograd_weight_run {
     std::byte* in[8] = {reinterpret_cast<std::byte*>(x.data()),
                         reinterpret_cast<std::byte*>(dy.data())};
     signature s;
-    s.batch_last = true;
+    s.batch_last = batch_last;
     n.write(s);
     step_values step;
     step.threads = threads;
     const call c{in, nullptr, &s, nullptr, &step};
     host::gradient_sink sink = host::gradient_sink::storing(to.data());
     const host::conv_weight_view<T> v(c, n);
-    winograd ? host::conv_weight_winograd(c, v, sink) : host::conv_weight_in_place(c, v, sink);
+    if (batch_last) {
+      winograd ? host::conv_weight_winograd(c, v, sink) : host::conv_weight_in_place(c, v, sink);
+    } else if (winograd) {
+      host::first_winograd_weight<T>(v).run(threads, sink);
+    } else {
+      host::channel_weight_gradient<T>(v, sink).run(threads);
+    }
   }
 
   std::vector<bounded_sum> sums() const {
@@ -164,17 +172,23 @@ struct winograd_weight_run {
             const i64 h = p + tap % 9 / 3 - n.pad_top;
             const i64 w = q + tap % 3 - n.pad_left;
             if (h < 0 || h >= n.in_height || w < 0 || w >= n.in_width) continue;
-            const i64 from = ((channel * n.in_height + h) * n.in_width + w) * n.batch;
-            const i64 gradient = ((o * n.out_height + p) * n.out_width + q) * n.batch;
-            for (i64 s = 0; s < n.batch; ++s) {
-              sum.add(double{host::simd::as_float(x[at(from + s)])} *
-                      host::simd::as_float(dy[at(gradient + s)]));
+            const i64 from = (channel * n.in_height + h) * n.in_width + w;
+            const i64 gradient = (o * n.out_height + p) * n.out_width + q;
+            for (i64 i = 0; i < n.batch; ++i) {
+              sum.add(double{host::simd::as_float(x[at(place(from, i, x.size()))])} *
+                      host::simd::as_float(dy[at(place(gradient, i, dy.size()))]));
             }
           }
         }
       }
     }
     return wanted;
+  }
+
+ private:
+  i64 place(i64 cell, i64 sample, std::size_t all) const {
+    if (batch_last) return cell * n.batch + sample;
+    return sample * (static_cast<i64>(all) / n.batch) + cell;
   }
 };
 
@@ -201,10 +215,11 @@ void check_sums(const conv_sizes& n, bool batch_last) {
 }
 
 template <class T>
-void check(const conv_sizes& n) {
-  check_sums<T>(n, true);
-  CAPTURE(n.batch, n.in_channels, n.in_height, n.in_width, n.out_channels, n.pad_top, n.groups);
-  winograd_weight_run<T> weight(n);
+void check(const conv_sizes& n, bool batch_last = true) {
+  check_sums<T>(n, batch_last);
+  CAPTURE(n.batch, n.in_channels, n.in_height, n.in_width, n.out_channels, n.pad_top, n.groups,
+          batch_last);
+  winograd_weight_run<T> weight(n, batch_last);
   weight.fill();
   weight.run(true);
   const numbers got(weight.to.begin(), weight.to.end());
@@ -258,17 +273,17 @@ TEST_CASE("Winograd's convolutions of single samples are the sums they stand for
       sized(5, 34, 3, 3, 20),        // chunks of several samples
       sized(1, 2, 3, 140, 2),        // chunks that end within a row of tiles
   };
-  for (const conv_sizes& n : cases) check_sums<float>(n, false);
+  for (const conv_sizes& n : cases) check<float>(n, false);
   for (const i32 i : {2, 3, 6}) {
-    check_sums<half>(cases[i], false);
-    check_sums<bfloat16>(cases[i], false);
+    check<half>(cases[i], false);
+    check<bfloat16>(cases[i], false);
   }
   conv_sizes uneven = sized(1, 4, 6, 5, 5);
   uneven.pad_top = 2;
   uneven.pad_left = 2;
   uneven.out_height = 7;
   uneven.out_width = 5;
-  check_sums<float>(uneven, false);
+  check<float>(uneven, false);
 }
 
 TEST_CASE("Winograd's convolutions are about as exact as direct ones", "[backends][host]") {
@@ -300,22 +315,25 @@ TEST_CASE("Winograd's convolutions are about as exact as direct ones", "[backend
 }
 
 TEST_CASE("Winograd's weight gradients are about as exact as direct ones", "[backends][host]") {
-  winograd_weight_run<float> one(sized(32, 16, 20, 20, 16));
-  one.fill();
-  const std::vector<bounded_sum> wanted = one.sums();
-  double largest[2] = {};
-  double square[2] = {};
-  for (const bool winograd : {false, true}) {
-    one.run(winograd);
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      const double error = std::abs(double{one.to[i]} - wanted[i].value);
-      largest[winograd] = std::max(largest[winograd], error);
-      square[winograd] += error * error;
+  const auto compare = [](winograd_weight_run<float> one) {
+    one.fill();
+    const std::vector<bounded_sum> wanted = one.sums();
+    double largest[2] = {};
+    double square[2] = {};
+    for (const bool winograd : {false, true}) {
+      one.run(winograd);
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const double error = std::abs(double{one.to[i]} - wanted[i].value);
+        largest[winograd] = std::max(largest[winograd], error);
+        square[winograd] += error * error;
+      }
     }
-  }
-  CAPTURE(largest[1] / largest[0], std::sqrt(square[1] / square[0]));
-  CHECK(largest[1] <= 2 * largest[0]);
-  CHECK(square[1] <= 1.5 * 1.5 * square[0]);
+    CAPTURE(largest[1] / largest[0], std::sqrt(square[1] / square[0]));
+    CHECK(largest[1] <= 2 * largest[0]);
+    CHECK(square[1] <= 1.5 * 1.5 * square[0]);
+  };
+  compare(winograd_weight_run<float>(sized(32, 16, 20, 20, 16)));
+  compare(winograd_weight_run<float>(sized(2, 16, 40, 40, 16), false));
 }
 
 TEST_CASE("infinite inputs reach what depends on them and stay in their tiles",
@@ -363,6 +381,11 @@ TEST_CASE("Winograd's form of single samples is taken where it pays", "[backends
   stride.stride_height = stride.stride_width = 2;
   stride.out_height = stride.out_width = 4;
   CHECK_FALSE(pays(stride));
+  CHECK(host::first_winograd_weight_pays(sized(1, 16, 32, 32, 16)));
+  CHECK(host::first_winograd_weight_pays(sized(1, 64, 8, 8, 64)));
+  CHECK_FALSE(host::first_winograd_weight_pays(sized(1, 3, 32, 32, 16)));
+  CHECK_FALSE(host::first_winograd_weight_pays(sized(1, 16, 40, 40, 4)));
+  CHECK_FALSE(host::first_winograd_weight_pays(stride));
 }
 
 TEST_CASE("products of the largest halves do not overflow in between", "[backends][host]") {
@@ -391,7 +414,7 @@ TEST_CASE("Winograd's form is taken where it saves more than its transforms cost
     n.write(s);
     std::byte* none[8] = {};
     const call c{none, none, &s, nullptr, nullptr};
-    return host::form_of(host::conv_weight_view<float>(c, n)) == host::conv_form::winograd;
+    return host::form_of(host::conv_weight_view<float>(c, n), true) == host::conv_form::winograd;
   };
   CHECK(weight_pays(sized(32, 16, 32, 32, 16)));
   CHECK(weight_pays(sized(16, 512, 7, 7, 512)));

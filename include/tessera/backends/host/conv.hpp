@@ -17,11 +17,6 @@
 
 namespace tessera::host {
 
-/// Which of its forms a convolution takes: `any` asks its sizes when it runs, the others are what
-/// they said of a signature known while compiling, so that one form is compiled. Batch first there
-/// is one form but Winograd's, `in_place`.
-enum class conv_form : u8 { any, winograd, packed, in_place };
-
 template <class T>
 constexpr conv_form form_of(const conv_view<T>& v, bool batch_last) {
   if (!batch_last) return first_winograd_pays(v) ? conv_form::winograd : conv_form::in_place;

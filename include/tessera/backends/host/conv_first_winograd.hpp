@@ -21,9 +21,9 @@
 
 #include <utility>
 
+#include <tessera/backends/host/cell_planes.hpp>
 #include <tessera/backends/host/conv_winograd.hpp>  // winograd_axis
 #include <tessera/backends/host/gathered_product.hpp>
-#include <tessera/backends/host/image_panel.hpp>  // fill_zeros
 #include <tessera/core/convert.hpp>
 
 namespace tessera::host {
@@ -33,7 +33,7 @@ struct first_winograd_cut {
   static constexpr i32 line = winograd_block::line;
   static constexpr i32 most_lines = 4;  // of 16 rows
   static constexpr i32 most_depth = 64;
-  static constexpr i32 slack = 8;  // cells before and behind a line of cells
+  static constexpr i32 slack = 8;  // cells before and behind a line of cells: cell_planes.hpp
 
   i32 tile_rows, tile_columns;  // of an image
   i32 row_lines;                // of 16 rows
@@ -224,6 +224,8 @@ class first_winograd {
     const i64 step = v_step(k);
     const i64 tile_step = cut_.padded_depth();
     const i64 line_step = cut_.line_floats();
+    const cell_planes<T> planes{v_.from, i64{v_.batch} * v_.groups * v_.depth * v_.from_plane(),
+                                v_.height.from, v_.width.from};
     for (i32 c = 0; c < depth; c += line) {
       const i32 channels = depth - c < line ? depth - c : line;
       float* cells[4];
@@ -240,7 +242,9 @@ class first_winograd {
           i = 2;
         }
         before = image;
-        for (; i < 4; ++i) turn_line(from, channels, h + i, k, cells[i]);
+        for (; i < 4; ++i) {
+          planes.turn(from, channels, h + i, left_ + 2 * k.column, 2 * k.columns + 2, cells[i]);
+        }
         for (i32 part = 0; part < line; part += simd::lanes) {
           const float* const of[4] = {cells[0] + part, cells[1] + part, cells[2] + part,
                                       cells[3] + part};
@@ -252,50 +256,6 @@ class first_winograd {
       }
     }
   }
-
-  /// The cells of line h that the tiles of a chunk meet, zeros outside: to[cell * 16 + channel].
-  void turn_line(const T* from, i32 channels, i32 h, const chunk& k, float* to) const {
-    const i32 cells = 2 * k.columns + 2;
-    if (h < 0 || h >= v_.height.from) return fill_zeros(to, i64{cells} * line);
-    const i32 w = left_ + 2 * k.column;
-    i32 low = w < 0 ? -w : 0;
-    i32 high = v_.width.from - w < cells ? v_.width.from - w : cells;
-    if (low >= high) return fill_zeros(to, i64{cells} * line);
-    const i32 inside = high - low;
-    const i64 plane = v_.from_plane();
-    const T* const first = from + i64{h} * v_.width.from + w + low;
-    const i32 eights = channels / 8 * 8;
-    for (i32 c = 0; c < eights; c += 8) {
-      const T* const row = first + c * plane;
-      float* const at = to + i64{low} * line + c;
-      if (inside >= 8) {
-        for (i32 j = 0; j < inside; j += 8) {
-          const i32 cell = j + 8 <= inside ? j : inside - 8;
-          simd::transpose_8x8(row + cell, plane, at + i64{cell} * line, line);
-        }
-      } else if (row + 7 * plane + 8 <= v_.from + from_count()) {
-        simd::transpose_8x8(row, plane, at, line);  // and cells of the next row
-      } else if (row - (8 - inside) >= v_.from) {
-        simd::transpose_8x8(row - (8 - inside), plane, at - i64{8 - inside} * line, line);
-      } else {
-        turn_numbers(row, 8, inside, at);
-      }
-    }
-    if (eights < channels) {
-      turn_numbers(first + eights * plane, channels - eights, inside,
-                   to + i64{low} * line + eights);
-    }
-    fill_zeros(to, i64{low} * line);
-    fill_zeros(to + i64{high} * line, i64{cells - high} * line);
-  }
-
-  void turn_numbers(const T* from, i32 channels, i32 cells, float* to) const {
-    for (i32 c = 0; c < channels; ++c, from += v_.from_plane()) {
-      for (i32 j = 0; j < cells; ++j) to[i64{j} * line + c] = simd::as_float(from[j]);
-    }
-  }
-
-  i64 from_count() const { return i64{v_.batch} * v_.groups * v_.depth * v_.from_plane(); }
 
   void multiply(const chunk& k, i32 lines, i32 depth, bool add, const memory& all) const {
     constexpr i32 table = 16;

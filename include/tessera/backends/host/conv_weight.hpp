@@ -274,7 +274,8 @@ constexpr float in_place_cost(const conv_weight_view<T>& v) {
 
 /// The form that takes the fewest cycles; where two hardly differ, the smaller one.
 template <class T>
-constexpr conv_form form_of(const conv_weight_view<T>& v) {
+constexpr conv_form form_of(const conv_weight_view<T>& v, bool batch_last) {
+  if (!batch_last) return first_form_of(v);
   conv_form form = conv_form::in_place;
   float least = 0.9f * in_place_cost(v);
   const transposed_rows<T> rows(v);
@@ -290,7 +291,7 @@ template <class T, bool BatchLast, conv_form Form>
 void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
   const conv_weight_view<T> v(c, n);
   if constexpr (!BatchLast) {
-    conv_weight_batch_first(c, v, sink);
+    conv_weight_batch_first<T, Form>(c, v, sink);
   } else if constexpr (Form == conv_form::winograd) {
     conv_weight_winograd(c, v, sink);
   } else if constexpr (Form == conv_form::packed) {
@@ -298,7 +299,7 @@ void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
   } else if constexpr (Form == conv_form::in_place) {
     conv_weight_in_place(c, v, sink);
   } else {
-    const conv_form form = form_of(v);
+    const conv_form form = form_of(v, true);
     if constexpr (!in_pairs<T>) {
       if (form == conv_form::winograd) return conv_weight_winograd(c, v, sink);
     }

@@ -3,6 +3,7 @@
 // The weight gradient of conv2d, batch first: dw[o][c][tap] = sum over samples and positions of
 // dy[o][position] x[c][cell of position and tap].
 //
+//   3x3, where it pays           Winograd's transforms (conv_first_winograd_weight.hpp).
 //   16 input channels and more   vectors are input channels: x is packed with the channels of a
 //                                cell side by side, zeros around; every tap of a position is a
 //                                row of it, and dy is one number (gathered_product.hpp). Sums
@@ -18,18 +19,34 @@
 // Cost: a multiply-add for each position and vector of weights, or weight and vector of
 // positions; the second form adds 3 cycles for each weight and strip.
 
+#include <tessera/backends/host/conv_first_winograd_weight.hpp>
 #include <tessera/backends/host/conv_weight_channels.hpp>
 #include <tessera/backends/host/conv_weight_positions.hpp>
 
 namespace tessera::host {
 
+/// `packed`: vectors are input channels; `in_place`: vectors are positions.
 template <class T>
-void conv_weight_batch_first(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+constexpr conv_form first_form_of(const conv_weight_view<T>& v) {
+  if (first_winograd_weight_pays(v.n)) return conv_form::winograd;
   constexpr i32 vector_of_channels = 16;
-  if (v.n.group_in() < vector_of_channels) {
+  return v.n.group_in() < vector_of_channels ? conv_form::in_place : conv_form::packed;
+}
+
+template <class T, conv_form Form>
+void conv_weight_batch_first(const call& c, const conv_weight_view<T>& v, gradient_sink& sink) {
+  if constexpr (Form == conv_form::winograd) {
+    first_winograd_weight<T>(v).run(c.step->threads, sink);
+  } else if constexpr (Form == conv_form::packed) {
+    channel_weight_gradient<T>(v, sink).run(c.step->threads);
+  } else if constexpr (Form == conv_form::in_place) {
     position_weight_gradient<T>(v, sink).run(c.step->threads);
   } else {
-    channel_weight_gradient<T>(v, sink).run(c.step->threads);
+    switch (first_form_of(v)) {
+      case conv_form::winograd: return conv_weight_batch_first<T, conv_form::winograd>(c, v, sink);
+      case conv_form::packed: return conv_weight_batch_first<T, conv_form::packed>(c, v, sink);
+      default: return conv_weight_batch_first<T, conv_form::in_place>(c, v, sink);
+    }
   }
 }
 

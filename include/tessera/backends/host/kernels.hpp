@@ -409,10 +409,9 @@ using storage_type = std::conditional_t<Type == element::f32, float,
 
 /// True for convolutions that have several forms, of sizes that are known.
 constexpr bool has_conv_forms(const signature& s) {
-  if (!s.fixed) return false;
-  if (s.what == kind::conv2d || s.what == kind::conv2d_data_gradient) return true;
-  return s.batch_last &&
-         (s.what == kind::conv2d_weight_gradient || s.what == kind::conv2d_weight_update);
+  return s.fixed &&
+         (s.what == kind::conv2d || s.what == kind::conv2d_data_gradient ||
+          s.what == kind::conv2d_weight_gradient || s.what == kind::conv2d_weight_update);
 }
 
 /// The kernel of a convolution whose sizes are known, in the one form that they ask for.
@@ -424,9 +423,9 @@ constexpr kernel conv_kernel() {
   } else if constexpr (S.what == kind::conv2d_data_gradient) {
     return &conv2d_data_gradient<T, S.batch_last, form_of(conv_view<T>::backward(n), S.batch_last)>;
   } else if constexpr (S.what == kind::conv2d_weight_gradient) {
-    return &conv2d_weight_gradient<T, true, form_of(conv_weight_view<T>(n))>;
+    return &conv2d_weight_gradient<T, S.batch_last, form_of(conv_weight_view<T>(n), S.batch_last)>;
   } else {
-    return &conv2d_weight_update<T, true, form_of(conv_weight_view<T>(n))>;
+    return &conv2d_weight_update<T, S.batch_last, form_of(conv_weight_view<T>(n), S.batch_last)>;
   }
 }
 
