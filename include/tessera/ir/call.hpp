@@ -30,6 +30,7 @@ struct call {
   i32 trip = 0;       // inside loops: number of this slice among all of the loops around, from 0
   i32 number = 0;     // of the operation in its program: tells random numbers of operations apart
   bool kept = false;  // inside loops: the weights are the same as in the trip before
+  const call* then = nullptr;  // the operation after it, where the kernel does both (runtime/join)
 
   template <class T>
   const T* input(i32 slot) const {

@@ -17,6 +17,11 @@ namespace tessera {
 struct host_backend {
   template <signature S>
   static constexpr kernel kernel_of = host::kernel_of<S>;
+
+  /// Operations in a row that one kernel does (runtime/join.hpp).
+  static constexpr bool joins(const signature* run, i32 count) { return host::joins(run, count); }
+  template <signature S, kind After>
+  static constexpr kernel joined_kernel_of = host::joined_kernel_of<S, After>;
 };
 
 /// The accelerator model with the arithmetic and the costs of machine `M`.

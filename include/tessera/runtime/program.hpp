@@ -5,6 +5,7 @@
 
 #include <tessera/network/job.hpp>
 #include <tessera/runtime/element_access.hpp>
+#include <tessera/runtime/join.hpp>
 #include <tessera/runtime/sequence.hpp>
 #include <array>
 #include <initializer_list>
@@ -42,10 +43,23 @@ auto backend_state_for() {
   }
 }
 
+/// The kernel of number `K`; null where others do its work along with theirs.
+template <class Job, class Backend, std::size_t K>
+constexpr kernel kernel_number() {
+  using plan = typename Job::plan;
+  constexpr kind after = joined<plan, Backend>.after.items[K];
+  if constexpr (!joined<plan, Backend>.used.items[K]) {
+    return nullptr;
+  } else if constexpr (after != kind::none) {
+    return Backend::template joined_kernel_of<plan::kernels.items[K], after>;
+  } else {
+    return Backend::template kernel_of<plan::kernels.items[K]>;
+  }
+}
+
 template <class Job, class Backend, std::size_t... Index>
 constexpr auto make_kernel_table(std::index_sequence<Index...>) {
-  return std::array<kernel, sizeof...(Index)>{
-      Backend::template kernel_of<Job::plan::kernels.items[Index]>...};
+  return std::array<kernel, sizeof...(Index)>{kernel_number<Job, Backend, Index>()...};
 }
 
 /// Whether the kernel of a signature exists. Types are compared: under the undefined-behaviour
@@ -61,9 +75,20 @@ constexpr bool exists() {
   }
 }
 
+/// The same for kernel number `K` of a job: what is joined exists.
+template <class Job, class Backend, std::size_t K>
+constexpr bool is_there() {
+  constexpr const auto& runs = joined<typename Job::plan, Backend>;
+  if constexpr (runs.used.items[K] && runs.after.items[K] == kind::none) {
+    return exists<Backend, Job::plan::kernels.items[K]>();
+  } else {
+    return true;
+  }
+}
+
 template <class Job, class Backend, std::size_t... Index>
 constexpr bool complete(std::index_sequence<Index...>) {
-  for (const bool one : {true, exists<Backend, Job::plan::kernels.items[Index]>()...}) {
+  for (const bool one : {true, is_there<Job, Backend, Index>()...}) {
     if (!one) return false;
   }
   return true;
@@ -105,7 +130,7 @@ call_sequence bind(const region_bases& bases) {
     entries[static_cast<std::size_t>(i)] = {
         k < 0 ? nullptr : kernel_table<Job, Backend>[static_cast<std::size_t>(k)],
         &plan::signatures.of_operation.items[i], &plan::step_graph.operations.items[i],
-        plan::kept_runs[i] > 0};
+        plan::kept_runs[i] > 0, detail::joined<plan, Backend>.joined[i]};
   }
   return call_sequence(entries, {plan::locations(), static_cast<std::size_t>(Job::tensor_count)},
                        {plan::step_graph.bodies.items, static_cast<std::size_t>(plan::size.bodies)},

@@ -16,6 +16,7 @@ struct sequence_entry {
   const signature* sizes = nullptr;
   const operation* what = nullptr;
   bool keeps_weights = false;  // they are the same in all trips of the loop around
+  i32 joined = 0;              // so many entries after it are done by its kernel as well
 };
 
 /// Calls the kernels of a step in order. Built once; running it allocates nothing, throws nothing
@@ -40,6 +41,7 @@ class call_sequence {
       state.run = entry.run;
       state.first_move = moves_.size();
       state.keeps_weights = entry.keeps_weights;
+      state.joined = static_cast<std::size_t>(entry.joined);
       const auto put = [&](i32 id) {
         if (id >= 0) {
           const location& at = locations[static_cast<std::size_t>(id)];
@@ -66,6 +68,10 @@ class call_sequence {
       calls_.push_back({in, out, entry.sizes, &entry.what->attr, nullptr, 0, 0,
                         static_cast<i32>(calls_.size())});
     }
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      for (std::size_t k = i; k < i + entries_[i].joined; ++k) calls_[k].then = &calls_[k + 1];
+      entries_[i].last_move = entries_[i + entries_[i].joined].last_move;
+    }
   }
 
   std::size_t size() const { return calls_.size(); }
@@ -83,7 +89,8 @@ class call_sequence {
     kernel run = nullptr;
     std::size_t first_move = 0;
     std::size_t last_move = 0;
-    std::size_t end = 0;  // of a loop
+    std::size_t end = 0;     // of a loop
+    std::size_t joined = 0;  // entries after it whose moves are its own
     i32 trips = 0;
     i32 depth = 0;
     bool reversed = false;
@@ -121,6 +128,7 @@ class call_sequence {
       c.trip = trip;
       c.kept = entry.keeps_weights && !first;
       entry.run(c);
+      i += entry.joined;
     }
   }
 

@@ -17,6 +17,7 @@
 //   exp 281 120 (358)   softplus 613 325 (1507)   gelu_tanh 440 590 (1756)  mish 402 528 (3928)
 
 #include <tessera/backends/activation_formulas.hpp>
+#include <tessera/backends/host/epilogue.hpp>
 #include <tessera/backends/host/random.hpp>
 #include <tessera/backends/host/vector_math.hpp>
 #include <tessera/backends/parallel.hpp>
@@ -90,6 +91,17 @@ void activation_gradient(const call& c) {
 template <class T>
 void add(const call& c) {
   map_elements<T>(c, [](simd::vec a, simd::vec b) { return a + b; });
+}
+
+/// The same, and the activation that follows where one is joined to it.
+template <class T, kind What>
+void add_then(const call& c) {
+  if (c.then == nullptr) return add<T>(c);
+  using formula = formulas::activation_formula<What, vector_math>;
+  const activation_of_stored<T, What> f{formula(c.then->attr->activation)};
+  call both = c;
+  both.out = c.then->out;
+  map_elements<T>(both, [f](simd::vec a, simd::vec b) { return f(a + b); });
 }
 
 template <class T>

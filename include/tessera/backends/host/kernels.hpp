@@ -449,6 +449,35 @@ constexpr kernel choose_kernel() {
 template <signature S>
 inline constexpr kernel kernel_of = choose_kernel<S>();
 
+/// Whether one kernel does `count` operations in a row, each of which takes what the one before
+/// gives: a batch normalization, an addition, an activation; one of the last two may be missing, or
+/// the first.
+constexpr bool joins(const signature* run, i32 count) {
+  const kernel_name first = name_of(run[0]);
+  const bool norm = first.what == kind::batch_norm || first.what == kind::batch_norm_inference;
+  if (!first.supported || (!norm && first.what != kind::add)) return false;
+  for (i32 i = 1; i < count; ++i) {
+    const bool adds = norm && i == 1 && run[i].what == kind::add;
+    if (!adds && !(i + 1 == count && ops::is_activation(run[i].what))) return false;
+    if (!name_of(run[i]).supported || run[i].input_type(0) != first.storage) return false;
+  }
+  return true;
+}
+
+/// The kernel of `S` that also does an addition, `After`, or both, where the call says so.
+template <signature S, kind After>
+constexpr kernel choose_joined_kernel() {
+  using T = storage_type<name_of(S).storage>;
+  if constexpr (S.what == kind::batch_norm) return &batch_norm<T, S.batch_last, After>;
+  if constexpr (S.what == kind::batch_norm_inference) {
+    return &batch_norm_inference<T, S.batch_last, After>;
+  }
+  return &add_then<T, After>;
+}
+
+template <signature S, kind After>
+inline constexpr kernel joined_kernel_of = choose_joined_kernel<S, After>();
+
 /// True where the host has a kernel for `s`: operands of f32, f16 or bf16, the same for all that
 /// a policy stores alike. f64 runs on the reference backend.
 constexpr bool supports(const signature& s) { return name_of(s).supported; }
