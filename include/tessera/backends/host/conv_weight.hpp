@@ -259,8 +259,8 @@ void conv_weight_in_place(const call& c, const conv_weight_view<T>& v, gradient_
 }
 
 /// Cycles of a group in place: a multiply-add takes 1.2 (1.1 of pairs), in lower blocks 1.7 since
-/// the second-level cache delivers half a vector a cycle, and with a stride, whose positions are
-/// no long row.
+/// the second-level cache delivers half a vector a cycle, with a stride, whose positions are no
+/// long row, and where that cache does not hold the rows that all blocks of channels read again.
 template <class T>
 constexpr float in_place_cost(const conv_weight_view<T>& v) {
   const i64 words = v.n.batch / terms_of_step<T>;
@@ -268,7 +268,10 @@ constexpr float in_place_cost(const conv_weight_view<T>& v) {
   const i64 out_cells = i64{v.n.out_height} * v.n.out_width;
   const i64 sums = v.kernel() * v.n.group_in() * v.n.group_out();
   const i32 taps = v.n.group_in() >= 3 ? v.n.group_in() : v.n.kernel_height;
-  const bool quick = v.n.stride_width == 1 && (in_pairs<T> || row_blocks(taps, 6).rows(0) > 4);
+  const i64 lines = v.n.group_in() * v.n.kernel_height + v.n.group_out();
+  const bool near = lines * v.n.in_width * v.n.batch * i64{sizeof(T)} <= 512 * 1024;
+  const bool quick =
+      near && v.n.stride_width == 1 && (in_pairs<T> || row_blocks(taps, 6).rows(0) > 4);
   const float each = !quick ? 1.7f : in_pairs<T> ? 1.1f : 1.2f;
   return each * static_cast<float>(sums * out_cells * vectors);
 }
