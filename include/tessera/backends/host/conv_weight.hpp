@@ -258,7 +258,7 @@ void conv_weight_in_place(const call& c, const conv_weight_view<T>& v, gradient_
   });
 }
 
-/// Cycles of a group in place: a multiply-add takes 1.2 (1.1 of pairs), in lower blocks 1.7 since
+/// Cycles of a group in place: a multiply-add takes 1.2 (1.3 of pairs), in lower blocks 1.7 since
 /// the second-level cache delivers half a vector a cycle, with a stride, whose positions are no
 /// long row, and where that cache does not hold the rows that all blocks of channels read again.
 template <class T>
@@ -272,7 +272,7 @@ constexpr float in_place_cost(const conv_weight_view<T>& v) {
   const bool near = lines * v.n.in_width * v.n.batch * i64{sizeof(T)} <= 512 * 1024;
   const bool quick =
       near && v.n.stride_width == 1 && (in_pairs<T> || row_blocks(taps, 6).rows(0) > 4);
-  const float each = !quick ? 1.7f : in_pairs<T> ? 1.1f : 1.2f;
+  const float each = !quick ? 1.7f : in_pairs<T> ? 1.3f : 1.2f;
   return each * static_cast<float>(sums * out_cells * vectors);
 }
 
