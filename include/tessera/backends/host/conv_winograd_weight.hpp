@@ -88,7 +88,8 @@ constexpr float winograd_weight_cost(const conv_sizes& n) {
   const i64 lanes_in = (in + 15) / 16 * 16;
   const i64 columns = i64{(n.out_height + 1) / 2} * ((n.out_width + 1) / 2) * (n.batch / 16);
   const i64 transforms = 190 * lanes_in * ((out + 63) / 64) + 30 * out * ((in + 31) / 32);
-  return static_cast<float>(columns * (18 * lanes_in * out + transforms) + 8 * in * out);
+  const i64 all = columns * (18 * lanes_in * out + transforms) + 8 * in * out;
+  return static_cast<float>(all) * 16 / simd::lanes;  // counted in vectors of 16
 }
 
 template <class T>
