@@ -276,6 +276,8 @@ class random_graph {
 inline void fill_randomly(interpreter& net, u64 seed) {
   random_stream random(seed, 99);
   const graph& g = net.network();
+  const tensor& output = g.tensors[g.outputs[0]];
+  const auto classes = static_cast<u32>(output.dims[output.stack + 1]);  // behind time and batch
   for (i32 id = 0; id < g.tensors.size(); ++id) {
     const tensor& t = g.tensors[id];
     if (t.of >= 0) continue;
@@ -283,7 +285,7 @@ inline void fill_randomly(interpreter& net, u64 seed) {
     std::vector<double> values(static_cast<std::size_t>(t.dims.count()));
     for (double& v : values) {
       if (t.type == element::int32) {
-        v = random.next_below(static_cast<u32>(g.tensors[g.outputs[0]].dims[1]));
+        v = random.next_below(classes);
       } else {
         v = static_cast<double>(random.next_normal()) * (t.what == role::parameter ? 0.3 : 1.0);
       }
