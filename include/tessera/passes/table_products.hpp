@@ -3,8 +3,7 @@
 // Products of rows that are looked up in a table: where there are more lookups than rows, the table
 // is multiplied instead, once, and its product looked up.
 //
-//   y[i] = w table[index[i]] + b     becomes     product = table w'     y[i] = product[index[i]] +
-//   b
+//   y[i] = w table[index[i]] + b   becomes   product = table w',  y[i] = product[index[i]] + b
 //
 //   embedding -> x   loop T: dense(x[t], w, b)            2048 lookups x 64 x 512 multiply-adds
 //   dense(table, w) -> p   loop T: embedding(index[t], p), bias_add      65 rows x 64 x 512
