@@ -59,6 +59,7 @@ void norm_along(const call& c) {
   const i64 inner = at.n.inner;
   float* const means = c.output<float>(3);
   float* const inverses = c.output<float>(4);
+  const epilogue<T, kind::none> only(c);
   at.for_rows(c.step->threads, [&](i64 first, i64 row, i64 statistic) {
     const T* const x = c.input<T>(0) + first;
     T* const y = c.output<T>(0) + first;
@@ -72,7 +73,7 @@ void norm_along(const call& c) {
     const i64 scale = at.scale(row);
     if (inner > 1) {
       for (i64 f = 0; f < at.n.features; ++f) {
-        normalize_along(x + f * inner, y + f * inner, {1, inner, 0}, m.mean,
+        normalize_along(c.input<T>(0), only, first + f * inner, {1, inner, 0}, m.mean,
                         inverse * scale_at(gamma, scale + f, 1), scale_at(beta, scale + f, 0));
       }
       return;
@@ -104,9 +105,9 @@ void norm_down(const call& c) {
   const float* const beta = c.input<float>(2);
   float* const means = c.output<float>(3);
   float* const inverses = c.output<float>(4);
+  const epilogue<T, kind::none> only(c);
   at.for_rows(c.step->threads, [&](i64 first, i64 row, i64 statistic) {
     const T* const x = c.input<T>(0) + first;
-    T* const y = c.output<T>(0) + first;
     const lane_moments m = moments_down<at.centred>(x, at.step(), at.n.row(), simd::lanes);
     const vec inverse = m.inverse_deviation(epsilon);
     if (means != nullptr) simd::store(means + statistic, m.mean);
@@ -114,8 +115,8 @@ void norm_down(const call& c) {
     const i64 plane = at.n.inner * at.step();
     for (i64 f = 0; f < at.n.features; ++f) {
       const i64 scale = at.scale(row) + f;
-      normalize_down(x + f * plane, y + f * plane, at.step(), at.n.inner, simd::lanes, m.mean,
-                     inverse * simd::set(scale_at(gamma, scale, 1)),
+      normalize_down(c.input<T>(0), only, first + f * plane, at.step(), at.n.inner, simd::lanes,
+                     m.mean, inverse * simd::set(scale_at(gamma, scale, 1)),
                      simd::set(scale_at(beta, scale, 0)));
     }
   });
