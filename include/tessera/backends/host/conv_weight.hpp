@@ -2,6 +2,7 @@
 
 // The weight gradient of conv2d, alone or fused with its update.
 //
+//   1x1           conv_product.hpp where it pays
 //   batch last    one sum of vectors over samples and positions per weight, across lanes at the
 //                 end. A block of 2 output channels x 6 taps (or 4 x 3) reads 8 (7) vectors for 12
 //                 multiply-adds. Taps of a block are neighbouring input channels, or with fewer
@@ -279,6 +280,7 @@ constexpr float in_place_cost(const conv_weight_view<T>& v) {
 /// The form that takes the fewest cycles; where two hardly differ, the smaller one.
 template <class T>
 constexpr conv_form form_of(const conv_weight_view<T>& v, bool batch_last) {
+  if (product_pays(v, batch_last)) return conv_form::product;
   if (!batch_last) return first_form_of(v);
   conv_form form = conv_form::in_place;
   float least = 0.9f * in_place_cost(v);
@@ -294,7 +296,12 @@ constexpr conv_form form_of(const conv_weight_view<T>& v, bool batch_last) {
 template <class T, bool BatchLast, conv_form Form>
 void conv_weight(const call& c, const conv_sizes& n, gradient_sink& sink) {
   const conv_weight_view<T> v(c, n);
-  if constexpr (!BatchLast) {
+  if constexpr (Form == conv_form::any) {
+    if (product_pays(v, BatchLast)) return conv_weight_by_product<T, BatchLast>(c, v, sink);
+  }
+  if constexpr (Form == conv_form::product) {
+    conv_weight_by_product<T, BatchLast>(c, v, sink);
+  } else if constexpr (!BatchLast) {
     conv_weight_batch_first<T, Form>(c, v, sink);
   } else if constexpr (Form == conv_form::winograd) {
     conv_weight_winograd(c, v, sink);
