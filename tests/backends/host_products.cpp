@@ -447,6 +447,31 @@ TEST_CASE("convolutions of single samples in strips and pieces are the same sums
   }
 }
 
+TEST_CASE("convolutions of channels by themselves are the same sums", "[backends][host]") {
+  for (const element type : {element::f32, element::f16, element::bf16}) {
+    const auto check = [&](i32 batch, const conv_sizes& n) {
+      conv_sizes one = n;
+      one.batch = batch;
+      check_conv(one, type);
+    };
+    // Samples first.
+    check(1, sized({0, 5, 14, 14, 5, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 5}, 1, 1));
+    check(3, sized({0, 3, 7, 37, 3, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 3}, 0, 2));
+    check(1, sized({0, 2, 61, 120, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 2}, 1, 1));  // strips
+    check(2, sized({0, 3, 15, 13, 3, 0, 0, 5, 5, 1, 1, 2, 2, 1, 1, 3}, 2, 2));
+    check(1, sized({0, 2, 12, 19, 2, 0, 0, 7, 7, 1, 1, 3, 3, 1, 1, 2}, 3, 3));
+    check(2, sized({0, 3, 15, 35, 3, 0, 0, 3, 3, 2, 2, 1, 1, 1, 1, 3}, 1, 1));
+    check(1, sized({0, 2, 16, 20, 4, 0, 0, 4, 3, 3, 2, 2, 0, 1, 1, 2}, 1, 1));  // two of each
+    check(1, sized({0, 2, 17, 22, 2, 0, 0, 3, 3, 1, 1, 2, 3, 2, 3, 2}, 2, 3));  // holes
+    check(1, sized({0, 2, 18, 23, 2, 0, 0, 3, 4, 2, 3, 3, 1, 3, 2, 2}, 1, 4));  // and strides
+    check(2, sized({0, 3, 1, 70, 3, 0, 0, 1, 31, 1, 1, 0, 15, 1, 1, 3}, 0, 15));
+    check(1, sized({0, 3, 6, 5, 3, 0, 0, 1, 1, 3, 4, 0, 0, 1, 1, 3}, 0, 0));  // cells of no tap
+    check(1, sized({0, 3, 2, 3, 3, 0, 0, 3, 3, 1, 1, 4, 5, 1, 1, 3}, 4, 5));  // rows of zeros only
+    check(1, sized({0, 2, 4, 9000, 2, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 2}, 1, 1));
+    check(2, sized({0, 20, 5, 4, 60, 0, 0, 3, 3, 1, 1, 1, 1, 1, 1, 20}, 1, 1));
+  }
+}
+
 TEST_CASE("batch sizes of a thousand samples work", "[backends][host]") {
   for (const element type : {element::f32, element::f16, element::bf16}) {
     check_conv(sized({1024, 1, 3, 3, 2, 0, 0, 2, 2, 1, 1, 0, 0, 1, 1, 1}, 0, 0), type);

@@ -9,9 +9,11 @@
 //   1x1           conv_product.hpp where it pays
 //   batch last    conv_winograd.hpp where it pays (3x3), else conv_last.hpp over packed rows, or
 //                 conv_last_direct.hpp in place
-//   batch first   conv_first_winograd.hpp where it pays, else conv_first.hpp
+//   batch first   conv_first_depthwise.hpp for groups of one channel, conv_first_winograd.hpp where
+//                 it pays, else conv_first.hpp
 
 #include <tessera/backends/host/conv_first.hpp>
+#include <tessera/backends/host/conv_first_depthwise.hpp>
 #include <tessera/backends/host/conv_first_winograd.hpp>
 #include <tessera/backends/host/conv_last.hpp>
 #include <tessera/backends/host/conv_product.hpp>
@@ -22,6 +24,7 @@ namespace tessera::host {
 template <class T>
 constexpr conv_form form_of(const conv_view<T>& v, bool batch_last) {
   if (product_pays(v, batch_last)) return conv_form::product;
+  if (!batch_last && depthwise_pays(v)) return conv_form::depthwise;
   if (!batch_last) return first_winograd_pays(v) ? conv_form::winograd : conv_form::in_place;
   if (winograd_pays(v)) return conv_form::winograd;
   return conv_last_plan(packed_rows<T>(v).view).fits ? conv_form::packed : conv_form::in_place;
@@ -35,12 +38,15 @@ void conv_gather(const call& c, const conv_view<T>& v) {
   if constexpr (Form == conv_form::product) {
     conv_by_product<T, BatchLast>(c, v);
   } else if constexpr (!BatchLast) {
-    if constexpr (Form != conv_form::in_place) {
+    if constexpr (Form == conv_form::any || Form == conv_form::depthwise) {
+      if (Form == conv_form::depthwise || depthwise_pays(v)) return conv_depthwise(c, v);
+    }
+    if constexpr (Form == conv_form::any || Form == conv_form::winograd) {
       if (Form == conv_form::winograd || first_winograd_pays(v)) {
         return first_winograd<T>(v).run(c.step->threads);
       }
     }
-    if constexpr (Form != conv_form::winograd) conv_batch_first(c, v);
+    if constexpr (Form == conv_form::any || Form == conv_form::in_place) conv_batch_first(c, v);
   } else if constexpr (Form == conv_form::winograd) {
     conv_winograd(c, v);
   } else if constexpr (Form == conv_form::packed) {

@@ -10,8 +10,9 @@ namespace tessera::host {
 
 /// Which of its forms a convolution takes: `any` asks its sizes when it runs, the others are what
 /// they said of a signature known while compiling, so that one form is compiled. Batch first conv2d
-/// and its data gradient have one form besides Winograd's and products, `in_place`.
-enum class conv_form : u8 { any, winograd, packed, in_place, product };
+/// and its data gradient have two forms besides Winograd's and products, `in_place` and
+/// `depthwise`.
+enum class conv_form : u8 { any, winograd, packed, in_place, product, depthwise };
 
 /// The operands of conv2d or its data gradient, seen as the same gathering sum.
 template <class T>

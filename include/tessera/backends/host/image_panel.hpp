@@ -29,10 +29,10 @@ struct gather_axis {
   i32 to_first, to_step;  // where positions lie in what is written
 
   /// How many such axes a convolution has.
-  static i32 phases(const conv_axis& axis) {
+  static constexpr i32 phases(const conv_axis& axis) {
     return axis.backward ? axis.stride < axis.to ? axis.stride : axis.to : 1;
   }
-  static gather_axis of(const conv_axis& axis, i32 phase) {
+  static constexpr gather_axis of(const conv_axis& axis, i32 phase) {
     if (!axis.backward) {
       return {axis.from, axis.to, axis.stride, 0, 1, axis.kernel, -axis.pad, axis.dilation, 0, 1};
     }
@@ -53,7 +53,7 @@ struct gather_axis {
   }
 
   /// The cell of position 0 and tap t.
-  i32 cell(i32 t) const { return base + t * base_step; }
+  constexpr i32 cell(i32 t) const { return base + t * base_step; }
 };
 
 /// The cells of a row that positions 0 to count meet: row[first + j step], inside for j in
