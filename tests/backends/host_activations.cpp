@@ -13,6 +13,7 @@
 //   gelu 4.6, silu 2.0, softplus 2.5, mish 4.2, elu 0.85, hardswish 2.5, hardsigmoid 1.4
 //   gelu_tanh 11 where |y| is above 2^-7, 175 at y = -1e-36: the rounded argument of the sigmoid
 //   times its size
+// Without fused multiply-adds (SSE2) x^2 is rounded before it is an exponent: Phi 59, gelu 61.
 
 using namespace tessera;
 using namespace tessera::testing;
@@ -22,6 +23,12 @@ namespace {
 
 using host_math = host::vector_math;
 using model_math = accelerator::lanes_math;
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+constexpr bool fuses = true;
+#else
+constexpr bool fuses = false;
+#endif
 
 constexpr i32 together = 16;  // a multiple of all vector widths
 
@@ -86,7 +93,8 @@ void check_functions() {
   CHECK(worst_error(
             log1p, [](double x) { return std::log1p(x); }, 0x1p-115f, 0, 1) < 1.95);
   const auto below = on_floats<Math>([](auto x) { return formulas::normal<Math>(x).below; });
-  CHECK(worst_error(below, [](double x) { return reference::normal_below(x); }) < 4.6);
+  CHECK(worst_error(below, [](double x) { return reference::normal_below(x); }) <
+        (fuses ? 4.6 : 60));
 }
 
 template <class Math, kind What>
@@ -100,7 +108,7 @@ double error_of(const activation_attributes& a = {}, float least = 0x1p-115f) {
 template <class Math>
 void check_activations() {
   CHECK(error_of<Math, kind::elu>() < 0.9);
-  CHECK(error_of<Math, kind::gelu_erf>() < 4.6);
+  CHECK(error_of<Math, kind::gelu_erf>() < (fuses ? 4.6 : 62));
   CHECK(error_of<Math, kind::gelu_tanh>({}, 0x1p-7f) < 11);
   CHECK(error_of<Math, kind::gelu_tanh>() < 180);
   CHECK(error_of<Math, kind::silu>() < 2.1);
